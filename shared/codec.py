@@ -1,0 +1,55 @@
+"""Message <-> msgpack. Whatever can't be decoded is a MessageError; nothing else comes out of `decode`."""
+
+from typing import Any, TypeVar
+
+import msgpack
+import msgspec
+
+from shared.errors import MalformedMessage, MessageTooLarge, UnsupportedVersion
+from shared.messages import PROTOCOL_VERSION, Message
+
+CONTENT_TYPE = "application/msgpack"
+MAX_BODY = 1024 * 1024  # bytes, either way
+
+Kind = TypeVar("Kind", bound=Message)
+
+
+def encode(message: Message) -> bytes:
+    """The body of `message`. Raises MessageTooLarge over MAX_BODY, so that it fails here and not at the reader."""
+    # surrogates and other invalid text were escaped where the text came in; this keeps one slip from stopping a queue
+    body: bytes = msgpack.packb(msgspec.to_builtins(message), unicode_errors="backslashreplace")
+    if len(body) > MAX_BODY:
+        raise MessageTooLarge(f"{type(message).__name__} of {len(body)} bytes is over the limit of {MAX_BODY}")
+    return body
+
+
+def decode(body: bytes, kind: type[Kind]) -> Kind:
+    """The message in `body`. Raises MalformedMessage, UnsupportedVersion or MessageTooLarge."""
+    fields = unpack(body)
+    check_version(fields)
+    try:
+        return msgspec.convert(fields, kind)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise MalformedMessage(f"not a valid {kind.__name__}: {error}") from error
+
+
+def unpack(body: bytes) -> dict[str, Any]:
+    """The map in `body`, unchecked beyond being one; for reading an id off a message that is otherwise wrong."""
+    if len(body) > MAX_BODY:
+        raise MessageTooLarge(f"body of {len(body)} bytes is over the limit of {MAX_BODY}")
+    try:
+        fields = msgpack.unpackb(body, max_buffer_size=MAX_BODY)
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        raise MalformedMessage(f"not MessagePack: {error}") from error
+    if not isinstance(fields, dict):
+        raise MalformedMessage(f"a {type(fields).__name__} instead of a map")
+    return fields
+
+
+def check_version(fields: dict[str, Any]) -> None:
+    """Raises MalformedMessage without a version, UnsupportedVersion for one that is too new."""
+    version = fields.get("v")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise MalformedMessage("`v`, the protocol version, is missing or not a positive integer")
+    if version > PROTOCOL_VERSION:
+        raise UnsupportedVersion(f"protocol version {version} is newer than {PROTOCOL_VERSION}; upgrade this program")

@@ -1,0 +1,119 @@
+"""Every error that Thwart raises on purpose; nothing else in the project defines an exception.
+
+ThwartError
+├── MessageError             a message that can't be taken; dead-lettered with `reason`
+│   ├── MalformedMessage         not msgpack, a key missing, a value of the wrong type
+│   ├── UnsupportedVersion       `v` is newer than this program
+│   └── MessageTooLarge          a body over topology.MAX_BODY
+├── TargetError              what an order may not act on
+│   ├── InvalidTarget            not an address, network or account
+│   └── ProtectedTarget          overlaps the allowlist
+├── BrokerError              what the broker said, or that it is gone
+│   ├── Disconnected             not connected, or lost before the confirm: send again
+│   ├── Unroutable               no queue took it
+│   ├── Refused                  the broker said no (queue full): send again later
+│   ├── LockHeld                 another connection holds this agent id
+│   └── TopologyMismatch         a queue or exchange exists with other arguments
+├── SettingsError            the program's own settings (TOML, THWART_*)
+├── ConfigurationError       the user's XML; names file and line
+│   └── RuleFileError            a rule or decoder file
+├── StoreError               the database under a ledger or journal
+├── ActionError              an action can't be carried out on this host
+└── ApiError                 what the manager's API answered to the command line
+"""
+
+from pathlib import Path
+
+
+class ThwartError(Exception):
+    """Base of everything raised on purpose. Its text is meant for the user and says what to do next."""
+
+
+class MessageError(ThwartError):
+    """A message that can't be taken. `reason` is the closed word that goes with it to the dead-letter queue."""
+
+    reason = "malformed"
+
+
+class MalformedMessage(MessageError):
+    """Not msgpack, a key missing, or a value of the wrong type."""
+
+
+class UnsupportedVersion(MessageError):
+    """The message speaks a newer protocol than this program."""
+
+    reason = "unsupported-version"
+
+
+class MessageTooLarge(MessageError):
+    """The body is over the limit."""
+
+    reason = "too-large"
+
+
+class TargetError(ThwartError):
+    """What an order may not act on."""
+
+
+class InvalidTarget(TargetError):
+    """Not an address, network or account."""
+
+
+class ProtectedTarget(TargetError):
+    """Overlaps an entry of an allowlist."""
+
+
+class BrokerError(ThwartError):
+    """What the broker said, or that it is gone."""
+
+
+class Disconnected(BrokerError):
+    """Not connected, or the connection was lost before the confirm. The message may have arrived: send it again."""
+
+
+class Unroutable(BrokerError):
+    """No queue took the message."""
+
+
+class Refused(BrokerError):
+    """The broker answered with a nack, as a full queue does. Send it again later."""
+
+
+class LockHeld(BrokerError):
+    """Another connection holds the exclusive queue: a half-open link of our own, or another host with this id."""
+
+
+class TopologyMismatch(BrokerError):
+    """A queue or exchange exists with other arguments than ours."""
+
+
+class SettingsError(ThwartError):
+    """A setting is missing or wrong. The text names the file, or the variable, and the key."""
+
+
+class ConfigurationError(ThwartError):
+    """The user's XML is wrong. `where()` is `file:line`."""
+
+    def __init__(self, message: str, *, path: Path | str, line: int | None = None) -> None:
+        self.path, self.line, self.message = Path(path), line, message
+        super().__init__(f"{self.where()}: {message}")
+
+    def where(self) -> str:
+        """`file:line`, or the file alone where no line is known."""
+        return f"{self.path}:{self.line}" if self.line else str(self.path)
+
+
+class RuleFileError(ConfigurationError):
+    """A rule or decoder file is wrong, or uses what isn't supported."""
+
+
+class StoreError(ThwartError):
+    """The database can't be opened, read or written."""
+
+
+class ActionError(ThwartError):
+    """An action can't be carried out on this host."""
+
+
+class ApiError(ThwartError):
+    """What the manager's API answered, or that it can't be reached."""

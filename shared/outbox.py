@@ -1,0 +1,153 @@
+"""What is still to be sent: rows that stay until the broker has confirmed them. Both sides use this one.
+
+A row is put in the transaction that decides it, so that a crash can neither lose it nor send what was not decided.
+It may be sent twice; its readers know it by its id.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import structlog
+
+from shared.broker import Publication
+from shared.errors import BrokerError, Refused, Unroutable
+from shared.store import Connection, Row, Store
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS outbox (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    exchange TEXT NOT NULL,
+    routing_key TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    body BLOB NOT NULL,
+    expires_at REAL,
+    reason TEXT NOT NULL
+);
+"""
+_PUT = """
+INSERT INTO outbox (exchange, routing_key, kind, message_id, body, expires_at, reason) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+_UNSENT = "SELECT * FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
+_FORGET = "DELETE FROM outbox WHERE seq = ?"
+_COUNT = "SELECT count(*) FROM outbox"
+
+WINDOW = 1_000  # rows on their way at once
+PAUSE_AFTER_NACK = 0.5  # s: a full queue doesn't empty faster for being asked again
+
+log = structlog.get_logger()
+
+
+class Sender(Protocol):
+    """What the outbox needs of a publisher; `broker.Publisher` is one."""
+
+    def send(self, publication: Publication) -> asyncio.Future[None]:
+        """A future that is done when the broker confirmed; fails with Unroutable, Refused or Disconnected."""
+
+    async def writable(self) -> None:
+        """Returns when connected and not blocked."""
+
+
+Confirmed = Callable[[Connection, Sequence[Publication]], None]
+Returned = Callable[[Publication], None]
+
+
+def put(connection: Connection, publications: Iterable[Publication]) -> None:
+    """Adds rows, in the caller's transaction. Call `Outbox.wake` once it is committed."""
+    connection.executemany(
+        _PUT,
+        ((p.exchange, p.routing_key, p.kind, p.message_id, p.body, p.expires_at, p.reason) for p in publications),
+    )
+
+
+def unsent(connection: Connection) -> int:
+    """How many rows wait for a confirm."""
+    (count,) = connection.execute(_COUNT).fetchone()
+    return int(count)
+
+
+class Outbox:
+    """Sends the rows of `store` in order, pipelined, and deletes what was confirmed.
+
+    `confirmed` runs in the transaction that deletes rows; `returned` hears of a row that no queue took, which is
+    deleted as well: who should have had it is known by other means.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        sender: Sender,
+        *,
+        confirmed: Confirmed = lambda connection, publications: None,
+        returned: Returned = lambda publication: None,
+    ) -> None:
+        self._store, self._sender = store, sender
+        self._confirmed, self._returned = confirmed, returned
+        self._work = asyncio.Event()
+        self._idle = asyncio.Event()
+
+    def wake(self) -> None:
+        """Says that rows were committed."""
+        self._idle.clear()
+        self._work.set()
+
+    async def drained(self) -> None:
+        """Returns when every row that was put before has been sent and deleted."""
+        self.wake()
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Sends until cancelled. Rows that an earlier run left come first."""
+        while True:
+            await self._sender.writable()
+            self._work.clear()
+            if not await self._send_some():
+                if not self._work.is_set():
+                    self._idle.set()
+                await self._work.wait()
+
+    async def _send_some(self) -> bool:
+        """Sends one window of rows; False when there was none."""
+        rows = await self._store.run(lambda connection: connection.execute(_UNSENT, (0, WINDOW)).fetchall())
+        if not rows:
+            return False
+        sent = [(row["seq"], publication, self._sender.send(publication)) for row in rows for publication in [_of(row)]]
+        outcomes = await asyncio.gather(*(future for _, _, future in sent), return_exceptions=True)
+        await self._settle(
+            [(seq, publication, outcome) for (seq, publication, _), outcome in zip(sent, outcomes, strict=True)]
+        )
+        return True
+
+    async def _settle(self, sent: list[tuple[int, Publication, BaseException | None]]) -> None:
+        done = [(seq, publication) for seq, publication, outcome in sent if outcome is None]
+        lost = [(seq, publication) for seq, publication, outcome in sent if isinstance(outcome, Unroutable)]
+        if done or lost:
+            await self._store.run(lambda connection: self._forget(connection, done, lost))
+        for _, publication in lost:
+            self._returned(publication)
+        for _, _, outcome in sent:
+            if outcome is not None and not isinstance(outcome, BrokerError):
+                raise outcome
+        if any(isinstance(outcome, Refused) for _, _, outcome in sent):
+            log.warning("the broker refuses messages, a queue is full; trying again", action="outbox_refused")
+            await asyncio.sleep(PAUSE_AFTER_NACK)
+
+    def _forget(
+        self, connection: Connection, done: list[tuple[int, Publication]], lost: list[tuple[int, Publication]]
+    ) -> None:
+        connection.executemany(_FORGET, [(seq,) for seq, _ in (*done, *lost)])
+        if done:
+            self._confirmed(connection, [publication for _, publication in done])
+
+
+def _of(row: Row) -> Publication:
+    return Publication(
+        exchange=row["exchange"],
+        routing_key=row["routing_key"],
+        kind=row["kind"],
+        message_id=row["message_id"],
+        body=row["body"],
+        expires_at=row["expires_at"],
+        reason=row["reason"],
+    )

@@ -1,0 +1,177 @@
+"""The running program's own settings: a TOML file, then `THWART_<SECTION>_<KEY>` on top of it, typed and checked.
+
+An error names the file or the variable, and the key. What to respond to is not here but in `ossec.conf`.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from shared.errors import SettingsError
+from shared.messages import AgentId
+from shared.topology import QueueType
+
+PREFIX = "THWART_"
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every section: a key that isn't known is an error."""
+
+
+class BrokerSettings(Section, frozen=True, kw_only=True):
+    """[broker]: where RabbitMQ is. Several `urls` are tried in random order."""
+
+    urls: Annotated[tuple[str, ...], Meta(min_length=1)] = ("amqp://guest:guest@127.0.0.1:5672/",)
+    queue_type: QueueType = "classic"  # quorum in a cluster; can't be changed once the queues exist
+    ca_file: str = ""  # for amqps: URLs: whom to trust, when it isn't the system's list
+    certificate_file: str = ""
+    key_file: str = ""
+
+
+class LogSettings(Section, frozen=True, kw_only=True):
+    """[log]: `auto` is readable on a terminal and JSON otherwise."""
+
+    level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"
+    format: Annotated[str, Meta(pattern="^(auto|text|json)$")] = "auto"
+
+
+class MetricsSettings(Section, frozen=True, kw_only=True):
+    """[metrics]: where an agent's `/metrics` listens; port 0 takes any, and "" switches it off."""
+
+    listen: str = "127.0.0.1:9464"
+
+
+class ApiSettings(Section, frozen=True, kw_only=True):
+    """[api]: the manager's HTTP API. Every token in `token_file` (`name token` a line, or a token alone) may do all."""
+
+    listen: str = "127.0.0.1:9460"
+    token_file: str = ""  # default: `api.token` in the state folder, made on the first start
+
+
+class RespondSettings(Section, frozen=True, kw_only=True):
+    """[manager]: what to respond to, and how."""
+
+    state_dir: str = "/var/lib/thwart/manager"
+    ossec_conf: str = "/etc/thwart/ossec.conf"
+    rules: tuple[str, ...] = ()  # files or folders; later ones override
+    answer_within: Seconds = 10.0
+    max_alert_age: Seconds = 600.0
+    offence_memory: Seconds = 86_400.0
+    manual_timeout: Seconds = 14_400.0  # `thwart block` without --for
+    retention: Seconds = 30 * 86_400.0
+
+
+class FollowedFile(Section, frozen=True, kw_only=True):
+    """[[agent.logs]]: a log file to follow."""
+
+    path: str
+    from_start: bool = False  # read what is there already when it is seen for the first time
+
+
+class HostSettings(Section, frozen=True, kw_only=True):
+    """[agent]: who this agent is, what it follows, what it must never touch."""
+
+    id: AgentId | None = None  # default: the host's name
+    state_dir: str = "/var/lib/thwart/agent"
+    roles: tuple[str, ...] = ()  # "server" on a manager's host
+    labels: dict[str, str] = field(default_factory=dict)
+    logs: tuple[FollowedFile, ...] = ()
+    allow: tuple[str, ...] = ()  # addresses and networks, beside the automatic ones
+
+
+class ManagerSettings(Section, frozen=True, kw_only=True):
+    """manager.toml"""
+
+    broker: BrokerSettings = BrokerSettings()
+    manager: RespondSettings = RespondSettings()
+    api: ApiSettings = ApiSettings()
+    log: LogSettings = LogSettings()
+
+
+class AgentSettings(Section, frozen=True, kw_only=True):
+    """agent.toml"""
+
+    broker: BrokerSettings = BrokerSettings()
+    agent: HostSettings = HostSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
+
+
+Settings = TypeVar("Settings", ManagerSettings, AgentSettings)
+
+
+def load(kind: type[Settings], path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Settings of `kind` from `path` (None: no file) and `environment`. Raises SettingsError."""
+    sections: dict[str, dict[str, Any]] = _read(path) if path else {}
+    sources = _overlay(sections, kind, environment)
+    try:
+        return msgspec.convert(sections, kind, strict=True)
+    except msgspec.ValidationError as error:
+        raise SettingsError(_located(str(error), path, sources)) from error
+
+
+def listen_address(text: str, key: str) -> tuple[str, int]:
+    """`host:port` or `[v6]:port` as a pair. Raises SettingsError that names `key`."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65_535:
+        raise SettingsError(f"{key}: {text!r} is not HOST:PORT, such as 127.0.0.1:9460")
+    return host.strip("[]"), int(port)
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}; name the file with --config, or leave it out") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not TOML: {error}") from error
+
+
+def _overlay(sections: dict[str, dict[str, Any]], kind: type, environment: Mapping[str, str]) -> dict[str, str]:
+    """Puts the variables of `kind` over `sections`; returns which variable gave which `section.key`."""
+    sources = {}
+    for section, holder in get_type_hints(kind).items():
+        for key in msgspec.structs.fields(holder):
+            variable = f"{PREFIX}{section}_{key.name}".upper()
+            if variable in environment:
+                sections.setdefault(section, {})[key.name] = _value(environment[variable], key.type, variable)
+                sources[f"{section}.{key.name}"] = variable
+    return sources
+
+
+def _value(text: str, wanted: Any, variable: str) -> Any:
+    """Text stays text where text is wanted; lists of it may be comma-separated; the rest is JSON."""
+    if _takes(wanted, text):
+        return text
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not text.lstrip().startswith(("[", "{")) and _takes(wanted, words):
+        return words
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise SettingsError(f"{variable}: {text!r} is neither text for this setting nor JSON") from error
+
+
+def _takes(wanted: Any, value: Any) -> bool:
+    try:
+        msgspec.convert(value, wanted)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _located(problem: str, path: Path | None, sources: Mapping[str, str]) -> str:
+    """The problem, and who said so: the file, or the variable."""
+    what, _, where = problem.partition(" - at `$.")
+    key = where.rstrip("`")
+    for name, variable in sources.items():
+        if key == name or key.startswith((f"{name}[", f"{name}.")):
+            return f"{variable}: {what}"
+    return f"{path or 'settings'}: {key or 'top level'}: {what}"
