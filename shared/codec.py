@@ -38,7 +38,7 @@ def unpack(body: bytes) -> dict[str, Any]:
     if len(body) > MAX_BODY:
         raise MessageTooLarge(f"body of {len(body)} bytes is over the limit of {MAX_BODY}")
     try:
-        fields = msgpack.unpackb(body, max_buffer_size=MAX_BODY)
+        fields = msgpack.unpackb(body)
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
         raise MalformedMessage(f"not MessagePack: {error}") from error
     if not isinstance(fields, dict):
