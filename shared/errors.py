@@ -18,6 +18,8 @@ ThwartError
 ├── ConfigurationError       the user's XML; names file and line
 │   └── RuleFileError            a rule or decoder file
 ├── StoreError               the database under a ledger or journal
+├── RequestError             what a person asked for can't be done as asked
+│   └── UnknownAgent             nobody in the roster goes by that name
 ├── ActionError              an action can't be carried out on this host
 └── ApiError                 what the manager's API answered to the command line
 """
@@ -109,6 +111,14 @@ class RuleFileError(ConfigurationError):
 
 class StoreError(ThwartError):
     """The database can't be opened, read or written."""
+
+
+class RequestError(ThwartError):
+    """What a person asked for can't be done as asked."""
+
+
+class UnknownAgent(RequestError):
+    """Nobody in the roster goes by that name; the text lists who does."""
 
 
 class ActionError(ThwartError):

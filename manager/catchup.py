@@ -1,0 +1,178 @@
+"""Catch-up: sends an agent what it should hold and doesn't, under the same ids, to `agent.<id>`.
+
+Harmless to repeat, and still rate-limited: an agent that stays wrong is sent to less and less often.
+"""
+
+from collections.abc import Callable, Sequence
+
+import structlog
+from msgspec import Struct
+
+from manager.dispatch import UNTIL_LIFTED
+from manager.ledger import agents, orders, owed
+from manager.ledger.answers import Recorded
+from manager.ledger.owed import Held
+from manager.roster import Heard, Roster
+from shared import codec, outbox
+from shared.clock import Clock
+from shared.messages import Heartbeat, Holds, Order
+from shared.store import Connection, Store
+
+AT_MOST_EVERY = 1.0  # s between two catch-ups of one agent, whatever it says
+FIRST_PAUSE, LONGEST_PAUSE = 10.0, 600.0  # s; doubled as long as an agent stays wrong
+
+log = structlog.get_logger()
+
+
+class CatchUp:
+    """Hears heartbeats, and sees to it that each agent has what is in force for it.
+
+    `wake` is called when there is something to send; `answer_within` is in seconds.
+    """
+
+    def __init__(
+        self, store: Store, roster: Roster, clock: Clock, *, answer_within: float, wake: Callable[[], None]
+    ) -> None:
+        self._store, self._roster, self._clock, self._wake = store, roster, clock, wake
+        self._answer_within = answer_within
+        self._unwritten: dict[str, Heard] = {}  # new agents, and changes in known ones, until the ledger has them
+        self._lacking: set[str] = set()  # to be sent everything as soon as the rate allows
+        self._agreed: dict[str, _Agreed] = {}
+        self._differed: set[str] = set()  # whose fingerprint was wrong the last time
+        self._brought = _Pace(AT_MOST_EVERY, AT_MOST_EVERY)
+        self._corrected = _Pace(FIRST_PAUSE, LONGEST_PAUSE)
+        self._reminded = _Pace(FIRST_PAUSE, LONGEST_PAUSE)
+
+    async def heard(self, heartbeats: Sequence[Heartbeat]) -> None:
+        """Takes heartbeats into the roster and sends what they show to be missing. Raises StoreError; safe twice."""
+        doubtful = []
+        for each in self._roster.heard(heartbeats):
+            if each.matters:
+                self._unwritten[each.agent.id] = each
+            if each.matters or each.queue_made:
+                self._lacking.add(each.agent.id)
+            elif not self._agrees(each.agent.heartbeat):
+                doubtful.append(each.agent.heartbeat)
+        await self._go(doubtful, [])
+
+    async def tick(self) -> None:
+        """Sends again what living agents left unanswered, and what was put off. Every second or so."""
+        now = self._clock.boot()
+        await self._go([], [agent_id for agent_id in self._roster.living() if self._reminded.allows(agent_id, now)])
+
+    def recorded(self, recorded: Recorded) -> None:
+        """Hears of answers and ends: what these agents hold is to be compared anew."""
+        for event in recorded.settling:
+            self._agreed.pop(event.agent_id, None)
+
+    def _agrees(self, heartbeat: Heartbeat) -> bool:
+        agreed = self._agreed.get(heartbeat.agent_id)
+        return agreed is not None and agreed.holds == heartbeat.holds and heartbeat.at < agreed.until
+
+    async def _go(self, doubtful: Sequence[Heartbeat], living: Sequence[str]) -> None:
+        """One transaction over what is known to be missing, what is to be compared and what may be unanswered."""
+        boot, now = self._clock.boot(), self._clock.wall()
+        turn = _Turn(
+            fresh=tuple(self._unwritten.values()),
+            lacking=frozenset(each for each in self._lacking if self._brought.allows(each, boot)),
+            doubtful=tuple(doubtful),
+            suspects=frozenset(each for each in self._differed if self._corrected.allows(each, boot)),
+            living=tuple(living),
+            left_since=now - self._answer_within,
+            now=now,
+        )
+        if turn.fresh or turn.lacking or turn.doubtful or turn.living:
+            found = await self._store.run(turn.run)
+            self._learn(turn, found, boot)
+
+    def _learn(self, turn: "_Turn", found: "_Found", boot: float) -> None:
+        for each in turn.fresh:
+            if self._unwritten.get(each.agent.id) is each:
+                del self._unwritten[each.agent.id]
+        for agent_id in turn.lacking:
+            self._lacking.discard(agent_id)
+            self._brought.used(agent_id, boot)
+        self._compare(turn, found, boot)
+        for agent_id in turn.living:
+            self._reminded.used(agent_id, boot) if agent_id in found.late else self._reminded.clear(agent_id)
+        if found.sent:
+            log.info("sent again what agents lack", action="caught_up", agents=found.sent)
+            self._wake()
+
+    def _compare(self, turn: "_Turn", found: "_Found", boot: float) -> None:
+        for heartbeat in turn.doubtful:
+            agent_id = heartbeat.agent_id
+            if found.held[agent_id].holds == heartbeat.holds:
+                self._agreed[agent_id] = _Agreed(holds=heartbeat.holds, until=found.held[agent_id].until)
+                self._differed.discard(agent_id)
+                self._corrected.clear(agent_id)
+            elif agent_id in turn.suspects:
+                self._differed.discard(agent_id)
+                self._corrected.used(agent_id, boot)
+            else:
+                self._differed.add(agent_id)
+
+
+class _Agreed(Struct, frozen=True, kw_only=True):
+    """A fingerprint that was right, and until when it stays so if nothing happens (the agent's clock)."""
+
+    holds: Holds
+    until: float
+
+
+class _Found(Struct, frozen=True, kw_only=True):
+    """What a turn saw and did."""
+
+    held: dict[str, Held]
+    late: frozenset[str]
+    sent: dict[str, int]  # messages, by agent
+
+
+class _Turn(Struct, frozen=True, kw_only=True):
+    """What one transaction has to look at. Runs in the store's thread and touches nothing else."""
+
+    fresh: tuple[Heard, ...]
+    lacking: frozenset[str]
+    doubtful: tuple[Heartbeat, ...]
+    suspects: frozenset[str]  # to be corrected when they are wrong this time too
+    living: tuple[str, ...]
+    left_since: float
+    now: float
+
+    def run(self, connection: Connection) -> _Found:
+        """Writes down who is new, compares, and puts what is missing into the outbox."""
+        for each in self.fresh:
+            agents.put(connection, [each.agent])
+            orders.join(connection, each.agent.id, each.agent.heartbeat.roles, self.now)
+        held = {each.agent_id: owed.held(connection, each.agent_id, each.at) for each in self.doubtful}
+        wrong = {each.agent_id for each in self.doubtful if held[each.agent_id].holds != each.holds}
+        lacking = self.lacking | (wrong & self.suspects)
+        late = {each for each in self.living if owed.leaves_unanswered(connection, each, self.left_since, self.now)}
+        sent = {each: self._send(connection, each, owed.in_force(connection, each, self.now)) for each in lacking}
+        for agent_id in late - lacking:
+            sent[agent_id] = self._send(connection, agent_id, owed.unanswered(connection, agent_id, self.now))
+        return _Found(held=held, late=frozenset(late), sent={each: count for each, count in sent.items() if count})
+
+    def _send(self, connection: Connection, agent_id: str, some: Sequence[Order]) -> int:
+        again = [owed.sent_again(connection, agent_id, order, UNTIL_LIFTED, self.now) for order in some]
+        key = f"agent.{agent_id}"
+        outbox.put(connection, (orders.publication(order, key, codec.encode(order)) for order in again))
+        return len(again)
+
+
+class _Pace:
+    """How often something may be done for one agent: a pause that doubles until it is cleared. Boot-clock seconds."""
+
+    def __init__(self, first: float, longest: float) -> None:
+        self._first, self._longest = first, longest
+        self._next: dict[str, tuple[float, float]] = {}  # not before; the pause after that
+
+    def allows(self, agent_id: str, now: float) -> bool:
+        return agent_id not in self._next or now >= self._next[agent_id][0]
+
+    def used(self, agent_id: str, now: float) -> None:
+        _, pause = self._next.get(agent_id, (now, self._first))
+        self._next[agent_id] = (now + pause, min(2 * pause, self._longest))
+
+    def clear(self, agent_id: str) -> None:
+        self._next.pop(agent_id, None)

@@ -1,0 +1,179 @@
+"""Decision -> order -> ledger -> outbox, each batch in one transaction: what was not written down is never sent.
+
+`issued_at`, `deadline` and `expires_at` are stamped here. A repeat of an alert or a request uses what is stored.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from msgspec import Struct
+
+from manager.ledger import offenders, orders
+from manager.ledger.orders import Open
+from manager.roster import Members, Roster
+from shared.clock import Clock
+from shared.errors import UnknownAgent
+from shared.ids import digest
+from shared.messages import Location, Order
+from shared.store import Connection, Store
+from shared.targets import Allowlist, normalise_address
+
+BLOCK = "firewall-drop"  # what `thwart block` orders
+UNTIL_LIFTED = 30 * 86_400.0  # s: the deadline of what has no end, and of every delete; restamped when sent again
+
+
+class BlockRequest(Struct, frozen=True, kw_only=True):
+    """A person's wish to block an address. The same `request_id` is the same order."""
+
+    request_id: str
+    address: str
+    location: Location
+    agents: tuple[str, ...] = ()  # names, for `agent`
+    timeout: float | None = None  # s; None: until lifted
+    reason: str = ""
+    issuer: str = ""
+    dry_run: bool = False
+
+
+class UnblockRequest(Struct, frozen=True, kw_only=True):
+    """A person's wish to end every block of an address, wherever it is."""
+
+    request_id: str
+    address: str
+    reason: str = ""
+    issuer: str = ""
+
+
+class Placed(Struct, frozen=True, kw_only=True):
+    """What became of a person's request."""
+
+    orders: tuple[Order, ...]  # none: there was nothing to lift
+    repeated: bool  # the request was known already, and these are its orders as stored
+
+
+class Dispatch:
+    """The one way into the ledger for orders of our own. `wake` is called when there is something to send."""
+
+    def __init__(
+        self, store: Store, roster: Roster, clock: Clock, *, allowlist: Allowlist, wake: Callable[[], None]
+    ) -> None:
+        self._store, self._roster, self._clock = store, roster, clock
+        self._allowlist, self._wake = allowlist, wake
+
+    async def block(self, request: BlockRequest) -> Placed:
+        """Orders a block by hand.
+
+        Raises InvalidTarget, ProtectedTarget with the entry that protects it, UnknownAgent, StoreError.
+        """
+        target = normalise_address(request.address)
+        self._allowlist.check(target)
+        members = self._roster.members()
+        _check_known(request.agents, members)
+        return await self._place(
+            request.request_id, lambda connection: self._block(connection, request, target, members)
+        )
+
+    async def unblock(self, request: UnblockRequest) -> Placed:
+        """Lifts every block of an address that has not ended, also what is still unsent.
+
+        Raises InvalidTarget, StoreError.
+        """
+        target = normalise_address(request.address)
+        members = self._roster.members()
+        return await self._place(
+            request.request_id, lambda connection: self._unblock(connection, request, target, members)
+        )
+
+    async def _place(self, request_id: str, work: Callable[[Connection], list[Order]]) -> Placed:
+        def once(connection: Connection) -> Placed:
+            stored = orders.of_origin(connection, request_id)
+            return Placed(orders=tuple(stored or work(connection)), repeated=bool(stored))
+
+        placed = await self._store.run(once)
+        self._wake()
+        return placed
+
+    def _block(self, connection: Connection, request: BlockRequest, target: str, members: Members) -> list[Order]:
+        now = self._clock.wall()
+        named = tuple(sorted(set(request.agents)))
+        order = Order(
+            id=digest(request.request_id, "", "add", (), request.location, named, target),
+            operation="add",
+            action=BLOCK,
+            location=request.location,
+            agents=named,
+            target=target,
+            timeout=request.timeout,
+            issued_at=now,
+            deadline=now + (request.timeout or UNTIL_LIFTED),
+            expires_at=None if request.timeout is None else now + request.timeout,
+            reason=request.reason,
+            issuer=request.issuer,
+            dry_run=request.dry_run,
+        )
+        orders.put(connection, order, request.request_id, members.audience(order.location, named))
+        return [order]
+
+    def _unblock(self, connection: Connection, request: UnblockRequest, target: str, members: Members) -> list[Order]:
+        now = self._clock.wall()
+        found = orders.open_on(connection, target, now)
+        offenders.end(connection, target, now)
+        return [self._delete(connection, request, some, members, now) for some in _by_place(found)]
+
+    def _delete(
+        self, connection: Connection, request: UnblockRequest, some: "_Place", members: Members, now: float
+    ) -> Order:
+        lifts = tuple(each.order.id for each in some.lifted)
+        order = Order(
+            id=digest(request.request_id, "", "delete", lifts, some.location, some.agents, some.target),
+            operation="delete",
+            action=some.action,
+            location=some.location,
+            agents=some.agents,
+            target=some.target,
+            lifts=lifts,
+            issued_at=now,
+            deadline=now + UNTIL_LIFTED,
+            reason=request.reason,
+            issuer=request.issuer,
+        )
+        until = min(max(each.until for each in some.lifted), order.deadline)
+        orders.put(connection, order, request.request_id, members.audience(order.location, order.agents), until)
+        for each in some.lifted:
+            orders.lift(connection, each.order, order)
+        return order
+
+
+class _Place(Struct, frozen=True, kw_only=True):
+    """Orders that one delete ends: of one action, in one place."""
+
+    action: str
+    location: Location
+    agents: tuple[str, ...]
+    target: str
+    lifted: tuple[Open, ...]
+
+
+def _by_place(found: Iterable[Open]) -> list[_Place]:
+    """What a delete for each action and place has to name. Where one order is for all, one delete for all does."""
+    places: dict[tuple[str, Location], list[Open]] = {}
+    found = list(found)
+    everywhere = {each.order.action for each in found if each.order.location == "all"}
+    for each in found:
+        action = each.order.action
+        location: Location = "all" if action in everywhere else "server" if each.order.location == "server" else "agent"
+        places.setdefault((action, location), []).append(each)
+    return [_place(action, location, some) for (action, location), some in places.items()]
+
+
+def _place(action: str, location: Location, some: Sequence[Open]) -> _Place:
+    agents = sorted({agent for each in some for agent in each.agents}) if location == "agent" else []
+    return _Place(
+        action=action, location=location, agents=tuple(agents), target=some[0].order.target, lifted=tuple(some)
+    )
+
+
+def _check_known(agents: Sequence[str], members: Members) -> None:
+    unknown = [agent for agent in agents if agent not in members]
+    if unknown:
+        known = ", ".join(members.ids()) or "none has been heard of yet"
+        raise UnknownAgent(f"no agent is called {', '.join(unknown)}; known agents: {known}")

@@ -1,0 +1,186 @@
+"""What agents said, merged: answers and expiries may come twice and in any order, and end in the same state.
+
+An order's row for an agent holds three voices apart (the manager's view, the answer, the end); each keeps its own
+latest word, and the end outranks the answer, which outranks the manager's view.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from manager.ledger.schema import FOREVER
+from shared.messages import Acknowledgement, Expiry
+from shared.store import Connection, Row
+
+Event = Acknowledgement | Expiry
+Kind = Literal["acknowledgement", "expiry"]
+
+# Two answers of one agent to one order differ only when its journal was lost; the later one is true then. This
+# decides between answers of the same instant, so that their order of arrival doesn't.
+_WEIGHTS = {"stale": 0, "refused": 1, "failed": 2, "lifted": 3, "simulated": 4, "unchanged": 5, "applied": 6}
+_CHUNK = 500  # parameters in one IN (...)
+
+_REMEMBER = """
+INSERT INTO history
+    (order_id, agent_id, said_at, kind, word, detail, cause, exit_code, received_at, expires_at, recorded_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
+_ANSWER = """
+UPDATE order_agents SET
+    state = CASE WHEN ended_at IS NULL THEN ? ELSE 'ended' END, status = ?, weight = ?, detail = ?, exit_code = ?,
+    received_at = ?, settled_at = ?, expires_at = ?, answered_at = COALESCE(answered_at, ?)
+WHERE order_id = ? AND agent_id = ? AND (status IS NULL OR (settled_at, weight, detail) < (?, ?, ?))
+"""
+_END = """
+UPDATE order_agents SET state = 'ended', ended_at = ?, outcome = ?, ended_detail = ?, cause = ?
+WHERE order_id = ? AND agent_id = ? AND (ended_at IS NULL OR (ended_at, outcome, ended_detail) < (?, ?, ?))
+"""
+_SAID = "SELECT * FROM history WHERE order_id = ? AND agent_id = ?"
+_EXPECTED = "SELECT 1 FROM order_agents WHERE order_id = ? AND agent_id = ?"
+_FOREIGN = """
+INSERT INTO orders (id, origin, response, operation, action, location, target, dry_run, lasting, is_foreign,
+    issued_at, deadline, until, body)
+VALUES (?, '', '', 'add', ?, '', ?, 0, 0, 1, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
+_FOREIGN_AGENT = """
+INSERT INTO order_agents (order_id, agent_id, state, since, deadline, until, note)
+VALUES (?, ?, 'waiting', ?, ?, ?, '') ON CONFLICT DO NOTHING
+"""
+_LAPSE = "UPDATE order_agents SET state = 'stale', note = 'no answer' WHERE state = 'waiting' AND deadline < ?"
+
+
+class Recorded(Struct, frozen=True, kw_only=True):
+    """What became of a batch of events."""
+
+    news: tuple[Event, ...]  # heard for the first time, in the order given
+    settling: tuple[Event, ...]  # of these, what an agent said that its order is for
+    foreign: tuple[str, ...]  # ids of orders that nobody here has given
+
+
+class _Said(Struct, frozen=True, kw_only=True):
+    """An event as the history keeps it."""
+
+    order_id: str
+    agent_id: str
+    at: float
+    kind: Kind
+    word: str
+    detail: str
+    cause: str = ""
+    exit_code: int | None = None
+    received_at: float | None = None
+    expires_at: float | None = None
+
+
+def record(connection: Connection, events: Sequence[Event], now: float) -> Recorded:
+    """Writes down `events` and merges them. Recording an event again changes nothing."""
+    foreign = _admit_foreign(connection, events, now)
+    news, settling = [], []
+    for event in events:
+        said = _said(event)
+        if not _remember(connection, said, now):
+            continue
+        news.append(event)
+        if _merge(connection, said, now) or _is_expected(connection, said):
+            settling.append(event)
+    return Recorded(news=tuple(news), settling=tuple(settling), foreign=tuple(foreign))
+
+
+def recall(connection: Connection, order_id: str, agent_id: str, now: float) -> None:
+    """Merges what `agent_id` had said about the order before it was known that the order is for it."""
+    for row in connection.execute(_SAID, (order_id, agent_id)).fetchall():
+        _merge(connection, _of(row), now)
+
+
+def lapse(connection: Connection, before: float) -> int:
+    """Settles as `stale` what was due `before` and never answered; how many. An answer that comes yet still wins."""
+    return connection.execute(_LAPSE, (before,)).rowcount
+
+
+def _said(event: Event) -> _Said:
+    if isinstance(event, Acknowledgement):
+        return _Said(
+            order_id=event.order_id,
+            agent_id=event.agent_id,
+            at=event.settled_at,
+            kind="acknowledgement",
+            word=event.status,
+            detail=event.detail,
+            exit_code=event.exit_code,
+            received_at=event.received_at,
+            expires_at=event.expires_at,
+        )
+    return _Said(
+        order_id=event.order_id,
+        agent_id=event.agent_id,
+        at=event.at,
+        kind="expiry",
+        word=event.outcome,
+        detail=event.detail,
+        cause=event.cause,
+    )
+
+
+def _of(row: Row) -> _Said:
+    return _Said(
+        order_id=row["order_id"],
+        agent_id=row["agent_id"],
+        at=row["said_at"],
+        kind=row["kind"],
+        word=row["word"],
+        detail=row["detail"],
+        cause=row["cause"],
+        exit_code=row["exit_code"],
+        received_at=row["received_at"],
+        expires_at=row["expires_at"],
+    )
+
+
+def _remember(connection: Connection, said: _Said, now: float) -> bool:
+    """False when it was known already."""
+    values = (said.order_id, said.agent_id, said.at, said.kind, said.word, said.detail)
+    more = (said.cause, said.exit_code, said.received_at, said.expires_at, now)
+    return connection.execute(_REMEMBER, (*values, *more)).rowcount == 1
+
+
+def _merge(connection: Connection, said: _Said, now: float) -> bool:
+    """True when the row of the order and the agent changed."""
+    key = (said.order_id, said.agent_id)
+    if said.kind == "expiry":
+        end = (said.at, said.word, said.detail)
+        return connection.execute(_END, (*end, said.cause, *key, *end)).rowcount == 1
+    weight = _WEIGHTS[said.word]
+    answer = (said.word, said.word, weight, said.detail, said.exit_code, said.received_at, said.at, said.expires_at)
+    return connection.execute(_ANSWER, (*answer, now, *key, said.at, weight, said.detail)).rowcount == 1
+
+
+def _is_expected(connection: Connection, said: _Said) -> bool:
+    return connection.execute(_EXPECTED, (said.order_id, said.agent_id)).fetchone() is not None
+
+
+def _admit_foreign(connection: Connection, events: Sequence[Event], now: float) -> list[str]:
+    """Makes rows for orders that are known from these events alone; the ids of those that are new."""
+    known = _known(connection, {event.order_id for event in events})
+    fresh: list[str] = []
+    for event in events:
+        if known.get(event.order_id) is False:
+            continue
+        if event.order_id not in known:
+            known[event.order_id] = True
+            fresh.append(event.order_id)
+        action, target = (event.action, event.target) if isinstance(event, Expiry) else ("", "")
+        connection.execute(_FOREIGN, (event.order_id, action, target, now, now, now, b""))
+        connection.execute(_FOREIGN_AGENT, (event.order_id, event.agent_id, now, FOREVER, now))
+    return fresh
+
+
+def _known(connection: Connection, ids: Iterable[str]) -> dict[str, bool]:
+    """Which of `ids` have a row, and whether it is a foreign one."""
+    known: dict[str, bool] = {}
+    wanted = list(ids)
+    for start in range(0, len(wanted), _CHUNK):
+        some = wanted[start : start + _CHUNK]
+        query = f"SELECT id, is_foreign FROM orders WHERE id IN ({', '.join('?' * len(some))})"  # noqa: S608
+        known.update((row["id"], bool(row["is_foreign"])) for row in connection.execute(query, some))
+    return known

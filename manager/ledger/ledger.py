@@ -1,0 +1,82 @@
+"""The ledger as the rest of the manager sees it: what agents said goes in, what people ask comes out.
+
+Orders of our own go in through `manager.dispatch`, in transactions that decide them.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+
+from manager.ledger import answers, orders, positions, reads, retention
+from manager.ledger.answers import Event, Recorded
+from manager.ledger.positions import Position
+from manager.ledger.views import Block, OrderQuery, OrderStory, OrderView
+from shared.broker import Publication
+from shared.clock import Clock
+from shared.store import Connection, Store
+
+
+class Ledger:
+    """Every method is one transaction in the store's thread; each raises StoreError when the database fails.
+
+    `living` gives the ids of agents that have a live heartbeat; spans are seconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        living: Callable[[], Collection[str]],
+        *,
+        answer_within: float,
+        retention: float,
+        offence_memory: float,
+    ) -> None:
+        self._store, self._clock, self._living = store, clock, living
+        self._answer_within, self._retention, self._offence_memory = answer_within, retention, offence_memory
+
+    async def record(self, events: Sequence[Event]) -> Recorded:
+        """Writes down and merges answers and expiries, in one transaction. Twice is safe; the broker's ack follows."""
+        now = self._clock.wall()
+        return await self._store.run(lambda connection: answers.record(connection, events, now))
+
+    def confirmed(self, connection: Connection, published: Sequence[Publication]) -> None:
+        """The outbox's hook, in the transaction that deletes its rows: these orders are sent."""
+        orders.confirmed(connection, published, self._clock.wall())
+
+    async def settle_due(self) -> int:
+        """Settles what was never answered and is past its deadline; how many rows. Every few seconds."""
+        before = self._clock.wall() - self._answer_within  # an answer may be on its way
+        return await self._store.run(lambda connection: answers.lapse(connection, before))
+
+    async def forget_old(self) -> int:
+        """Deletes what is older than the retention, some at a time; how many orders. Every minute or so."""
+        now = self._clock.wall()
+        return await self._store.run(
+            lambda connection: retention.forget(connection, now - self._retention, now - self._offence_memory)
+        )
+
+    async def positions(self) -> list[Position]:
+        """How far each file was taken, for a start."""
+        return await self._store.run(positions.load)
+
+    async def position(self, agent_id: str, source: str, file: str) -> int | None:
+        """The offset of the last line that was taken of a file, or None for a new one."""
+        return await self._store.run(lambda connection: positions.find(connection, agent_id, source, file))
+
+    async def orders(self, query: OrderQuery) -> list[OrderView]:
+        """Orders that `query` asks for, newest first."""
+        now = self._now()
+        return await self._store.run(lambda connection: reads.orders(connection, query, now))
+
+    async def order(self, order_id: str) -> OrderStory | None:
+        """One order with its alert, its agents and what they said; the start of an id will do if it is no other's."""
+        now = self._now()
+        return await self._store.run(lambda connection: reads.order(connection, order_id, now))
+
+    async def blocks(self) -> list[Block]:
+        """What is in force, by the agents' own answers."""
+        now = self._clock.wall()
+        return await self._store.run(lambda connection: reads.blocks(connection, now))
+
+    def _now(self) -> reads.Now:
+        living = frozenset(self._living())
+        return reads.Now(at=self._clock.wall(), living=living, answer_within=self._answer_within)

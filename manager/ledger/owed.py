@@ -1,0 +1,81 @@
+"""What an agent should hold, against what it says: the questions that catch-up asks."""
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from manager.ledger.schema import FOREVER
+from shared import codec
+from shared.ids import fingerprint
+from shared.messages import Holds, Order
+from shared.store import Connection, Row
+
+MARGIN = 60.0  # s: heartbeats leave out what ends within a minute, so that an end isn't taken for a difference
+
+_IN_FORCE = """
+SELECT o.body FROM order_agents oa JOIN orders o ON o.id = oa.order_id
+WHERE oa.agent_id = ? AND oa.until > ? AND oa.state IN ('waiting', 'unroutable', 'applied', 'unchanged', 'stale')
+    AND o.lasting = 1 AND o.lifted_by IS NULL AND o.dry_run = 0 ORDER BY o.issued_at, o.id
+"""
+_LIFTS = """
+SELECT o.body FROM order_agents oa JOIN orders o ON o.id = oa.order_id
+WHERE oa.agent_id = ? AND oa.until > ? AND o.operation = 'delete' ORDER BY o.issued_at, o.id
+"""
+_UNANSWERED = """
+SELECT o.body FROM order_agents oa JOIN orders o ON o.id = oa.order_id
+WHERE oa.agent_id = ? AND oa.state = 'waiting' AND oa.until > ? AND o.sent_at IS NOT NULL
+    AND o.lifted_by IS NULL AND (o.lasting = 1 OR o.operation = 'delete') ORDER BY o.operation DESC, o.issued_at, o.id
+"""
+_LEFT = """
+SELECT 1 FROM order_agents oa JOIN orders o ON o.id = oa.order_id
+WHERE oa.agent_id = ? AND oa.state = 'waiting' AND oa.since < ? AND oa.until > ? AND o.sent_at < ?
+    AND o.lifted_by IS NULL AND (o.lasting = 1 OR o.operation = 'delete') LIMIT 1
+"""
+_HELD = """
+SELECT order_id, until FROM order_agents
+WHERE agent_id = ? AND until > ? AND state IN ('applied', 'unchanged')
+"""
+_AGAIN = "UPDATE order_agents SET since = ?, deadline = ? WHERE order_id = ? AND agent_id = ? AND state = 'waiting'"
+_RESTAMP = "UPDATE orders SET deadline = ? WHERE id = ? AND deadline < ?"
+
+
+class Held(Struct, frozen=True, kw_only=True):
+    """What the ledger says that an agent holds, and until when that stays true if nothing happens."""
+
+    holds: Holds
+    until: float
+
+
+def in_force(connection: Connection, agent_id: str, now: float) -> list[Order]:
+    """Everything for the agent that still matters: lifts first, so that no `add` comes before its end."""
+    return _orders(connection.execute(_LIFTS, (agent_id, now)).fetchall()) + _orders(
+        connection.execute(_IN_FORCE, (agent_id, now)).fetchall()
+    )
+
+
+def unanswered(connection: Connection, agent_id: str, now: float) -> list[Order]:
+    """What was sent and still matters, and the agent has said nothing about; lifts first."""
+    return _orders(connection.execute(_UNANSWERED, (agent_id, now)).fetchall())
+
+
+def leaves_unanswered(connection: Connection, agent_id: str, since: float, now: float) -> bool:
+    """True when something that was sent before `since`, and again if it was, has no answer yet."""
+    return connection.execute(_LEFT, (agent_id, since, now, since)).fetchone() is not None
+
+
+def held(connection: Connection, agent_id: str, at: float) -> Held:
+    """What the agent holds by its own answers, as its heartbeat of `at` (its clock) would say it."""
+    rows = connection.execute(_HELD, (agent_id, at + MARGIN)).fetchall()
+    holds = Holds(count=len(rows), xor=fingerprint(row["order_id"] for row in rows))
+    return Held(holds=holds, until=min((row["until"] for row in rows), default=FOREVER) - MARGIN)
+
+
+def sent_again(connection: Connection, agent_id: str, order: Order, span: float, now: float) -> Order:
+    """`order` as it goes out once more: what has no end of its own has a new deadline, `span` from now."""
+    again = order if order.timeout is not None else replace(order, deadline=now + span)
+    connection.execute(_AGAIN, (now, again.deadline, order.id, agent_id))
+    connection.execute(_RESTAMP, (again.deadline, order.id, again.deadline))
+    return again
+
+
+def _orders(rows: list[Row]) -> list[Order]:
+    return [codec.decode(row["body"], Order) for row in rows]

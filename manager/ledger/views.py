@@ -1,0 +1,125 @@
+"""What the ledger shows: orders with what each agent says about them, and blocks in force. Never rows."""
+
+from collections.abc import Collection
+from typing import Literal
+
+from msgspec import Struct
+
+from shared.messages import Alert, Order
+
+AgentOrderState = Literal[
+    "waiting",  # no answer yet
+    "overdue",  # no answer in time from an agent that is living
+    "unroutable",  # nobody in the roster goes by that name
+    "applied",
+    "unchanged",
+    "lifted",
+    "simulated",
+    "refused",
+    "stale",  # it came too late, or nothing came until it was too late
+    "failed",
+    "ended",
+]
+OrderState = AgentOrderState | Literal["unsent", "sent"]
+
+# An order is in the state of the agent that needs most looking after.
+_BY_NEED: tuple[AgentOrderState, ...] = (
+    "overdue",
+    "waiting",
+    "failed",
+    "refused",
+    "unroutable",
+    "stale",
+    "applied",
+    "unchanged",
+    "simulated",
+    "lifted",
+    "ended",
+)
+
+
+class OrderQuery(Struct, frozen=True, kw_only=True):
+    """Which orders to list, newest first."""
+
+    state: OrderState | None = None
+    target: str | None = None  # normalised
+    agent: str | None = None  # that it is for
+    limit: int = 50
+
+
+class AgentOrder(Struct, frozen=True, kw_only=True):
+    """An order as one agent sees it. Instants that the agent gave are by its clock."""
+
+    agent_id: str
+    state: AgentOrderState
+    since: float  # expected from then on, or last sent; the manager's clock
+    note: str  # the manager's reason for a state that is no answer
+    status: str | None  # what it answered
+    detail: str
+    exit_code: int | None
+    received_at: float | None
+    settled_at: float | None
+    expires_at: float | None  # the effect's end after this order
+    answered_at: float | None  # when its first answer came, the manager's clock
+    ended_at: float | None
+    cause: str | None  # timeout, lifted
+    outcome: str | None  # reverted, kept, failed
+    ended_detail: str
+
+
+class OrderView(Struct, frozen=True, kw_only=True):
+    """An order and where it stands."""
+
+    id: str
+    state: OrderState
+    order: Order | None  # None: foreign, known from answers alone
+    action: str
+    target: str
+    origin: str  # the alert's id, or a person's request id
+    sent_at: float | None  # when the broker confirmed it
+    lifted_by: str | None  # the `delete` that names it
+    agents: tuple[AgentOrder, ...]
+
+
+class Said(Struct, frozen=True, kw_only=True):
+    """One thing that an agent said about an order."""
+
+    agent_id: str
+    kind: Literal["acknowledgement", "expiry"]
+    word: str  # its status or outcome
+    detail: str
+    said_at: float  # the agent's clock
+    recorded_at: float  # the manager's clock
+    expected: bool  # False: the order was not for this agent, and this settled nothing
+
+
+class OrderStory(Struct, frozen=True, kw_only=True):
+    """One order from the alert to the end."""
+
+    view: OrderView
+    alert: Alert | None
+    history: tuple[Said, ...]  # in the order in which it was heard
+
+
+class Holder(Struct, frozen=True, kw_only=True):
+    """An order that holds a block on an agent."""
+
+    agent_id: str
+    order_id: str
+    until: float | None  # None: until lifted
+    lifting: bool  # a delete is on its way
+
+
+class Block(Struct, frozen=True, kw_only=True):
+    """A target that is blocked somewhere, by what agents have answered."""
+
+    target: str
+    action: str
+    holders: tuple[Holder, ...]  # by agent, the latest end first
+
+
+def state_of(sent: bool, states: Collection[AgentOrderState]) -> OrderState:
+    """An order's own state, from its agents'."""
+    if not sent and all(state == "waiting" for state in states):
+        return "unsent"
+    return next((state for state in _BY_NEED if state in states), "sent")

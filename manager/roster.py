@@ -1,0 +1,122 @@
+"""Which agents there are, and in what state: kept in memory, written behind.
+
+A heartbeat costs no commit unless it says something that others depend on: a new agent, another journal, other roles.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from manager.ledger import agents
+from manager.ledger.agents import Agent
+from manager.ledger.orders import Audience
+from shared.clock import Clock
+from shared.messages import Heartbeat
+from shared.store import Store
+
+SILENT_AFTER = 30.0  # s without a heartbeat
+
+Life = Literal["living", "silent"]
+
+
+class Heard(Struct, frozen=True, kw_only=True):
+    """A heartbeat, and what it changed."""
+
+    agent: Agent
+    joined: bool  # never heard of before
+    roles_changed: bool
+    journal_changed: bool
+    queue_made: bool  # it had to make its queue anew: what was in the old one is lost
+
+    @property
+    def matters(self) -> bool:
+        """True when the ledger must know at once."""
+        return self.joined or self.roles_changed or self.journal_changed
+
+
+class Roster:
+    """Every agent that was ever heard of. Belongs to the loop; `Members` is what other threads may have."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+        self._agents: dict[str, Agent] = {agent.id: agent for agent in store.run_now(agents.load)}
+        self._unwritten: set[str] = set()
+
+    def heard(self, heartbeats: Iterable[Heartbeat]) -> list[Heard]:
+        """Takes heartbeats in, in memory alone; what each changed, in the order given."""
+        now = self._clock.wall()
+        return [self._take(heartbeat, now) for heartbeat in heartbeats]
+
+    def agents(self) -> list[Agent]:
+        """All agents, by id."""
+        return sorted(self._agents.values(), key=lambda agent: agent.id)
+
+    def get(self, agent_id: str) -> Agent | None:
+        """One agent, or None for a name that nobody goes by."""
+        return self._agents.get(agent_id)
+
+    def life(self, agent: Agent) -> Life:
+        """`living` when it was heard of within 30 s."""
+        return "living" if self._clock.wall() - agent.seen_at < SILENT_AFTER else "silent"
+
+    def living(self) -> list[str]:
+        """The ids of the agents that are living."""
+        return [agent.id for agent in self._agents.values() if self.life(agent) == "living"]
+
+    def members(self) -> "Members":
+        """Who is here now, for a transaction that is started now."""
+        return Members(self._agents.values())
+
+    async def write_behind(self) -> None:
+        """Writes down what only memory knows. Every few seconds, and at the end. Raises StoreError."""
+        some = [self._agents[agent_id] for agent_id in self._unwritten]
+        if some:
+            await self._store.run(lambda connection: agents.put(connection, some))
+            self.written(some)
+
+    def written(self, some: Sequence[Agent]) -> None:
+        """Says that the ledger has these."""
+        self._unwritten -= {agent.id for agent in some if self._agents[agent.id] is agent}
+
+    def _take(self, heartbeat: Heartbeat, now: float) -> Heard:
+        known = self._agents.get(heartbeat.agent_id)
+        agent = Agent(heartbeat=heartbeat, first_seen_at=known.first_seen_at if known else now, seen_at=now)
+        self._agents[agent.id] = agent
+        self._unwritten.add(agent.id)
+        return Heard(
+            agent=agent,
+            joined=known is None,
+            roles_changed=known is not None and known.heartbeat.roles != heartbeat.roles,
+            journal_changed=known is not None and known.heartbeat.journal != heartbeat.journal,
+            queue_made=heartbeat.queue == "new",
+        )
+
+
+class Members:
+    """Who was in the roster at one moment: whom an order is for. Never changes."""
+
+    def __init__(self, some: Iterable[Agent]) -> None:
+        self._roles = {agent.id: frozenset(agent.heartbeat.roles) for agent in some}
+
+    def __contains__(self, agent_id: object) -> bool:
+        return agent_id in self._roles
+
+    def ids(self) -> tuple[str, ...]:
+        """All of them, in order."""
+        return tuple(sorted(self._roles))
+
+    def servers(self) -> tuple[str, ...]:
+        """Those with the server role, in order."""
+        return tuple(agent_id for agent_id in self.ids() if "server" in self._roles[agent_id])
+
+    def audience(self, location: str, named: Sequence[str]) -> Audience:
+        """Whom an order for `location` and the agents `named` is for."""
+        match location:
+            case "all":
+                return Audience(known=self.ids())
+            case "server":
+                return Audience(known=self.servers())
+            case _:
+                known = tuple(agent for agent in named if agent in self)
+                return Audience(known=known, unknown=tuple(agent for agent in named if agent not in self))

@@ -1,0 +1,139 @@
+"""A manager's ledger side on a real SQLite file, with a clock that stands still until a test moves it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from manager.catchup import CatchUp
+from manager.dispatch import BlockRequest, Dispatch, UnblockRequest
+from manager.ledger import schema
+from manager.ledger.ledger import Ledger
+from manager.ledger.views import OrderStory
+from manager.roster import Roster
+from shared import codec
+from shared.broker import Publication
+from shared.ids import fingerprint
+from shared.messages import Acknowledgement, Expiry, Heartbeat, Holds, Order
+from shared.store import Store
+from shared.targets import Allowlist
+
+START = 1_764_000_000.0
+ATTACKER = "203.0.113.9"
+MINE = "198.51.100.7"  # on the allowlist
+
+
+class StoppedClock:
+    """Both readings move together, by hand."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def wall(self) -> float:
+        return START + self.passed
+
+    def boot(self) -> float:
+        return 1_000.0 + self.passed
+
+
+class AManager:
+    """The parts, wired as the daemon wires them, and a broker that confirms when it is told to."""
+
+    def __init__(self, path: Path) -> None:
+        self.clock = StoppedClock()
+        self.store = Store(path, schema.SCHEMA)
+        self.roster = Roster(self.store, self.clock)
+        self.woken = 0
+        self.ledger = Ledger(
+            self.store,
+            self.clock,
+            self.roster.living,
+            answer_within=10.0,
+            retention=30 * 86_400.0,
+            offence_memory=86_400.0,
+        )
+        allowlist = Allowlist.of([MINE], "white_list")
+        self.dispatch = Dispatch(self.store, self.roster, self.clock, allowlist=allowlist, wake=self._wake)
+        self.catch_up = CatchUp(self.store, self.roster, self.clock, answer_within=10.0, wake=self._wake)
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    async def hear(self, *agents: str, **said: object) -> None:
+        await self.catch_up.heard([heartbeat(agent, self.clock.wall(), **said) for agent in agents])
+
+    def outbox(self) -> list[Publication]:
+        """What is unsent, oldest first."""
+        rows = self.store.run_now(lambda c: c.execute("SELECT * FROM outbox ORDER BY seq").fetchall())
+        return [
+            Publication(
+                exchange=row["exchange"],
+                routing_key=row["routing_key"],
+                kind=row["kind"],
+                message_id=row["message_id"],
+                body=row["body"],
+                expires_at=row["expires_at"],
+            )
+            for row in rows
+        ]
+
+    def confirm(self) -> list[tuple[str, Order]]:
+        """The broker takes all that is unsent; keys and orders."""
+        rows = self.outbox()
+
+        def forget(connection) -> None:
+            connection.execute("DELETE FROM outbox")
+            self.ledger.confirmed(connection, rows)
+
+        self.store.run_now(forget)
+        return [(row.routing_key, codec.decode(row.body, Order)) for row in rows]
+
+    async def block(self, request_id: str = "r1", **wish: object) -> Order:
+        fields = {"address": ATTACKER, "location": "all", "timeout": 600.0, "issuer": "ann", **wish}
+        (order,) = (await self.dispatch.block(BlockRequest(request_id=request_id, **fields))).orders
+        return order
+
+    async def unblock(self, request_id: str = "u1", address: str = ATTACKER) -> tuple[Order, ...]:
+        return (await self.dispatch.unblock(UnblockRequest(request_id=request_id, address=address))).orders
+
+    async def answer(self, order: Order, agent: str, status: str = "applied", **said: object) -> None:
+        recorded = await self.ledger.record([acknowledgement(order.id, agent, status, self.clock.wall(), **said)])
+        self.catch_up.recorded(recorded)
+
+    async def story(self, order: Order) -> OrderStory:
+        story = await self.ledger.order(order.id)
+        assert story is not None
+        return story
+
+    async def states(self, order: Order) -> dict[str, str]:
+        return {each.agent_id: each.state for each in (await self.story(order)).view.agents}
+
+
+@contextmanager
+def a_manager(path: Path) -> Iterator[AManager]:
+    manager = AManager(path)
+    try:
+        yield manager
+    finally:
+        manager.store.close()
+
+
+def heartbeat(agent: str, at: float = START, *, holds: tuple[str, ...] = (), **said: object) -> Heartbeat:
+    fields = {
+        "started_at": START - 100,
+        "journal": f"journal-of-{agent}",
+        "boot": "boot-1",
+        "version": "0.1.0",
+        "hostname": agent,
+        **said,
+    }
+    count = Holds(count=len(holds), xor=fingerprint(holds))
+    return Heartbeat(agent_id=agent, at=at, holds=count, **fields)
+
+
+def acknowledgement(order_id: str, agent: str, status: str, at: float, **said: object) -> Acknowledgement:
+    return Acknowledgement(order_id=order_id, agent_id=agent, status=status, received_at=at, settled_at=at, **said)
+
+
+def expiry(order_id: str, agent: str, at: float, **said: object) -> Expiry:
+    fields = {"action": "firewall-drop", "target": ATTACKER, "cause": "timeout", "outcome": "reverted", **said}
+    return Expiry(order_id=order_id, agent_id=agent, at=at, **fields)

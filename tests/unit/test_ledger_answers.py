@@ -1,0 +1,176 @@
+"""What agents said, merged into the ledger."""
+
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from manager.ledger.answers import record
+from manager.ledger.views import OrderQuery
+from tests.unit.a_manager import START, a_manager, acknowledgement, expiry
+
+STATUSES = ["applied", "unchanged", "lifted", "simulated", "refused", "stale", "failed"]
+
+
+@pytest.fixture
+def manager(tmp_path):
+    with a_manager(tmp_path / "ledger.db") as parts:
+        yield parts
+
+
+async def test_an_order_goes_from_unsent_to_ended(manager):
+    """An order is unsent, waiting, applied and ended, as the broker and the agent say so."""
+    await manager.hear("web1")
+    order = await manager.block()
+    assert (await manager.story(order)).view.state == "unsent"
+    manager.confirm()
+    assert (await manager.story(order)).view.state == "waiting"
+    await manager.answer(order, "web1", expires_at=START + 600)
+    assert (await manager.story(order)).view.state == "applied"
+    await manager.ledger.record([expiry(order.id, "web1", START + 600)])
+    assert (await manager.story(order)).view.state == "ended"
+
+
+async def test_an_end_that_comes_before_its_answer_still_wins(manager):
+    """An expiry that overtakes its answer leaves the order ended, with both on record."""
+    await manager.hear("web1")
+    order = await manager.block()
+    await manager.ledger.record([expiry(order.id, "web1", START + 600)])
+    await manager.answer(order, "web1", detail="new")
+    (agent,) = (await manager.story(order)).view.agents
+    assert (agent.state, agent.status, agent.outcome) == ("ended", "applied", "reverted")
+
+
+async def test_a_repeated_event_is_no_news(manager):
+    """An answer that comes twice is recorded once."""
+    await manager.hear("web1")
+    order = await manager.block()
+    said = acknowledgement(order.id, "web1", "applied", START)
+    first = await manager.ledger.record([said, said])
+    second = await manager.ledger.record([said])
+    assert (first.news, second.news) == ((said,), ())
+    assert len((await manager.story(order)).history) == 1
+
+
+async def test_a_stranger_settles_nothing(manager):
+    """An answer from an agent that the order isn't for is kept, and changes no state."""
+    await manager.hear("web1", "web2")
+    order = await manager.block(location="agent", agents=("web1",))
+    recorded = await manager.ledger.record([acknowledgement(order.id, "web2", "applied", START)])
+    assert recorded.settling == ()
+    assert await manager.states(order) == {"web1": "waiting"}
+    assert [(each.agent_id, each.expected) for each in (await manager.story(order)).history] == [("web2", False)]
+
+
+async def test_an_unknown_order_is_kept_as_foreign(manager):
+    """Answers to an order that nobody here gave make a foreign row, and no other order is touched."""
+    recorded = await manager.ledger.record([acknowledgement("f" * 32, "web1", "applied", START)])
+    assert recorded.foreign == ("f" * 32,)
+    (view,) = await manager.ledger.orders(OrderQuery())
+    assert (view.id, view.order, view.state) == ("f" * 32, None, "applied")
+    again = await manager.ledger.record([expiry("f" * 32, "web1", START + 1)])
+    assert again.foreign == ()
+    assert (await manager.ledger.orders(OrderQuery()))[0].state == "ended"
+
+
+async def test_an_answer_from_before_a_first_heartbeat_counts(manager):
+    """An agent that had an order, and answered, before it was heard of is not asked again for its answer."""
+    order = await manager.block()
+    await manager.answer(order, "web4")
+    assert await manager.states(order) == {}
+    await manager.hear("web4")
+    assert await manager.states(order) == {"web4": "applied"}
+
+
+async def test_no_answer_by_the_deadline_is_stale_until_one_comes(manager):
+    """What nobody answered is settled as stale after its deadline, and a later answer still wins."""
+    await manager.hear("web1")
+    order = await manager.block(timeout=60.0)
+    manager.clock.passed = 65.0
+    assert await manager.ledger.settle_due() == 0, "an answer may still be on its way"
+    manager.clock.passed = 71.0
+    assert await manager.ledger.settle_due() == 1
+    assert await manager.states(order) == {"web1": "stale"}
+    await manager.answer(order, "web1", "applied")
+    assert await manager.states(order) == {"web1": "applied"}
+
+
+async def test_overdue_is_said_of_the_living_alone(manager):
+    """An unanswered order is overdue after 10 s on an agent that is living, and waiting on a silent one."""
+    await manager.hear("web1", "web2")
+    order = await manager.block()
+    manager.confirm()
+    manager.clock.passed = 25.0
+    await manager.hear("web1")
+    manager.clock.passed = 35.0
+    assert await manager.states(order) == {"web1": "overdue", "web2": "waiting"}
+
+
+async def test_an_order_that_was_never_sent_is_not_overdue(manager):
+    """While the broker is away nobody is blamed for not answering."""
+    await manager.hear("web1")
+    order = await manager.block()
+    manager.clock.passed = 20.0
+    assert await manager.states(order) == {"web1": "waiting"}
+
+
+def _events(order_id: str) -> st.SearchStrategy:
+    agents = st.sampled_from(["web1", "web2", "stranger"])
+    times = st.integers(0, 3).map(lambda second: START + second)
+    answers = st.builds(acknowledgement, st.just(order_id), agents, st.sampled_from(STATUSES), times)
+    ends = st.builds(expiry, st.just(order_id), agents, times, outcome=st.sampled_from(["reverted", "kept", "failed"]))
+    return st.lists(st.one_of(answers, ends), max_size=8)
+
+
+async def test_any_order_of_arrival_gives_the_same_states(tmp_path):
+    """Answers and ends, shuffled, doubled and cut into any batches, leave the same states."""
+    with a_manager(tmp_path / "ledger.db") as manager:
+        await manager.hear("web1", "web2")
+        order = await manager.block()
+        states = "SELECT agent_id, state, status, settled_at, ended_at, outcome FROM order_agents ORDER BY agent_id"
+
+        def outcome(events: list, cuts: int) -> list[tuple]:
+            """The states after `events`, in a transaction that is taken back."""
+
+            def work(connection):
+                for start in range(0, len(events), cuts):
+                    record(connection, events[start : start + cuts], START)
+                rows = [tuple(row) for row in connection.execute(states)]
+                connection.execute("ROLLBACK")
+                connection.execute("BEGIN")
+                return rows
+
+            return manager.store.run_now(work)
+
+        @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+        @given(_events(order.id), st.randoms(use_true_random=False), st.integers(1, 4))
+        def holds(events: list, chance: random.Random, cuts: int) -> None:
+            shuffled = events + chance.sample(events, k=len(events) // 2)
+            chance.shuffle(shuffled)
+            assert outcome(events, max(1, len(events))) == outcome(shuffled, cuts)
+
+        holds()
+
+
+async def test_what_is_old_is_forgotten_and_what_is_owed_is_kept(manager):
+    """Thirty days after its last answer an order is gone; one until lifted stays."""
+    await manager.hear("web1")
+    gone, kept = await manager.block("r1"), await manager.block("r2", timeout=None)
+    await manager.answer(gone, "web1")
+    manager.clock.passed = 29 * 86_400.0
+    assert await manager.ledger.forget_old() == 0
+    manager.clock.passed = 32 * 86_400.0
+    assert await manager.ledger.forget_old() == 1
+    assert [view.id for view in await manager.ledger.orders(OrderQuery())] == [kept.id]
+    rows = manager.store.run_now(lambda c: c.execute("SELECT count(*) FROM history").fetchone()[0])
+    assert rows == 0, "its history went with it"
+
+
+async def test_a_restart_finds_what_was_written(manager):
+    """What one run of the manager wrote down is there for the next one."""
+    await manager.hear("web1")
+    order = await manager.block()
+    with a_manager(manager.store.path) as next_run:
+        assert await next_run.states(order) == {"web1": "waiting"}
+        assert [agent.id for agent in next_run.roster.agents()] == ["web1"]
