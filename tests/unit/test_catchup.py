@@ -37,11 +37,12 @@ async def test_a_new_agent_gets_nothing_that_is_not_for_it(manager):
     await manager.block("r1", location="agent", agents=("web1",))
     await manager.block("r2", location="server")
     await manager.block("r3", timeout=30.0)
-    await manager.block("r4", dry_run=True)
+    dry = await manager.block("r4", dry_run=True)
     manager.confirm()
     manager.clock.passed = 60.0
     await manager.hear("web4")
     assert manager.outbox() == []
+    assert "web4" not in await manager.states(dry)
 
 
 async def test_a_new_agent_gets_lifts_before_blocks(manager):
@@ -132,6 +133,33 @@ async def test_a_right_fingerprint_is_not_counted_again(manager, monkeypatch):
     assert manager.outbox() == [], "what ends within a minute is in nobody's fingerprint"
 
 
+async def test_an_agreement_ends_with_the_first_order_in_it(manager):
+    """An agent that goes on naming an order past its end is noticed."""
+    await manager.hear("web1")
+    order = await _in_force(manager, timeout=300.0)
+    lasting = await _in_force(manager, request_id="r2", address="203.0.113.10", timeout=None)
+    for passed in (10.0, 250.0):
+        manager.clock.passed = passed
+        await manager.hear("web1", holds=(order.id, lasting.id))
+        assert manager.outbox() == []
+    manager.clock.passed = 260.0
+    await manager.hear("web1", holds=(order.id, lasting.id))
+    assert [sent.id for _, sent in manager.confirm()] == [order.id, lasting.id]
+
+
+async def test_an_answer_that_the_fingerprint_belies_is_noticed(manager):
+    """An order that was answered as applied, and is in no fingerprint after it, is sent again."""
+    await manager.hear("web1")
+    first = await _in_force(manager)
+    manager.clock.passed = 10.0
+    await manager.hear("web1", holds=(first.id,))
+    second = await _in_force(manager, request_id="r2", address="203.0.113.10")
+    for passed in (20.0, 30.0):
+        manager.clock.passed = passed
+        await manager.hear("web1", holds=(first.id,))
+    assert second.id in [order.id for _, order in manager.confirm()]
+
+
 async def test_an_answer_makes_a_fingerprint_new(manager):
     """After an end the fingerprint is compared anew."""
     await manager.hear("web1")
@@ -158,6 +186,27 @@ async def test_a_living_agent_is_reminded_of_what_it_left_unanswered(manager):
     manager.clock.passed = 36.0
     await manager.catch_up.tick()
     assert manager.outbox() == []
+
+
+async def test_nobody_is_reminded_of_what_was_just_sent(manager):
+    """The 10 s to answer begin when the broker has the order, not when it was decided."""
+    await manager.hear("web1")
+    await manager.block()
+    manager.clock.passed = 20.0
+    manager.confirm()
+    await manager.catch_up.tick()
+    assert manager.outbox() == []
+
+
+async def test_what_is_lifted_does_not_come_back(manager):
+    """An agent with a new journal gets the `delete`, and not the block that it ended."""
+    await manager.hear("web1")
+    await _in_force(manager)
+    (delete,) = await manager.unblock()
+    manager.confirm()
+    manager.clock.passed = 10.0
+    await manager.hear("web1", journal="another")
+    assert [order.id for _, order in manager.confirm()] == [delete.id]
 
 
 async def test_an_unsent_order_is_not_piled_up(manager):

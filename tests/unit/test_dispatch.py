@@ -3,11 +3,15 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from manager.dispatch import BlockRequest
+from manager.ledger import orders
+from manager.ledger.orders import Audience
 from manager.ledger.views import Holder, OrderQuery, state_of
 from shared.errors import InvalidTarget, ProtectedTarget, UnknownAgent
-from tests.unit.a_manager import ATTACKER, MINE, START, a_manager
+from shared.ids import digest
+from tests.unit.a_manager import ATTACKER, MINE, START, a_manager, acknowledgement
 
 
 @pytest.fixture
@@ -128,7 +132,39 @@ async def test_a_retried_unblock_is_one_delete(manager):
     await manager.block()
     first = await manager.unblock("u1")
     assert await manager.unblock("u1") == first
+
+
+async def test_what_is_being_lifted_is_not_lifted_again(manager):
+    """While a `delete` is on its way, another unblock finds nothing to lift."""
+    await manager.hear("web1")
+    order = await manager.block()
+    manager.confirm()
+    await manager.answer(order, "web1")
+    assert len(await manager.unblock("u1")) == 1
     assert await manager.unblock("u2") == ()
+
+
+async def test_a_stored_order_is_never_changed(manager):
+    """First writer wins by id: another body under the same id changes nothing and is not sent."""
+    await manager.hear("web1")
+    order = await manager.block()
+    manager.confirm()
+    other = replace(order, timeout=9.0, target="203.0.113.77")
+    audience = Audience(known=("web1", "web2"))
+    assert not manager.store.run_now(lambda connection: orders.put(connection, other, "r1", audience))
+    assert manager.outbox() == []
+    assert (await manager.story(order)).view.order == order
+    assert await manager.states(order) == {"web1": "waiting"}
+
+
+async def test_an_order_known_from_answers_alone_becomes_ours(manager):
+    """A ledger that was lost hears answers before the same order is decided again; both end in one row."""
+    await manager.hear("web1", "web2")
+    order_id = digest("r1", "", "add", (), "all", (), ATTACKER)
+    await manager.ledger.record([acknowledgement(order_id, "web1", "applied", START)])
+    order = await manager.block("r1")
+    assert order.id == order_id
+    assert await manager.states(order) == {"web1": "applied", "web2": "waiting"}
 
 
 async def test_what_has_ended_is_not_lifted(manager):
@@ -146,6 +182,7 @@ async def test_a_dry_run_is_told_from_the_real_thing(manager):
     await manager.hear("web1")
     order = await manager.block(dry_run=True)
     assert order.dry_run
+    assert await manager.unblock() == ()
     await manager.answer(order, "web1", "simulated")
     assert (await manager.ledger.blocks(), await manager.unblock()) == ([], ())
 

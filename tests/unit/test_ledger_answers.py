@@ -157,10 +157,11 @@ async def test_what_is_old_is_forgotten_and_what_is_owed_is_kept(manager):
     """Thirty days after its last answer an order is gone; one until lifted stays."""
     await manager.hear("web1")
     gone, kept = await manager.block("r1"), await manager.block("r2", timeout=None)
+    manager.clock.passed = 10 * 86_400.0
     await manager.answer(gone, "web1")
-    manager.clock.passed = 29 * 86_400.0
+    manager.clock.passed = 39 * 86_400.0
     assert await manager.ledger.forget_old() == 0
-    manager.clock.passed = 32 * 86_400.0
+    manager.clock.passed = 41 * 86_400.0
     assert await manager.ledger.forget_old() == 1
     assert [view.id for view in await manager.ledger.orders(OrderQuery())] == [kept.id]
     rows = manager.store.run_now(lambda c: c.execute("SELECT count(*) FROM history").fetchone()[0])

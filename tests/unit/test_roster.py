@@ -38,6 +38,12 @@ async def test_an_ordinary_heartbeat_costs_no_commit(manager):
     assert (agent.seen_at, agent.first_seen_at, agent.heartbeat.trouble) == (START + 10, START, "journal full")
 
 
+async def test_newcomers_are_written_down_together(manager):
+    """Every agent of one batch of first heartbeats is in the ledger after it."""
+    await manager.hear("web1", "web2", "web3")
+    assert [agent.id for agent in _written(manager)] == ["web1", "web2", "web3"]
+
+
 @pytest.mark.parametrize("change", [{"journal": "another"}, {"roles": ("server",)}])
 async def test_what_others_depend_on_is_written_at_once(manager, change):
     """Another journal and other roles are in the ledger before anything else is done."""
