@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.stage.broker import Broker
+from tests.stage.guard import Guard
+from tests.stage.network import Network
 from tests.stage.private_broker import SERVER, PrivateBroker
 
 
@@ -42,6 +44,19 @@ def broker(broker_node: PrivateBroker) -> Iterator[Broker]:
     yield Broker(broker_node, login)
     broker_node.start()
     broker_node.remove_login(login.name)
+
+
+@pytest.fixture
+def guard() -> Iterator[Guard]:
+    """Clears away, after the test, what the test made and told it."""
+    with Guard() as one:
+        yield one
+
+
+@pytest.fixture
+def network(guard: Guard) -> Network:
+    """A bridge in a namespace of its own; the test puts hosts on it."""
+    return Network(guard)
 
 
 def _why_no_root() -> str:
