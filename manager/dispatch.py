@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
-from manager.ledger import offenders, orders
+from manager.ledger import alerts, offenders, orders
+from manager.ledger.offenders import Offender
 from manager.ledger.orders import Open
+from manager.ledger.positions import Position, advance
+from manager.ledger.standing import LedgerStanding
 from manager.roster import Members, Roster
 from shared.clock import Clock
 from shared.errors import UnknownAgent
 from shared.ids import digest
-from shared.messages import Location, Order
+from shared.messages import Alert, Location, Operation, Order
 from shared.store import Connection, Store
 from shared.targets import Allowlist, normalise_address
 
@@ -50,14 +53,91 @@ class Placed(Struct, frozen=True, kw_only=True):
     repeated: bool  # the request was known already, and these are its orders as stored
 
 
+class Sighting(Struct, frozen=True, kw_only=True):
+    """An alert, and the instant of its last line."""
+
+    alert: Alert
+    at: float
+
+
+class Offence(Struct, frozen=True, kw_only=True):
+    """What an order counts as: the offence of its target with a response, and when its block ends."""
+
+    response: str
+    target: str
+    offence: int
+    ends_at: float
+
+
+class Refusal(Struct, frozen=True, kw_only=True):
+    """A response that did not act on an alert, and why: a closed word, and a sentence."""
+
+    response: str
+    target: str
+    reason: str
+    detail: str
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """What the responses make of one alert."""
+
+    orders: tuple[Order, ...] = ()
+    offences: tuple[Offence, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+
+class Taken(Struct, frozen=True, kw_only=True):
+    """What became of a sighting."""
+
+    sighting: Sighting
+    orders: tuple[Order, ...]  # as stored
+    refusals: tuple[Refusal, ...] = ()
+    late: bool = False  # too old when it came: written down, and nothing ordered
+    repeated: bool = False  # it was known already
+
+
+Judge = Callable[[Sighting, Members, LedgerStanding, float], Verdict]
+
+
 class Dispatch:
-    """The one way into the ledger for orders of our own. `wake` is called when there is something to send."""
+    """The one way into the ledger for orders of our own. `wake` is called when there is something to send.
+
+    `judge` is pure but for the standing that it is given, and runs inside the transaction. Spans are seconds.
+    """
 
     def __init__(
-        self, store: Store, roster: Roster, clock: Clock, *, allowlist: Allowlist, wake: Callable[[], None]
+        self,
+        store: Store,
+        roster: Roster,
+        clock: Clock,
+        *,
+        judge: Judge,
+        allowlist: Allowlist,
+        answer_within: float,
+        max_alert_age: float,
+        wake: Callable[[], None],
     ) -> None:
         self._store, self._roster, self._clock = store, roster, clock
-        self._allowlist, self._wake = allowlist, wake
+        self._judge, self._allowlist, self._wake = judge, allowlist, wake
+        self._answer_within, self._max_alert_age = answer_within, max_alert_age
+
+    async def take(self, sightings: Sequence[Sighting], positions: Sequence[Position] = ()) -> list[Taken]:
+        """Responds to alerts and moves the positions of the lines that they came from, in one transaction.
+
+        The log batch is acked after it. A sighting that was taken before gets its stored orders, and nothing is sent.
+        Raises StoreError; then nothing was done.
+        """
+        members = self._roster.members()
+
+        def work(connection: Connection) -> list[Taken]:
+            now = self._clock.wall()
+            advance(connection, positions, now)
+            return [self._respond(connection, each, members, now) for each in sightings]
+
+        taken = await self._store.run(work)
+        if any(each.orders and not each.repeated for each in taken):
+            self._wake()
+        return taken
 
     async def block(self, request: BlockRequest) -> Placed:
         """Orders a block by hand.
@@ -69,7 +149,7 @@ class Dispatch:
         members = self._roster.members()
         _check_known(request.agents, members)
         return await self._place(
-            request.request_id, lambda connection: self._block(connection, request, target, members)
+            request.request_id, "add", lambda connection: self._block(connection, request, target, members)
         )
 
     async def unblock(self, request: UnblockRequest) -> Placed:
@@ -80,12 +160,29 @@ class Dispatch:
         target = normalise_address(request.address)
         members = self._roster.members()
         return await self._place(
-            request.request_id, lambda connection: self._unblock(connection, request, target, members)
+            request.request_id, "delete", lambda connection: self._unblock(connection, request, target, members)
         )
 
-    async def _place(self, request_id: str, work: Callable[[Connection], list[Order]]) -> Placed:
+    def _respond(self, connection: Connection, sighting: Sighting, members: Members, now: float) -> Taken:
+        alert = sighting.alert
+        late = now - sighting.at > self._max_alert_age
+        if not alerts.put(connection, alert, sighting.at, late, now):
+            return Taken(sighting=sighting, orders=tuple(orders.of_origin(connection, alert.id, "add")), repeated=True)
+        if late:
+            return Taken(sighting=sighting, orders=(), late=True)
+        verdict = self._judge(sighting, members, LedgerStanding(connection, now, self._answer_within), now)
+        for order in verdict.orders:
+            orders.put(connection, order, alert.id, members.audience(order.location, order.agents))
+        for offence in verdict.offences:
+            offender = Offender(offence=offence.offence, ends_at=offence.ends_at)
+            offenders.put(connection, offence.response, offence.target, offender)
+        for each in verdict.refusals:
+            alerts.refuse(connection, alert.id, each.response, each.target, each.reason, each.detail, now)
+        return Taken(sighting=sighting, orders=verdict.orders, refusals=verdict.refusals)
+
+    async def _place(self, request_id: str, operation: Operation, work: Callable[[Connection], list[Order]]) -> Placed:
         def once(connection: Connection) -> Placed:
-            stored = orders.of_origin(connection, request_id)
+            stored = orders.of_origin(connection, request_id, operation)
             return Placed(orders=tuple(stored or work(connection)), repeated=bool(stored))
 
         placed = await self._store.run(once)

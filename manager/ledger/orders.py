@@ -12,7 +12,7 @@ from manager.ledger import answers
 from manager.ledger.schema import FOREVER
 from shared import codec, outbox, topology
 from shared.broker import Publication
-from shared.messages import Order
+from shared.messages import Operation, Order
 from shared.store import Connection
 
 KIND = "order"  # the AMQP `type`
@@ -34,7 +34,7 @@ INSERT INTO order_agents (order_id, agent_id, state, since, deadline, until, not
 VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
 _SENT = "UPDATE orders SET sent_at = ? WHERE id = ? AND sent_at IS NULL"
-_OF_ORIGIN = "SELECT body FROM orders WHERE origin = ? ORDER BY issued_at, id"
+_OF_ORIGIN = "SELECT body FROM orders WHERE origin = ? AND operation = ? ORDER BY issued_at, id"
 _OPEN_ON_TARGET = """
 SELECT body, until FROM orders WHERE target = ? AND until > ? AND lasting = 1 AND dry_run = 0 AND lifted_by IS NULL
 ORDER BY issued_at, id
@@ -137,9 +137,9 @@ def confirmed(connection: Connection, published: Sequence[Publication], now: flo
     connection.executemany(_SENT, {(now, each.message_id) for each in published if each.kind == KIND})
 
 
-def of_origin(connection: Connection, origin: str) -> list[Order]:
+def of_origin(connection: Connection, origin: str, operation: Operation) -> list[Order]:
     """The orders that came of one alert or request, as they were written down."""
-    return [_order(row["body"]) for row in connection.execute(_OF_ORIGIN, (origin,))]
+    return [_order(row["body"]) for row in connection.execute(_OF_ORIGIN, (origin, operation))]
 
 
 def open_on(connection: Connection, target: str, now: float) -> list[Open]:

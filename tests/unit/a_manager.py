@@ -5,15 +5,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from manager.catchup import CatchUp
-from manager.dispatch import BlockRequest, Dispatch, UnblockRequest
+from manager.dispatch import BlockRequest, Dispatch, Offence, Refusal, Sighting, UnblockRequest, Verdict
 from manager.ledger import schema
 from manager.ledger.ledger import Ledger
+from manager.ledger.standing import LedgerStanding
 from manager.ledger.views import OrderStory
-from manager.roster import Roster
+from manager.roster import Members, Roster
 from shared import codec
 from shared.broker import Publication
-from shared.ids import fingerprint
-from shared.messages import Acknowledgement, Expiry, Heartbeat, Holds, Order
+from shared.ids import digest, fingerprint
+from shared.messages import Acknowledgement, Alert, AlertAgent, AlertRule, Expiry, Heartbeat, Holds, Order
 from shared.store import Store
 from shared.targets import Allowlist
 
@@ -52,7 +53,16 @@ class AManager:
             offence_memory=86_400.0,
         )
         allowlist = Allowlist.of([MINE], "white_list")
-        self.dispatch = Dispatch(self.store, self.roster, self.clock, allowlist=allowlist, wake=self._wake)
+        self.dispatch = Dispatch(
+            self.store,
+            self.roster,
+            self.clock,
+            judge=blocks_everywhere,
+            allowlist=allowlist,
+            answer_within=10.0,
+            max_alert_age=600.0,
+            wake=self._wake,
+        )
         self.catch_up = CatchUp(self.store, self.roster, self.clock, answer_within=10.0, wake=self._wake)
 
     def _wake(self) -> None:
@@ -106,6 +116,45 @@ class AManager:
 
     async def states(self, order: Order) -> dict[str, str]:
         return {each.agent_id: each.state for each in (await self.story(order)).view.agents}
+
+
+def blocks_everywhere(sighting: Sighting, members: Members, standing: LedgerStanding, now: float) -> Verdict:
+    """One block on `all` for each new offence, a minute for each that there was; nothing while it stands."""
+    target, rule = sighting.alert.data["srcip"], sighting.alert.rule.id
+    if target == MINE:
+        return Verdict(refusals=(Refusal(response="r", target=target, reason="protected", detail="on the list"),))
+    known = standing.offender("r", target)
+    if known and sighting.at < known.ends_at and standing.holding("r", target) >= set(members.ids()):
+        return Verdict()
+    offence = known.offence + (sighting.at >= known.ends_at) if known else 1
+    order = Order(
+        id=digest(sighting.alert.id, "r", "add", (), "all", (), target),
+        operation="add",
+        action="firewall-drop",
+        location="all",
+        target=target,
+        timeout=60.0 * offence,
+        issued_at=now,
+        deadline=now + 60.0 * offence,
+        expires_at=now + 60.0 * offence,
+        offence=offence,
+        response="r",
+        rule_id=rule,
+    )
+    return Verdict(
+        orders=(order,), offences=(Offence(response="r", target=target, offence=offence, ends_at=now + 60.0 * offence),)
+    )
+
+
+def sighting(alert_id: str, at: float = START, target: str = ATTACKER) -> Sighting:
+    alert = Alert(
+        id=alert_id,
+        timestamp="2025-11-24T16:00:00+00:00",
+        rule=AlertRule(id="5712", level=10, description="brute force"),
+        agent=AlertAgent(id="web1"),
+        data={"srcip": target},
+    )
+    return Sighting(alert=alert, at=at)
 
 
 @contextmanager

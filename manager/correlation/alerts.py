@@ -1,0 +1,56 @@
+"""A firing as the alert that goes out: Wazuh's JSON shape, and an id that the same lines always give."""
+
+import re
+from datetime import UTC, datetime
+
+from manager.correlation.correlator import Firing
+from shared.ids import digest
+from shared.messages import Alert, AlertAgent, AlertRule
+
+_PLACEHOLDER = re.compile(r"\$\(([\w.]+)\)")
+_NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9_-]")
+
+
+def agent_of(firing: Firing) -> str:
+    """The agent that collected the line or, for a log read offline, the host that it names, spelt as an agent id."""
+    named = firing.line.agent_id or _NOT_IN_AN_ID.sub("-", firing.event.host).lstrip("-_")[:63]
+    return named or "unknown"
+
+
+def alert_id(firing: Firing) -> str:
+    """Deterministic: the agent, the file, where in it the last line begins, and the rule."""
+    line = firing.line
+    return digest(agent_of(firing), line.source, line.file, line.offset, firing.rule.id)
+
+
+def alert(firing: Firing) -> Alert:
+    """The alert in full."""
+    event, line, rule, agent = firing.event, firing.line, firing.rule, agent_of(firing)
+    decoder = event.decoder
+    return Alert(
+        id=alert_id(firing),
+        timestamp=datetime.fromtimestamp(line.at, UTC).isoformat(timespec="milliseconds"),
+        rule=AlertRule(id=rule.id, level=rule.level, description=described(firing), groups=rule.groups),
+        agent=AlertAgent(id=agent, name=agent),
+        full_log=line.text,
+        previous_output="\n".join(previous.text for previous in firing.previous),
+        location=line.source,
+        data=dict(firing.fields),
+        decoder={"name": decoder.label(event), "parent": decoder.name} if decoder else {},
+        predecoder=_predecoder(firing),
+    )
+
+
+def described(firing: Firing) -> str:
+    """The rule's description with each `$(field)` filled in; a field that the line lacks is left empty."""
+    return _PLACEHOLDER.sub(lambda found: firing.fields.get(_field(found.group(1)), ""), firing.rule.description)
+
+
+def _field(name: str) -> str:
+    return "dstuser" if name == "user" else name
+
+
+def _predecoder(firing: Firing) -> dict[str, str]:
+    event = firing.event
+    parts = {"program_name": event.program, "timestamp": event.stamp, "hostname": event.host}
+    return {name: text for name, text in parts.items() if text}

@@ -1,0 +1,87 @@
+"""One line on its way through the rules: its syslog header taken apart, its fields decoded only when something asks.
+
+The headers are those of RFC 3164 (`Dec 10 06:55:46 host sshd[24200]: …`) and of daemons that write ISO 8601 instants.
+"""
+
+import re
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from manager.correlation.dialects import lower
+
+if TYPE_CHECKING:
+    from manager.correlation.decoders import Decoder
+
+LEAD = 4  # characters of a message by which rules and decoders are looked up
+
+_HEADER = re.compile(
+    r"([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)"
+    r" (\S+) ([^\s\[:]+)(?:\[(\d+)\])?: ?(.*)",
+    re.DOTALL,
+)
+_REPEATED = re.compile(r"message repeated (\d{1,9}) times: \[ ?(.*)\]\s*\Z", re.DOTALL)
+
+
+class LogLine(Struct, frozen=True, kw_only=True, gc=False):
+    """One line of one file. An empty `agent_id` stands for the host that the line itself names (a log read offline)."""
+
+    agent_id: str
+    source: str  # the path that is followed
+    file: str  # the file's identity
+    offset: int  # of the line's first byte in the file
+    at: float  # Unix seconds: by the line's own time where it has one
+    text: str
+
+
+class Event:
+    """A line, taken apart. Fields are decoded on first use, because most lines are settled without them."""
+
+    __slots__ = (
+        "_fields",
+        "at",
+        "consumed",
+        "decoder",
+        "host",
+        "lead",
+        "line",
+        "lowered",
+        "message",
+        "pid",
+        "program",
+        "repeats",
+        "stamp",
+    )
+
+    def __init__(self, line: LogLine) -> None:
+        self.line, self.at = line, line.at
+        self.repeats = 1
+        self.consumed = -1  # level of the highest composite that counted it already
+        self.decoder: Decoder | None = None
+        self._fields: dict[str, str] | None = None
+        header = _HEADER.match(line.text)
+        if header is None:
+            self.stamp = self.host = self.program = ""
+            self.pid: str | None = None
+            self.message = line.text
+        else:
+            self.stamp, self.host, self.program, self.pid, self.message = header.groups()
+            if self.message.startswith("message repeated "):
+                self._unfold()
+
+    def prepare(self) -> None:
+        """Ready the forms of the message that patterns look at; not done for a line that no rule is for."""
+        self.lowered = lower(self.message)
+        self.lead = self.lowered[:LEAD]
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """What the decoders took out of the message, by name."""
+        if self._fields is None:
+            self._fields = self.decoder.extract(self) if self.decoder else {}
+        return self._fields
+
+    def _unfold(self) -> None:
+        """Syslog daemons fold equal lines into one that says how often."""
+        if folded := _REPEATED.match(self.message):
+            self.repeats, self.message = max(1, int(folded.group(1))), folded.group(2)

@@ -1,0 +1,34 @@
+"""Which of many patterned things can match a message at all, by its first characters; an index, never a verdict."""
+
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+from manager.correlation.events import LEAD
+
+Thing = TypeVar("Thing")
+
+_REMEMBERED = 4096  # beginnings; hostile messages must not make this grow
+
+
+class Lookup(Generic[Thing]):
+    """Things in their order, each with the lower-case beginnings that it asks for (None: any)."""
+
+    __slots__ = ("_remembered", "_things")
+
+    def __init__(self, things: Sequence[tuple[Thing, tuple[str, ...] | None]]) -> None:
+        self._things = tuple(things)
+        self._remembered: dict[str, tuple[Thing, ...]] = {}
+
+    def candidates(self, lead: str) -> tuple[Thing, ...]:
+        """Those that may match a message whose first LEAD characters, in lower case, are `lead`; order kept."""
+        found = self._remembered.get(lead)
+        if found is None:
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
+            found = tuple(thing for thing, leads in self._things if leads is None or _possible(lead, leads))
+            self._remembered[lead] = found
+        return found
+
+
+def _possible(lead: str, leads: tuple[str, ...]) -> bool:
+    return any(lead.startswith(each[:LEAD]) for each in leads)
