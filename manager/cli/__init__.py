@@ -1,0 +1,35 @@
+"""`thwart`: one module for each noun or verb. It imports no daemon, and nothing heavy before a command runs."""
+
+import importlib
+
+import click
+
+_COMMANDS = {  # name -> module, whose `command` it is; imported when it is asked for, so that --help answers at once
+    "agents": "manager.cli.agents",
+    "block": "manager.cli.block",
+    "blocks": "manager.cli.blocks",
+    "check-config": "manager.cli.check_config",
+    "correlate": "manager.cli.correlate",
+    "manager": "manager.cli.manager",
+    "orders": "manager.cli.orders",
+    "unblock": "manager.cli.unblock",
+}
+
+
+class _Commands(click.Group):
+    """A group whose commands are imported one by one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(_COMMANDS[cmd_name]).command
+        return command
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="thwart")
+def main() -> None:
+    """Fleet-wide active response: order blocks on many hosts, see that they are in force, end them on time."""
