@@ -14,6 +14,7 @@ ThwartError
 │   ├── Refused                  the broker said no (queue full): send again later
 │   ├── LockHeld                 another connection holds this agent id
 │   └── TopologyMismatch         a queue or exchange exists with other arguments
+├── InvalidDuration          not a span of time such as 90, 10m or 2h
 ├── SettingsError            the program's own settings (TOML, THWART_*)
 ├── ConfigurationError       the user's XML; names file and line
 │   └── RuleFileError            a rule or decoder file
@@ -87,6 +88,10 @@ class LockHeld(BrokerError):
 
 class TopologyMismatch(BrokerError):
     """A queue or exchange exists with other arguments than ours."""
+
+
+class InvalidDuration(ThwartError):
+    """Not a span of time such as 90, 10m or 2h."""
 
 
 class SettingsError(ThwartError):
