@@ -49,8 +49,7 @@ class Sender(Protocol):
         """Returns when connected and not blocked."""
 
 
-Confirmed = Callable[[Connection, Sequence[Publication]], None]
-Returned = Callable[[Publication], None]
+Hook = Callable[[Connection, Sequence[Publication]], None]
 
 
 def put(connection: Connection, publications: Iterable[Publication]) -> None:
@@ -70,8 +69,8 @@ def unsent(connection: Connection) -> int:
 class Outbox:
     """Sends the rows of `store` in order, pipelined, and deletes what was confirmed.
 
-    `confirmed` runs in the transaction that deletes rows; `returned` hears of a row that no queue took, which is
-    deleted as well: who should have had it is known by other means.
+    Both hooks run in the transaction that deletes the rows: `confirmed` hears of what queues took, `returned` of what
+    none did, which is deleted as well, because sending it again would not help.
     """
 
     def __init__(
@@ -79,8 +78,8 @@ class Outbox:
         store: Store,
         sender: Sender,
         *,
-        confirmed: Confirmed = lambda connection, publications: None,
-        returned: Returned = lambda publication: None,
+        confirmed: Hook = lambda connection, publications: None,
+        returned: Hook = lambda connection, publications: None,
     ) -> None:
         self._store, self._sender = store, sender
         self._confirmed, self._returned = confirmed, returned
@@ -124,8 +123,6 @@ class Outbox:
         lost = [(seq, publication) for seq, publication, outcome in sent if isinstance(outcome, Unroutable)]
         if done or lost:
             await self._store.run(lambda connection: self._forget(connection, done, lost))
-        for _, publication in lost:
-            self._returned(publication)
         for _, _, outcome in sent:
             if outcome is not None and not isinstance(outcome, BrokerError):
                 raise outcome
@@ -139,6 +136,8 @@ class Outbox:
         connection.executemany(_FORGET, [(seq,) for seq, _ in (*done, *lost)])
         if done:
             self._confirmed(connection, [publication for _, publication in done])
+        if lost:
+            self._returned(connection, [publication for _, publication in lost])
 
 
 def _of(row: Row) -> Publication:

@@ -42,6 +42,10 @@ class Ledger:
         """The outbox's hook, in the transaction that deletes its rows: these orders are sent."""
         orders.confirmed(connection, published, self._clock.wall())
 
+    def returned(self, connection: Connection, publications: Sequence[Publication]) -> None:
+        """The outbox's other hook: no queue takes these, so whom they are for has it not."""
+        orders.returned(connection, publications, self._clock.wall())
+
     async def settle_due(self) -> int:
         """Settles what was never answered and is past its deadline; how many rows. Every few seconds."""
         before = self._clock.wall() - self._answer_within  # an answer may be on its way

@@ -34,6 +34,10 @@ INSERT INTO order_agents (order_id, agent_id, state, since, deadline, until, not
 VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
 _SENT = "UPDATE orders SET sent_at = ? WHERE id = ? AND sent_at IS NULL"
+_NO_QUEUE = """
+UPDATE order_agents SET state = 'unroutable', since = ?, note = 'it has no queue'
+WHERE order_id = ? AND agent_id = ? AND state = 'waiting'
+"""
 _OF_ORIGIN = "SELECT body FROM orders WHERE origin = ? AND operation = ? ORDER BY issued_at, id"
 _OPEN_ON_TARGET = """
 SELECT body, until FROM orders WHERE target = ? AND until > ? AND lasting = 1 AND dry_run = 0 AND lifted_by IS NULL
@@ -137,6 +141,14 @@ def confirmed(connection: Connection, published: Sequence[Publication], now: flo
     connection.executemany(_SENT, {(now, each.message_id) for each in published if each.kind == KIND})
 
 
+def returned(connection: Connection, publications: Sequence[Publication], now: float) -> None:
+    """No queue takes these: `unroutable` for everyone that they were for, until one of them makes its queue."""
+    for each in publications:
+        if each.kind == KIND:
+            for agent in _behind(connection, each.message_id, each.routing_key):
+                connection.execute(_NO_QUEUE, (now, each.message_id, agent))
+
+
 def of_origin(connection: Connection, origin: str, operation: Operation) -> list[Order]:
     """The orders that came of one alert or request, as they were written down."""
     return [_order(row["body"]) for row in connection.execute(_OF_ORIGIN, (origin, operation))]
@@ -162,7 +174,7 @@ def lift(connection: Connection, order: Order, by: Order) -> None:
     connection.execute(_LIFT, (by.id, by.deadline, by.deadline, order.id))
     connection.execute(_LIFT_AGENTS, (by.deadline, by.deadline, order.id))
     for row in connection.execute(_UNSEND, (order.id, KIND)).fetchall():
-        for agent in _behind(connection, order, row["routing_key"]):
+        for agent in _behind(connection, order.id, row["routing_key"]):
             connection.execute(_CANCEL, (order.id, agent))
 
 
@@ -175,11 +187,10 @@ def join(connection: Connection, agent_id: str, roles: Iterable[str], now: float
     connection.execute(_ROUTABLE, (now, agent_id, now))
 
 
-def _behind(connection: Connection, order: Order, key: str) -> list[str]:
-    """The agents that a message under `key` was for."""
-    if order.location in ("local", "agent"):
-        return [key.partition(".")[2]]
-    return [agent for agent, _ in _places(connection, order.id)]
+def _behind(connection: Connection, order_id: str, key: str) -> list[str]:
+    """The agents that a message under `key` was for: the one it names, or all that the order is for."""
+    _, dot, agent = key.partition(".")
+    return [agent] if dot else [agent for agent, _ in _places(connection, order_id)]
 
 
 def _places(connection: Connection, order_id: str) -> list[tuple[str, str]]:
