@@ -20,9 +20,11 @@ ThwartError
 │   └── RuleFileError            a rule or decoder file
 ├── StoreError               the database under a ledger or journal
 ├── RequestError             what a person asked for can't be done as asked
-│   └── UnknownAgent             nobody in the roster goes by that name
+│   ├── UnknownAgent             nobody in the roster goes by that name
+│   └── UnreadableLog            a log file that was to be read offline
 ├── ActionError              an action can't be carried out on this host
 └── ApiError                 what the manager's API answered to the command line
+    └── Unreachable              it did not answer at all
 """
 
 from pathlib import Path
@@ -126,9 +128,17 @@ class UnknownAgent(RequestError):
     """Nobody in the roster goes by that name; the text lists who does."""
 
 
+class UnreadableLog(RequestError):
+    """A log file can't be opened or read; the text names it."""
+
+
 class ActionError(ThwartError):
     """An action can't be carried out on this host."""
 
 
 class ApiError(ThwartError):
-    """What the manager's API answered, or that it can't be reached."""
+    """What the manager's API answered, when that was no."""
+
+
+class Unreachable(ApiError):
+    """The API did not answer."""

@@ -12,6 +12,8 @@ PROTOCOL_VERSION = 1
 
 Instant = Annotated[float, Meta(ge=0, le=32_503_680_000)]  # up to the year 3000: NaN and infinities are refused
 Span = Annotated[float, Meta(gt=0, le=3_155_760_000)]  # up to a century
+Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # bytes into a file; what SQL's integers hold
+ExitCode = Annotated[int, Meta(ge=-(2**31), le=2**32 - 1)]  # Windows' are unsigned
 Word = Annotated[str, Meta(min_length=1, max_length=255)]
 AgentId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 
@@ -60,7 +62,7 @@ class Acknowledgement(Message, frozen=True, kw_only=True):
     received_at: Instant
     settled_at: Instant
     detail: str = ""
-    exit_code: int | None = None
+    exit_code: ExitCode | None = None
     expires_at: Instant | None = None  # the effect's end after this order
 
 
@@ -110,15 +112,15 @@ class LogLine(Struct, frozen=True, kw_only=True, array_like=True):
 
     text: str
     at: Instant  # as the collector resolved it
-    offset: Annotated[int, Meta(ge=0)]  # of its first byte in the file
+    offset: Offset  # of its first byte in the file
 
 
 class Cursor(Struct, frozen=True, kw_only=True):
     """Where a batch lies in its file: `[first, next)` in bytes."""
 
     file: Word  # identity that survives renaming and differs after truncation
-    first: Annotated[int, Meta(ge=0)]
-    next: Annotated[int, Meta(ge=0)]
+    first: Offset
+    next: Offset
 
 
 class LogBatch(Message, frozen=True, kw_only=True):
