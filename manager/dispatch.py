@@ -12,6 +12,7 @@ from manager.ledger.offenders import Offender
 from manager.ledger.orders import Open
 from manager.ledger.positions import Position, advance
 from manager.ledger.standing import LedgerStanding
+from manager.responses.standing import Standing
 from manager.roster import Members, Roster
 from shared.clock import Clock
 from shared.errors import UnknownAgent
@@ -96,7 +97,7 @@ class Taken(Struct, frozen=True, kw_only=True):
     repeated: bool = False  # it was known already
 
 
-Judge = Callable[[Sighting, Members, LedgerStanding, float], Verdict]
+Judge = Callable[[Sighting, Members, Standing, float], Verdict]
 
 
 class Dispatch:

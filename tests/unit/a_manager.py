@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from manager.catchup import CatchUp
-from manager.dispatch import BlockRequest, Dispatch, Offence, Refusal, Sighting, UnblockRequest, Verdict
+from manager.dispatch import BlockRequest, Dispatch, Judge, Offence, Refusal, Sighting, UnblockRequest, Verdict
 from manager.ledger import schema
 from manager.ledger.ledger import Ledger
-from manager.ledger.standing import LedgerStanding
 from manager.ledger.views import OrderStory
+from manager.responses.standing import Standing
 from manager.roster import Members, Roster
 from shared import codec
 from shared.broker import Publication
@@ -39,7 +39,7 @@ class StoppedClock:
 class AManager:
     """The parts, wired as the daemon wires them, and a broker that confirms when it is told to."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, judge: Judge) -> None:
         self.clock = StoppedClock()
         self.store = Store(path, schema.SCHEMA)
         self.roster = Roster(self.store, self.clock)
@@ -57,7 +57,7 @@ class AManager:
             self.store,
             self.roster,
             self.clock,
-            judge=blocks_everywhere,
+            judge=judge,
             allowlist=allowlist,
             answer_within=10.0,
             max_alert_age=600.0,
@@ -118,7 +118,7 @@ class AManager:
         return {each.agent_id: each.state for each in (await self.story(order)).view.agents}
 
 
-def blocks_everywhere(sighting: Sighting, members: Members, standing: LedgerStanding, now: float) -> Verdict:
+def blocks_everywhere(sighting: Sighting, members: Members, standing: Standing, now: float) -> Verdict:
     """One block on `all` for each new offence, a minute for each that there was; nothing while it stands."""
     target, rule = sighting.alert.data["srcip"], sighting.alert.rule.id
     if target == MINE:
@@ -158,8 +158,8 @@ def sighting(alert_id: str, at: float = START, target: str = ATTACKER) -> Sighti
 
 
 @contextmanager
-def a_manager(path: Path) -> Iterator[AManager]:
-    manager = AManager(path)
+def a_manager(path: Path, judge: Judge = blocks_everywhere) -> Iterator[AManager]:
+    manager = AManager(path, judge)
     try:
         yield manager
     finally:
