@@ -16,7 +16,7 @@ import structlog
 from shared.targets import Allowlist, parse_network, zone_free
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-ROUTES4, ROUTES6 = Path("/proc/net/route"), Path("/proc/net/ipv6_route")  # of the reader's network namespace
+ROUTES4, ROUTES6 = Path("/proc/thread-self/net/route"), Path("/proc/thread-self/net/ipv6_route")
 # The second is where systemd-resolved names the servers behind its stub on loopback.
 RESOLVERS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
 LOOPBACK = ("127.0.0.1", "::1")

@@ -10,8 +10,7 @@ import errno
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from ipaddress import IPv4Address, IPv6Address
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import tenacity
@@ -21,10 +20,11 @@ from agent.actions.libnftables import Libnftables
 from shared.errors import ActionError, InvalidTarget
 from shared.targets import is_host, normalise_address, parse_network, text_of
 
-Address = IPv4Address | IPv6Address
+Wanted = Mapping[str, float | None]  # seconds left by host
+Commands = Callable[[Wanted], str]
 
 TABLE = "inet thwart"
-SETS = {4: "hosts4", 6: "hosts6"}
+SETS = ("hosts4", "hosts6")
 CHUNK = 1_000  # elements in one transaction; very large ones hit ENOBUFS
 ATTEMPTS = 4  # on large sets the kernel says EBUSY or ENOENT now and then, and takes the same thing a moment later
 JITTER = (0.001, 0.005)  # s between two
@@ -84,9 +84,7 @@ class Nftables:
 
     def key(self, target: str, arguments: Sequence[str]) -> str:
         """The address in its one spelling; `arguments` make no difference to a firewall."""
-        text = normalise_address(target)
-        _host(text)
-        return text
+        return _host(normalise_address(target))
 
     def prepare(self) -> None:
         try:
@@ -108,31 +106,30 @@ class Nftables:
             if os.strerror(errno.ENOENT) in str(error):
                 return {}
             raise
-        return {key: left for name in SETS.values() for key, left in _in_force(listing, name).items()}
+        return {key: left for name in SETS for key, left in _in_force(listing, name).items()}
 
-    def _carry_out(self, effects: Sequence[Effect], commands: "Commands") -> list[Result]:
-        wanted: dict[Address, float | None] = {}
+    def _carry_out(self, effects: Sequence[Effect], commands: Commands) -> list[Result]:
+        hosts: dict[str, str] = {}
         problems: dict[str, str] = {}
-        hosts: dict[str, Address] = {}
         for effect in effects:
             try:
                 hosts[effect.key] = _host(effect.key)
             except InvalidTarget as error:
                 problems[effect.key] = str(error)
-            else:
-                wanted[hosts[effect.key]] = effect.left  # of two for one host the later counts
+        # Of two effects for one host the later counts.
+        wanted = {hosts[effect.key]: effect.left for effect in effects if effect.key in hosts}
         failed = self._in_chunks(wanted, commands)
         problems |= {key: failed[host] for key, host in hosts.items() if host in failed}
         return [Result(key=effect.key, problem=problems.get(effect.key, "")) for effect in effects]
 
-    def _in_chunks(self, wanted: Mapping[Address, float | None], commands: "Commands") -> dict[Address, str]:
+    def _in_chunks(self, wanted: Wanted, commands: Commands) -> dict[str, str]:
         hosts = list(wanted)
-        failed: dict[Address, str] = {}
+        failed: dict[str, str] = {}
         for start in range(0, len(hosts), CHUNK):
             failed |= self._chunk({host: wanted[host] for host in hosts[start : start + CHUNK]}, commands)
         return failed
 
-    def _chunk(self, wanted: Mapping[Address, float | None], commands: "Commands") -> dict[Address, str]:
+    def _chunk(self, wanted: Wanted, commands: Commands) -> dict[str, str]:
         """What failed, with nft's words."""
         if not self._problem(commands(wanted)):
             return {}
@@ -140,9 +137,9 @@ class Nftables:
             return dict.fromkeys(wanted, general)
         return self._halves(wanted, commands)
 
-    def _halves(self, wanted: Mapping[Address, float | None], commands: "Commands") -> dict[Address, str]:
+    def _halves(self, wanted: Wanted, commands: Commands) -> dict[str, str]:
         """Tries the halves of what failed, until it is known who makes it fail; the others are done."""
-        failed: dict[Address, str] = {}
+        failed: dict[str, str] = {}
         hosts = list(wanted)
         middle = len(hosts) // 2
         for half in (hosts[:middle], hosts[middle:]):
@@ -165,29 +162,24 @@ class Nftables:
         return self._kernel.run(commands)
 
 
-Commands = Callable[[Mapping[Address, float | None]], str]
-
-
-def _put(wanted: Mapping[Address, float | None]) -> str:
+def _put(wanted: Wanted) -> str:
     """Makes each end `left` seconds from now, whatever is in the set.
 
     Adding what is there doesn't move its end on older kernels, and deleting what isn't there fails the transaction.
     """
-    return _take_out(wanted) + _for_each_set("add", {host: f"{host}{_timeout(left)}" for host, left in wanted.items()})
+    return _take_out(wanted) + _for_each_set("add", [f"{host}{_timeout(left)}" for host, left in wanted.items()])
 
 
-def _take_out(wanted: Mapping[Address, float | None]) -> str:
-    bare = {host: str(host) for host in wanted}
-    return _for_each_set("add", bare) + _for_each_set("delete", bare)
+def _take_out(wanted: Wanted) -> str:
+    return _for_each_set("add", wanted) + _for_each_set("delete", wanted)
 
 
-def _for_each_set(verb: str, elements: Mapping[Address, str]) -> str:
+def _for_each_set(verb: str, elements: Iterable[str]) -> str:
     """One command a set: a thousand elements in one take half the time of a thousand commands."""
-    commands = ""
-    for version, name in SETS.items():
-        members = ", ".join(text for host, text in elements.items() if host.version == version)
-        commands += f"{verb} element {TABLE} {name} {{ {members} }}\n" if members else ""
-    return commands
+    members: dict[str, list[str]] = {name: [] for name in SETS}
+    for element in elements:
+        members[SETS[":" in element]].append(element)
+    return "".join(f"{verb} element {TABLE} {name} {{ {', '.join(some)} }}\n" for name, some in members.items() if some)
 
 
 def _timeout(left: float | None) -> str:
@@ -203,12 +195,15 @@ def _timeout(left: float | None) -> str:
     return f" timeout {days}d{seconds}s{milliseconds}ms"
 
 
-def _host(text: str) -> Address:
-    """The one address that `text` is. Raises InvalidTarget. What goes to nft is made from this, never from text."""
+def _host(text: str) -> str:
+    """The one address that `text` is. Raises InvalidTarget.
+
+    What goes to nft is spelled anew from the parsed address, so nothing that a sender wrote gets there.
+    """
     network = parse_network(text)
     if not is_host(network):
         raise InvalidTarget(f"{text_of(network)} is a network; firewall-drop by nftables takes single addresses")
-    return network.network_address
+    return str(network.network_address)
 
 
 def _in_force(listing: str, name: str) -> dict[str, float | None]:
