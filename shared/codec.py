@@ -14,6 +14,11 @@ MAX_BODY = 1024 * 1024  # bytes, either way
 Kind = TypeVar("Kind", bound=Message)
 
 
+def size(value: Any) -> int:
+    """How many bytes `value`, of plain types, takes up in a body."""
+    return len(msgpack.packb(value, unicode_errors="backslashreplace"))
+
+
 def encode(message: Message) -> bytes:
     """The body of `message`. Raises MessageTooLarge over MAX_BODY, so that it fails here and not at the reader."""
     # surrogates and other invalid text were escaped where the text came in; this keeps one slip from stopping a queue

@@ -13,6 +13,8 @@ Network = IPv4Network | IPv6Network
 
 # digits, hex and separators only: ipaddress also takes other scripts' digits and zone ids
 _ADDRESS = re.compile(r"[0-9A-Fa-f.:]{2,45}(/[0-9]{1,3})?", re.ASCII)
+# no leading hyphen, which a program would take for an option, and nothing that parts fields or folders
+_ACCOUNT = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@+$-]{0,254}", re.ASCII)
 
 
 def parse_network(text: str) -> Network:
@@ -63,6 +65,14 @@ def normalise_address(text: str) -> str:
         if wrong:
             raise InvalidTarget(f"{text_of(network)} is {what}")
     return text_of(network)
+
+
+def normalise_account(text: str) -> str:
+    """The one spelling of an account's name. Raises InvalidTarget for what no system's user is called."""
+    name = text.strip()
+    if not _ACCOUNT.fullmatch(name):
+        raise InvalidTarget(f"{text[:80]!r} is not an account's name")
+    return name
 
 
 def same_family(one: Network, other: Network) -> bool:
