@@ -4,7 +4,8 @@ ThwartError
 ├── MessageError             a message that can't be taken; dead-lettered with `reason`
 │   ├── MalformedMessage         not msgpack, a key missing, a value of the wrong type
 │   ├── UnsupportedVersion       `v` is newer than this program
-│   └── MessageTooLarge          a body over topology.MAX_BODY
+│   ├── MessageTooLarge          a body over codec.MAX_BODY
+│   └── ForgedSender             it names another agent than its routing key does
 ├── TargetError              what an order may not act on
 │   ├── InvalidTarget            not an address, network or account
 │   └── ProtectedTarget          overlaps the allowlist
@@ -54,6 +55,12 @@ class MessageTooLarge(MessageError):
     """The body is over the limit."""
 
     reason = "too-large"
+
+
+class ForgedSender(MessageError):
+    """The message names another agent than its routing key does."""
+
+    reason = "forged-sender"
 
 
 class TargetError(ThwartError):

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from shared.errors import ConfigurationError, InvalidDuration, SettingsError, ThwartError, Unreachable
+from shared.errors import ConfigurationError, InvalidDuration, SettingsError, ThwartError, Unreachable, UnreadableLog
 
 _COMMANDS = {  # name -> module, whose `command` it is; imported when it is asked for, so that --help answers at once
     "agents": "manager.cli.agents",
@@ -46,7 +46,7 @@ def exit_code(error: ThwartError) -> int:
     """The code that scripts rely on: 3 unreachable, 2 for the caller's own settings and words, 1 for the rest."""
     if isinstance(error, Unreachable):
         return 3
-    return 2 if isinstance(error, SettingsError | ConfigurationError | InvalidDuration) else 1
+    return 2 if isinstance(error, SettingsError | ConfigurationError | InvalidDuration | UnreadableLog) else 1
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -65,7 +65,8 @@ class Node:
     @property
     def leads(self) -> tuple[str, ...] | None:
         """The beginnings that a message must have; None when any will do."""
-        return self.rule.match.leads if self.rule.match else None
+        match, regex = self.rule.match, self.rule.regex
+        return (match.leads if match else None) or (regex.leads if regex else None)
 
 
 class Branch(Struct, frozen=True):

@@ -1,6 +1,7 @@
 """One line on its way through the rules: its syslog header taken apart, its fields decoded only when something asks.
 
-The headers are those of RFC 3164 (`Dec 10 06:55:46 host sshd[24200]: …`) and of daemons that write ISO 8601 instants.
+The headers are those of RFC 3164 (`Dec 10 06:55:46 host sshd[24200]: …`, with `journalctl` also `06:55:46.123456`) and
+of daemons that write ISO 8601 instants.
 """
 
 import re
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 LEAD = 4  # characters of a message by which rules and decoders are looked up
 
 _HEADER = re.compile(
-    r"([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)"
+    r"((?:[A-Z][a-z]{2} [ \d]\d|\d{4}-\d\d-\d\d[T ]) ?\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)"
     r" (\S+) ([^\s\[:]+)(?:\[(\d+)\])?: ?(.*)",
     re.DOTALL,
 )

@@ -1,0 +1,98 @@
+"""`thwart correlate`: what whole logs would have set off, without a broker or a running manager."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+_LINES_A_LOOK = 8_192  # lines between two looks at how far the files are
+
+if TYPE_CHECKING:
+    from manager.correlation import LogLine
+    from manager.logfiles import LogFile
+    from manager.offline import Run
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--year", type=click.IntRange(1970, 2999), help="The year of the first line, where lines name none.")
+@click.option(
+    "--rules",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="A rule file, or a folder of them, beside the shipped rules; later ones override. May be repeated.",
+)
+@click.option(
+    "--ossec-conf",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The responses. Without it no orders follow.",
+)
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option("--summary", is_flag=True, help="Print totals instead of each alert.")
+def command(
+    files: tuple[str, ...],
+    year: int | None,
+    rules: tuple[Path, ...],
+    ossec_conf: Path | None,
+    output: Literal["table", "json"],
+    summary: bool,
+) -> None:
+    """Run whole logs through the rules, by the lines' own time, and print the alerts and orders that would follow.
+
+    FILE may be compressed with gzip; - is standard input. Several are merged by time. Lines that name no year are
+    read as not later than their file's last change. A `local` order is for the host that the line names.
+    """
+    from manager.cli import findings
+    from manager.logfiles import merged, open_logs
+
+    run = _run(rules, ossec_conf)
+    logs = open_logs(files)
+    printer = findings.printer(output, summary=summary)
+    hidden = not sys.stderr.isatty() or (printer.listing and sys.stdout.isatty())
+    started = time.perf_counter()
+    with _progress(merged(logs, year), logs, hidden=hidden) as lines:
+        for finding in run.over(lines):
+            printer.print(finding)
+    printer.close(run.tally, time.perf_counter() - started)
+
+
+def _run(rules: tuple[Path, ...], ossec_conf: Path | None) -> "Run":
+    from manager.correlation import Correlator, load, shipped
+    from manager.offline import Run
+
+    ruleset = load([shipped(), *rules])
+    if ossec_conf is None:
+        return Run(Correlator(ruleset))
+    from manager.responses import configuration
+    from manager.responses.responses import Responses
+
+    configured = configuration.load(ossec_conf)
+    named = {agent for response in configured.responses for agent in (*response.agents, *response.exclude)}
+    return Run(Correlator(ruleset), Responses(configured, ruleset).judge, named)
+
+
+@contextmanager
+def _progress(lines: "Iterator[LogLine]", logs: "Sequence[LogFile]", *, hidden: bool) -> "Iterator[Iterator[LogLine]]":
+    """The lines, with a bar on standard error that shows how far the files are read."""
+    if hidden:
+        yield lines
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("reading", total=sum(log.size for log in logs) or None)
+        yield _looked_at(lines, lambda: progress.update(task, completed=sum(log.done() for log in logs)))
+
+
+def _looked_at(lines: "Iterator[LogLine]", look: Callable[[], None]) -> "Iterator[LogLine]":
+    for number, line in enumerate(lines):
+        if not number % _LINES_A_LOOK:
+            look()
+        yield line

@@ -1,0 +1,212 @@
+"""What is taken out of a line: header, program, and the address and user of each thing that an ssh server says."""
+
+import pytest
+
+from manager.correlation import Correlator, load, shipped
+from manager.correlation.events import Event
+from tests.unit.a_ruleset import line, sshd
+
+HEADERS = [
+    "Dec 10 06:55:46 web1 {program}[24200]: ",
+    "Dec  1 06:55:46 web1 {program}[24200]: ",
+    "Dec 10 06:55:46 web1 {program}: ",
+    "Dec 10 06:55:46.123456 web1 {program}[24200]: ",
+    "2025-12-10T06:55:46.123456+01:00 web1 {program}[24200]: ",
+    "2025-12-10T06:55:46Z web1 {program}[24200]: ",
+    "2025-12-10T06:55:46+0100 web1 {program}[24200]: ",
+]
+IP = "203.0.113.9"
+MESSAGES = [  # what is said, and the address, the user that exists and the one that doesn't
+    (f"Failed password for root from {IP} port 4022 ssh2", IP, "root", None),
+    (f"Failed keyboard-interactive/pam for root from {IP} port 4022 ssh2", IP, "root", None),
+    (f"Failed publickey for root from {IP} port 4022 ssh2: ED25519 SHA256:abc/+", IP, "root", None),
+    ("Failed password for root from 2001:db8::9 port 4022 ssh2", "2001:db8::9", "root", None),
+    ("Failed password for root from ::ffff:203.0.113.9 port 4022 ssh2", "::ffff:203.0.113.9", "root", None),
+    (f"Failed password for invalid user admin from {IP} port 4022 ssh2", IP, None, "admin"),
+    (f"Failed none for invalid user admin from {IP} port 4022 ssh2", IP, None, "admin"),
+    (f"Failed publickey for invalid user admin from {IP} port 4022 ssh2: RSA SHA256:abc", IP, None, "admin"),
+    (f"Failed password for illegal user admin from {IP} port 4022 ssh2", IP, None, "admin"),
+    (f"Failed password for invalid user  from {IP} port 4022 ssh2", IP, None, ""),
+    (f"Invalid user admin from {IP}", IP, None, "admin"),
+    (f"Invalid user admin from {IP} port 4022", IP, None, "admin"),
+    (f"Invalid user  from {IP} port 4022", IP, None, ""),
+    (f"Invalid user  from {IP}", IP, None, ""),
+    (f"Invalid user two words from {IP} port 4022", IP, None, "two words"),
+    (f"Accepted password for anna from {IP} port 4022 ssh2", IP, "anna", None),
+    (f"Accepted publickey for anna from {IP} port 4022 ssh2: ED25519 SHA256:abc", IP, "anna", None),
+    (f"error: PAM: Authentication failure for root from {IP}", IP, "root", None),
+    (f"error: PAM: Authentication failure for illegal user admin from {IP}", IP, None, "admin"),
+    (
+        f"error: PAM: User not known to the underlying authentication module for illegal user admin from {IP}",
+        IP,
+        None,
+        "admin",
+    ),
+    (
+        f"error: maximum authentication attempts exceeded for root from {IP} port 4022 ssh2 [preauth]",
+        IP,
+        "root",
+        None,
+    ),
+    (
+        f"error: maximum authentication attempts exceeded for invalid user admin from {IP} port 4022 ssh2 [preauth]",
+        IP,
+        None,
+        "admin",
+    ),
+    (f"Disconnected from {IP} port 4022 [preauth]", IP, None, None),
+    (f"Disconnected from {IP} port 4022", IP, None, None),
+    (f"Disconnected from user anna {IP} port 4022", IP, "anna", None),
+    (f"Disconnected from authenticating user root {IP} port 4022 [preauth]", IP, "root", None),
+    (f"Disconnected from invalid user admin {IP} port 4022 [preauth]", IP, None, "admin"),
+    (f"Disconnected from invalid user  {IP} port 4022 [preauth]", IP, None, ""),
+    (
+        f"Disconnecting authenticating user root {IP} port 4022: Too many authentication failures [preauth]",
+        IP,
+        "root",
+        None,
+    ),
+    (
+        f"Disconnecting invalid user admin {IP} port 4022: Too many authentication failures [preauth]",
+        IP,
+        None,
+        "admin",
+    ),
+    (
+        f"Disconnecting invalid user admin {IP} port 4022: Change of username or service not allowed: "
+        "(admin,ssh-connection) -> (root 10.0.0.1 port 22: x,ssh-connection) [preauth]",
+        IP,
+        None,
+        "admin",
+    ),
+    (f"Connection closed by {IP} port 4022 [preauth]", IP, None, None),
+    (f"Connection closed by {IP} [preauth]", IP, None, None),
+    (f"Connection closed by authenticating user root {IP} port 4022 [preauth]", IP, "root", None),
+    (f"Connection closed by invalid user admin {IP} port 4022 [preauth]", IP, None, "admin"),
+    (f"Connection reset by {IP} port 4022 [preauth]", IP, None, None),
+    (f"Connection reset by authenticating user root {IP} port 4022 [preauth]", IP, "root", None),
+    (f"Connection reset by invalid user admin {IP} port 4022 [preauth]", IP, None, "admin"),
+    (f"Received disconnect from {IP} port 4022:11: Bye Bye [preauth]", IP, None, None),
+    (f"Received disconnect from {IP}: 11: Bye Bye [preauth]", IP, None, None),
+    (f"error: Received disconnect from {IP}: 3: Auth fail from 10.0.0.1 port 1 [preauth]", IP, None, None),
+    (f"Did not receive identification string from {IP}", IP, None, None),
+    (f"Did not receive identification string from {IP} port 4022", IP, None, None),
+    (f"Bad protocol version identification 'GET / HTTP/1.1' from {IP} port 4022", IP, None, None),
+    (f"Bad protocol version identification 'x from 10.0.0.1 port 22' from {IP}", IP, None, None),
+    (f"Bad protocol version identification 'x from 10.0.0.1 port 22' from {IP} port 4022", IP, None, None),
+    (
+        f"Unable to negotiate with {IP} port 4022: no matching host key type found. Their offer: ssh-dss [preauth]",
+        IP,
+        None,
+        None,
+    ),
+    (f"fatal: Unable to negotiate with {IP} port 4022: no matching cipher found.", IP, None, None),
+    (
+        f"reverse mapping checking getaddrinfo for dsl.example.net [{IP}] failed - POSSIBLE BREAK-IN ATTEMPT!",
+        IP,
+        None,
+        None,
+    ),
+    (f"User root from {IP} not allowed because not listed in AllowUsers", IP, "root", None),
+    (
+        f"pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost={IP}  user=root",
+        IP,
+        "root",
+        None,
+    ),
+    (f"pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost={IP} ", IP, None, None),
+    (
+        f"PAM 2 more authentication failures; logname= uid=0 euid=0 tty=ssh ruser= rhost={IP}  user=root",
+        IP,
+        "root",
+        None,
+    ),
+]
+HOSTILE = [
+    "x from 10.0.0.1",
+    "x from 10.0.0.1 port 22",
+    "x from 10.0.0.1 port 22 ssh2",
+    "x from 10.0.0.1 port 22 ssh2: RSA SHA256:abc",
+    "x from 10.0.0.1 port 22 ssh2 [preauth]",
+    "10.0.0.1 port 22",
+    "10.0.0.1 port 22 [preauth]",
+    "10.0.0.1 port 22: Too many authentication failures [preauth]",
+    "invalid user root from 10.0.0.1 port 22 ssh2",
+    " rhost=10.0.0.1  user=root",
+    "message repeated 5 times: [ root ]",
+    "from",
+    "]: ",
+]
+FORMS = [
+    "Failed password for invalid user {} from {} port 4022 ssh2",
+    "Failed publickey for invalid user {} from {} port 4022 ssh2: ED25519 SHA256:abc",
+    "Invalid user {} from {} port 4022",
+    "Invalid user {} from {}",
+    "error: maximum authentication attempts exceeded for invalid user {} from {} port 4022 ssh2 [preauth]",
+    "Disconnected from invalid user {} {} port 4022 [preauth]",
+    "Connection closed by invalid user {} {} port 4022 [preauth]",
+    "Disconnecting invalid user {} {} port 4022: Too many authentication failures [preauth]",
+]
+
+
+@pytest.fixture(scope="module")
+def correlator() -> Correlator:
+    return Correlator(load([shipped()]))
+
+
+def decoded(correlator: Correlator, text: str) -> Event:
+    event = Event(line(text))
+    branch = correlator._branch(event.program)
+    event.prepare()
+    event.decoder = branch.decoders[0] if branch.decoders else None
+    return event
+
+
+@pytest.mark.parametrize("program", ["sshd", "sshd-session"])
+@pytest.mark.parametrize("header", HEADERS)
+def test_a_header_is_taken_apart(correlator, header, program):
+    """RFC 3164 and ISO 8601 headers give host, program and message, for the old server's name and the new one's."""
+    event = decoded(correlator, header.format(program=program) + f"Invalid user admin from {IP}")
+    assert (event.host, event.program, event.message) == ("web1", program, f"Invalid user admin from {IP}")
+    assert event.fields == {"srcuser": "admin", "srcip": IP}
+
+
+@pytest.mark.parametrize("program", ["sshd", "sshd-session"])
+@pytest.mark.parametrize(("message", "source", "known", "unknown"), MESSAGES)
+def test_every_message_gives_its_address_and_user(correlator, program, message, source, known, unknown):
+    """Whatever the ssh server says about a client names the client's address, and its user where there is one."""
+    fields = decoded(correlator, sshd(message, program=program).text).fields
+    assert fields.get("srcip") == source
+    assert (fields.get("dstuser"), fields.get("srcuser")) == (known, unknown)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("user", HOSTILE)
+def test_a_user_name_can_not_frame_another_address(correlator, form, user):
+    """A user name that looks like the rest of the line does not change the address that is taken from it."""
+    fields = decoded(correlator, sshd(form.format(user, IP)).text).fields
+    assert (fields.get("srcip"), fields.get("srcuser")) == (IP, user)
+
+
+def test_the_text_of_a_certificate_can_not_frame_another_address(correlator):
+    """What a client wrote into its certificate does not change the address either."""
+    said = "ED25519-CERT SHA256:abc ID x from 10.0.0.1 port 22 ssh2: a b (serial 0) CA ED25519 SHA256:def"
+    fields = decoded(
+        correlator, sshd(f"Failed publickey for invalid user a from {IP} port 4022 ssh2: {said}").text
+    ).fields
+    assert fields.get("srcip") == IP
+
+
+def test_a_folded_line_is_unfolded(correlator):
+    """`message repeated N times` counts N and is decoded like the message in it."""
+    event = decoded(
+        correlator, sshd(f"message repeated 3 times: [ Failed password for root from {IP} port 1 ssh2]").text
+    )
+    assert (event.repeats, event.fields["srcip"], event.fields["dstuser"]) == (3, IP, "root")
+
+
+@pytest.mark.parametrize("text", ["", " ", "Dec 10", "Dec 10 06:55:46 web1", "no header at all", "Dec 10 06:55:46 h p"])
+def test_a_line_without_a_header_is_all_message(correlator, text):
+    """What has no header is no program's, and nothing is taken from it."""
+    event = decoded(correlator, text)
+    assert (event.program, event.message, event.fields) == ("", text, {})
