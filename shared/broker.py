@@ -102,6 +102,7 @@ class Link:
         self.connections = 0  # made so far: the first connect makes it 1
         self.queues_made: frozenset[str] = frozenset()  # that the present connection did not find
         self.lock_refused_since: float | None = None  # time.monotonic() of the first LockHeld in a row
+        self.when_connected: Callable[[], None] = lambda: None  # called each time that a connection stands
 
     async def run(self) -> None:
         """Keeps the connection up until cancelled, then closes it."""
@@ -132,6 +133,7 @@ class Link:
         self.lock_refused_since = None
         log.info("connected to the broker", action="broker_connected", link=self._name)
         self.connected.set()
+        self.when_connected()
 
     def _say_why(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
@@ -317,6 +319,17 @@ class Publisher(Link):
     async def publish(self, publication: Publication) -> None:
         """Sends one and waits for its confirm. Raises as `send` fails."""
         await self.send(publication)
+
+    async def insist(self, publication: Publication) -> None:
+        """Sends one again and again until the broker has confirmed it. Raises Unroutable."""
+        attempts = tenacity.AsyncRetrying(
+            wait=tenacity.wait_exponential_jitter(initial=0.05, max=SLOWEST_RETRY, jitter=0.5),
+            retry=tenacity.retry_if_exception_type((Disconnected, Refused)),
+        )
+        async for attempt in attempts:
+            with attempt:
+                await self.writable()
+                await self.send(publication)
 
     async def writable(self) -> None:
         """Returns when connected and not blocked by an alarm of the broker's."""

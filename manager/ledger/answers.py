@@ -4,7 +4,7 @@ An order's row for an agent holds three voices apart (the manager's view, the an
 latest word, and the end outranks the answer, which outranks the manager's view.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -38,6 +38,7 @@ WHERE order_id = ? AND agent_id = ? AND (ended_at IS NULL OR (ended_at, outcome,
 """
 _SAID = "SELECT * FROM history WHERE order_id = ? AND agent_id = ?"
 _EXPECTED = "SELECT 1 FROM order_agents WHERE order_id = ? AND agent_id = ?"
+_KNOWN = "SELECT id, is_foreign FROM orders WHERE id IN ({})"
 _FOREIGN = """
 INSERT INTO orders (id, origin, response, operation, action, location, target, dry_run, lasting, is_foreign,
     issued_at, deadline, until, body)
@@ -47,7 +48,24 @@ _FOREIGN_AGENT = """
 INSERT INTO order_agents (order_id, agent_id, state, since, deadline, until, note)
 VALUES (?, ?, 'waiting', ?, ?, ?, '') ON CONFLICT DO NOTHING
 """
-_LAPSE = "UPDATE order_agents SET state = 'stale', note = 'no answer' WHERE state = 'waiting' AND deadline < ?"
+_LAPSE = """
+UPDATE order_agents SET state = 'stale', note = 'no answer' WHERE state = 'waiting' AND deadline < ?
+RETURNING order_id
+"""
+_STATES = """
+SELECT oa.order_id, o.action, o.target, oa.state FROM order_agents oa JOIN orders o ON o.id = oa.order_id
+WHERE oa.order_id IN ({})
+"""
+_OPEN = ("waiting", "applied", "unchanged")  # states that more is to be heard of
+
+
+class Closed(Struct, frozen=True, kw_only=True):
+    """An order of which nothing more is to be heard, and in which states its agents are left, with how many."""
+
+    order_id: str
+    action: str
+    target: str
+    states: dict[str, int]
 
 
 class Recorded(Struct, frozen=True, kw_only=True):
@@ -56,6 +74,14 @@ class Recorded(Struct, frozen=True, kw_only=True):
     news: tuple[Event, ...]  # heard for the first time, in the order given
     settling: tuple[Event, ...]  # of these, what an agent said that its order is for
     foreign: tuple[str, ...]  # ids of orders that nobody here has given
+    closed: tuple[Closed, ...] = ()  # orders that this was the last word on
+
+
+class Lapsed(Struct, frozen=True, kw_only=True):
+    """What was settled without an answer: how many rows, and the orders that this was the last word on."""
+
+    count: int
+    closed: tuple[Closed, ...]
 
 
 class _Said(Struct, frozen=True, kw_only=True):
@@ -76,6 +102,8 @@ class _Said(Struct, frozen=True, kw_only=True):
 def record(connection: Connection, events: Sequence[Event], now: float) -> Recorded:
     """Writes down `events` and merges them. Recording an event again changes nothing."""
     foreign = _admit_foreign(connection, events, now)
+    ids = {event.order_id for event in events}
+    closed_before = {each.order_id for each in _closed(connection, ids)}
     news, settling = [], []
     for event in events:
         said = _said(event)
@@ -84,7 +112,8 @@ def record(connection: Connection, events: Sequence[Event], now: float) -> Recor
         news.append(event)
         if _merge(connection, said, now) or _is_expected(connection, said):
             settling.append(event)
-    return Recorded(news=tuple(news), settling=tuple(settling), foreign=tuple(foreign))
+    closed = tuple(_closed(connection, ids - closed_before))
+    return Recorded(news=tuple(news), settling=tuple(settling), foreign=tuple(foreign), closed=closed)
 
 
 def recall(connection: Connection, order_id: str, agent_id: str, now: float) -> None:
@@ -93,9 +122,10 @@ def recall(connection: Connection, order_id: str, agent_id: str, now: float) -> 
         _merge(connection, _of(row), now)
 
 
-def lapse(connection: Connection, before: float) -> int:
-    """Settles as `stale` what was due `before` and never answered; how many. An answer that comes yet still wins."""
-    return connection.execute(_LAPSE, (before,)).rowcount
+def lapse(connection: Connection, before: float) -> Lapsed:
+    """Settles as `stale` what was due `before` and never answered. An answer that comes yet still wins."""
+    rows = connection.execute(_LAPSE, (before,)).fetchall()
+    return Lapsed(count=len(rows), closed=tuple(_closed(connection, {row["order_id"] for row in rows})))
 
 
 def _said(event: Event) -> _Said:
@@ -159,6 +189,26 @@ def _is_expected(connection: Connection, said: _Said) -> bool:
     return connection.execute(_EXPECTED, (said.order_id, said.agent_id)).fetchone() is not None
 
 
+def _closed(connection: Connection, ids: Iterable[str]) -> list[Closed]:
+    """Which of these orders are closed."""
+    found: dict[str, Closed] = {}
+    for row in _in_chunks(connection, _STATES, ids):
+        closed = found.setdefault(
+            row["order_id"],
+            Closed(order_id=row["order_id"], action=row["action"], target=row["target"], states={}),
+        )
+        closed.states[row["state"]] = closed.states.get(row["state"], 0) + 1
+    return [each for each in found.values() if not any(state in each.states for state in _OPEN)]
+
+
+def _in_chunks(connection: Connection, query: str, ids: Iterable[str]) -> Iterator[Row]:
+    """The rows of `query`, whose one placeholder takes a list of ids."""
+    wanted = list(ids)
+    for start in range(0, len(wanted), _CHUNK):
+        some = wanted[start : start + _CHUNK]
+        yield from connection.execute(query.format(", ".join("?" * len(some))), some)
+
+
 def _admit_foreign(connection: Connection, events: Sequence[Event], now: float) -> list[str]:
     """Makes rows for orders that are known from these events alone; the ids of those that are new."""
     known = _known(connection, {event.order_id for event in events})
@@ -177,10 +227,4 @@ def _admit_foreign(connection: Connection, events: Sequence[Event], now: float) 
 
 def _known(connection: Connection, ids: Iterable[str]) -> dict[str, bool]:
     """Which of `ids` have a row, and whether it is a foreign one."""
-    known: dict[str, bool] = {}
-    wanted = list(ids)
-    for start in range(0, len(wanted), _CHUNK):
-        some = wanted[start : start + _CHUNK]
-        query = f"SELECT id, is_foreign FROM orders WHERE id IN ({', '.join('?' * len(some))})"  # noqa: S608
-        known.update((row["id"], bool(row["is_foreign"])) for row in connection.execute(query, some))
-    return known
+    return {row["id"]: bool(row["is_foreign"]) for row in _in_chunks(connection, _KNOWN, ids)}

@@ -6,7 +6,7 @@ Orders of our own go in through `manager.dispatch`, in transactions that decide 
 from collections.abc import Callable, Collection, Sequence
 
 from manager.ledger import answers, orders, positions, reads, retention
-from manager.ledger.answers import Event, Recorded
+from manager.ledger.answers import Event, Lapsed, Recorded
 from manager.ledger.positions import Position
 from manager.ledger.views import Block, OrderQuery, OrderStory, OrderView
 from shared.broker import Publication
@@ -46,8 +46,8 @@ class Ledger:
         """The outbox's other hook: no queue takes these, so whom they are for has it not."""
         orders.returned(connection, publications, self._clock.wall())
 
-    async def settle_due(self) -> int:
-        """Settles what was never answered and is past its deadline; how many rows. Every few seconds."""
+    async def settle_due(self) -> Lapsed:
+        """Settles what was never answered and is past its deadline. Every few seconds."""
         before = self._clock.wall() - self._answer_within  # an answer may be on its way
         return await self._store.run(lambda connection: answers.lapse(connection, before))
 

@@ -226,7 +226,7 @@ async def test_what_has_no_end_is_sent_with_a_new_deadline(manager):
     await manager.hear("web4")
     ((_, again),) = manager.confirm()
     assert (again.id, again.expires_at, again.deadline) == (order.id, None, manager.clock.wall() + 30 * 86_400)
-    assert await manager.ledger.settle_due() == 0
+    assert (await manager.ledger.settle_due()).count == 0
 
 
 async def test_catch_ups_of_one_agent_are_a_second_apart(manager):

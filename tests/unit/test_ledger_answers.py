@@ -88,9 +88,9 @@ async def test_no_answer_by_the_deadline_is_stale_until_one_comes(manager):
     await manager.hear("web1")
     order = await manager.block(timeout=60.0)
     manager.clock.passed = 65.0
-    assert await manager.ledger.settle_due() == 0, "an answer may still be on its way"
+    assert (await manager.ledger.settle_due()).count == 0, "an answer may still be on its way"
     manager.clock.passed = 71.0
-    assert await manager.ledger.settle_due() == 1
+    assert (await manager.ledger.settle_due()).count == 1
     assert await manager.states(order) == {"web1": "stale"}
     await manager.answer(order, "web1", "applied")
     assert await manager.states(order) == {"web1": "applied"}

@@ -1,0 +1,112 @@
+"""What goes into the HTTP API and comes out of it, as JSON: the contract between the manager and its clients."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from manager.ledger.views import Block, OrderState, OrderView
+from shared.messages import AgentId, Order, Span
+
+RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
+Reason = Annotated[str, Meta(max_length=500)]
+ManualLocation = Literal["server", "agent", "all"]  # nobody saw anything, so there is no `local`
+
+
+class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of what comes in: a misspelt key is an error, not a wish that is silently left out."""
+
+
+class NewBlock(Body, frozen=True, kw_only=True):
+    """POST /v1/blocks. The same `request_id` is the same order, so a request that got no answer can be sent again."""
+
+    request_id: RequestId
+    address: Annotated[str, Meta(min_length=1, max_length=80)]
+    location: ManualLocation
+    agents: Annotated[tuple[AgentId, ...], Meta(max_length=1_000)] = ()  # for location `agent`, and only then
+    timeout: Span | Literal["forever"] | UnsetType = UNSET  # seconds; left out: the manager's `manual_timeout`
+    reason: Reason = ""
+    dry_run: bool = False
+
+
+class NewUnblock(Body, frozen=True, kw_only=True):
+    """POST /v1/unblocks: lift every block of an address, wherever it is in force."""
+
+    request_id: RequestId
+    address: Annotated[str, Meta(min_length=1, max_length=80)]
+    reason: Reason = ""
+
+
+class OrderFilter(Body, frozen=True, kw_only=True):
+    """The query of GET /v1/orders."""
+
+    state: OrderState | None = None
+    target: str | None = None
+    agent: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=1_000)] = 50
+
+
+class Given(Struct, frozen=True, kw_only=True):
+    """The answer to both: the orders that were given, none when there was nothing to lift."""
+
+    orders: tuple[Order, ...]
+    repeated: bool  # the request was known, and these are its orders as they were given
+    notes: tuple[str, ...] = ()  # sentences that whoever asked should read
+
+
+class Orders(Struct, frozen=True, kw_only=True):
+    """GET /v1/orders, newest first. GET /v1/orders/ID answers one `OrderStory`."""
+
+    orders: tuple[OrderView, ...]
+
+
+class Blocks(Struct, frozen=True, kw_only=True):
+    """GET /v1/blocks: what is in force, by the agents' own answers."""
+
+    blocks: tuple[Block, ...]
+
+
+class AgentView(Struct, frozen=True, kw_only=True):
+    """An agent as it was last heard of. Instants are Unix seconds by the manager's clock."""
+
+    id: str
+    state: Literal["living", "silent"]
+    hostname: str
+    roles: tuple[str, ...]
+    labels: dict[str, str]
+    addresses: tuple[str, ...]
+    actions: dict[str, str]  # name -> backend
+    unsupported: dict[str, str]  # name -> why not
+    version: str
+    first_seen_at: float
+    seen_at: float
+    skew: float  # s that its clock is behind ours; the message's way included
+    holds: int  # orders in force that have more than a minute left
+    unsent: int
+    trouble: str
+
+
+class Agents(Struct, frozen=True, kw_only=True):
+    """GET /v1/agents, by id."""
+
+    agents: tuple[AgentView, ...]
+
+
+class Health(Struct, frozen=True, kw_only=True):
+    """GET /v1/health."""
+
+    version: str
+    broker: Literal["connected", "away"]
+    unsent: int  # messages that the broker has not confirmed
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """What every answer from 400 on holds."""
+
+    error: str
+
+
+def sentence(error: msgspec.ValidationError) -> str:
+    """What is wrong with a body, for whoever wrote it: `timeout: Expected …`."""
+    what, _, where = str(error).partition(" - at `$.")
+    return f"{where.rstrip('`')}: {what}" if where else what

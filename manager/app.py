@@ -1,0 +1,179 @@
+"""The manager daemon: what it consists of, how it starts, runs and stops. Everything is wired in `run`."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+from msgspec import Struct
+
+from manager.api import Api, Looks
+from manager.api_bodies import Health
+from manager.api_server import ApiServer, bind
+from manager.catchup import CatchUp
+from manager.chronicle import Chronicle
+from manager.correlation import Correlator, load, shipped
+from manager.dead_letters import DeadLetters
+from manager.dispatch import Dispatch
+from manager.hearing import Events, Heartbeats
+from manager.ledger import schema
+from manager.ledger.ledger import Ledger
+from manager.metrics import Metrics
+from manager.persistence import until_stored
+from manager.responses.responses import Responses
+from manager.roster import Roster
+from manager.sources.agent_logs import PREFETCH, AgentLogs
+from manager.sources.correlator_thread import CorrelatorThread
+from manager.startup import api_tokens, responses_in, state_folder
+from manager.tasks import Tasks, every, until_told_to_stop
+from shared import topology
+from shared.broker import Consumer, Publisher
+from shared.clock import Clock, SystemClock
+from shared.errors import StoreError
+from shared.outbox import Outbox, unsent
+from shared.settings import BrokerSettings, ManagerSettings
+from shared.store import Store
+
+LEDGER = "ledger.db"  # in the state folder
+TICK, SOON, SELDOM = 1.0, 5.0, 60.0  # s between two turns of what is done by the clock
+FAREWELL = 2.0  # s to send what is unsent when the daemon stops
+
+log = structlog.get_logger()
+
+
+def _store(path: Path) -> Store:
+    return Store(path, schema.SCHEMA)
+
+
+def _publisher(settings: BrokerSettings) -> Publisher:
+    return Publisher(settings, "orders", _topology(settings))
+
+
+def _consumer(settings: BrokerSettings, name: str, queues: Sequence[str], prefetch: int) -> Consumer:
+    return Consumer(settings, name, _topology(settings), queues, prefetch=prefetch)
+
+
+class Parts(Struct, frozen=True, kw_only=True):
+    """What the daemon is made of. A test hands in one that stops where it wants to look."""
+
+    clock: Callable[[], Clock] = SystemClock
+    store: Callable[[Path], Store] = _store
+    publisher: Callable[[BrokerSettings], Publisher] = _publisher
+    consumer: Callable[[BrokerSettings, str, Sequence[str], int], Consumer] = _consumer
+
+
+REAL = Parts()
+
+
+async def run(settings: ManagerSettings, *, parts: Parts = REAL) -> None:
+    """Runs until SIGTERM or SIGINT; the broker may come and go.
+
+    Raises SettingsError, ConfigurationError or StoreError before anything has begun.
+    """
+    rules = load([shipped(), *map(Path, settings.manager.rules)])
+    configured = responses_in(settings.manager)
+    folder = state_folder(settings.manager)
+    known = api_tokens(settings, folder)
+    bound = bind(settings.api.listen)
+    clock, store = parts.clock(), parts.store(folder / LEDGER)
+
+    roster = Roster(store, clock)
+    ledger = Ledger(
+        store,
+        clock,
+        roster.living,
+        answer_within=settings.manager.answer_within,
+        retention=settings.manager.retention,
+        offence_memory=settings.manager.offence_memory,
+    )
+    publisher = parts.publisher(settings.broker)
+    said = parts.consumer(
+        settings.broker,
+        "events",
+        (topology.MANAGER_EVENTS, topology.MANAGER_HEARTBEATS, topology.MANAGER_DEAD, topology.MANAGER_UNROUTABLE),
+        2_000,
+    )
+    logged = parts.consumer(settings.broker, "logs", (topology.MANAGER_LOGS,), PREFETCH)
+    outbox = Outbox(store, publisher, confirmed=ledger.confirmed, returned=ledger.returned)
+    dispatch = Dispatch(
+        store,
+        roster,
+        clock,
+        judge=Responses(configured, rules, offence_memory=settings.manager.offence_memory, issuer="manager").judge,
+        allowlist=configured.allowlist,
+        answer_within=settings.manager.answer_within,
+        max_alert_age=settings.manager.max_alert_age,
+        wake=outbox.wake,
+    )
+    catch_up = CatchUp(store, roster, clock, answer_within=settings.manager.answer_within, wake=outbox.wake)
+    metrics = Metrics()
+    chronicle = Chronicle(metrics, clock)
+    dead = DeadLetters(publisher, metrics)
+    thread = CorrelatorThread(Correlator(rules), await ledger.positions())
+    api = Api(
+        dispatch,
+        ledger,
+        roster,
+        chronicle,
+        known,
+        _looks(store, roster, metrics, publisher, {"orders": publisher, "events": said, "logs": logged}),
+        forget=thread.forget,
+        manual_timeout=settings.manager.manual_timeout,
+    )
+
+    links = Tasks(publisher.run(), said.run(), logged.run(), until_stored(outbox.run, "outbox"))
+    work = Tasks(
+        ApiServer(api.app(), bound).run(),
+        AgentLogs(logged, thread, dispatch, dead, chronicle, metrics).run(),
+        Events(said, ledger, catch_up, thread, dead, chronicle, clock).run(),
+        Heartbeats(said, catch_up, dead).run(),
+        dead.keep(said, topology.MANAGER_DEAD),
+        dead.keep(said, topology.MANAGER_UNROUTABLE),
+        every(TICK, catch_up.tick),
+        every(SOON, lambda: _settle(ledger, chronicle)),
+        every(SOON, roster.write_behind),
+        every(SELDOM, ledger.forget_old),
+    )
+    log.info("the manager runs", action="started", version=version("thwart"), responses=len(configured.responses))
+    try:
+        await until_told_to_stop(links, work)
+    finally:
+        # 1. Nothing new: requests end, deliveries that are in hand stay unacked and come again.
+        await work.stop()
+        # 2. What is in the ledger goes out while the connection is there; what does not is sent after the next start.
+        if publisher.connected.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(outbox.drained(), FAREWELL)
+        await links.stop()
+        # 3. The correlator before the store, because nothing that it finds could be written down any more.
+        thread.close()
+        with suppress(StoreError):
+            await roster.write_behind()
+        store.close()
+        log.info("the manager has stopped", action="stopped")
+
+
+async def _settle(ledger: Ledger, chronicle: Chronicle) -> None:
+    chronicle.lapsed(await ledger.settle_due())
+
+
+def _looks(
+    store: Store, roster: Roster, metrics: Metrics, publisher: Publisher, links: dict[str, Publisher | Consumer]
+) -> Looks:
+    async def health() -> Health:
+        up = publisher.connected.is_set()
+        return Health(version=version("thwart"), broker="connected" if up else "away", unsent=await store.run(unsent))
+
+    async def text() -> bytes:
+        lives = [roster.life(agent) for agent in roster.agents()]
+        metrics.refresh(await store.run(unsent), lives, {name: link.connections for name, link in links.items()})
+        return metrics.exposition()
+
+    return Looks(health=health, metrics=text)
+
+
+def _topology(settings: BrokerSettings) -> tuple[topology.Exchange | topology.Queue, ...]:
+    """Every link declares all of it, so that no queue is missing when the first message goes out."""
+    return (*topology.exchanges(), *topology.manager_queues(settings.queue_type))

@@ -1,0 +1,128 @@
+"""What happened, told in log lines and figures. Each order has one line when it is given and one when it is over."""
+
+from collections.abc import Iterable, Sequence
+
+import structlog
+
+from manager.dispatch import Placed, Taken
+from manager.ledger.answers import Closed, Lapsed, Recorded
+from manager.metrics import REFUSALS, Metrics, closed
+from shared.clock import Clock
+from shared.messages import Acknowledgement, Order
+
+REMEMBERED = 50_000  # orders whose answers are timed; an older one's answer is only counted
+
+log = structlog.get_logger()
+
+
+class Chronicle:
+    """Hears what the ledger took. Belongs to the loop; nothing here raises."""
+
+    def __init__(self, metrics: Metrics, clock: Clock) -> None:
+        self._metrics, self._clock = metrics, clock
+        self._given: dict[str, float] = {}  # order id -> when, by the boot clock; oldest first
+
+    def taken(self, taken: Iterable[Taken]) -> None:
+        """Alerts that were responded to."""
+        for each in taken:
+            self._metrics.alerts.labels(_outcome(each)).inc()
+            for refusal in each.refusals:
+                self._refused(each, refusal.response, refusal.reason, refusal.detail)
+            if not each.repeated:
+                self._ordered(each)
+
+    def placed(self, placed: Placed) -> None:
+        """A person's request that was granted."""
+        if not placed.repeated:
+            for order in placed.orders:
+                self._given_out(order, "person")
+
+    def recorded(self, recorded: Recorded) -> None:
+        """Answers and ends."""
+        for event in recorded.settling:
+            if isinstance(event, Acknowledgement):
+                self._answered(event)
+            else:
+                self._metrics.expiries.labels(event.outcome).inc()
+        if recorded.foreign:
+            log.warning("answers to orders that were not given here", action="foreign", order_ids=recorded.foreign[:10])
+        self._close(recorded.closed)
+
+    def lapsed(self, lapsed: Lapsed) -> None:
+        """Orders that nobody answered in time."""
+        self._close(lapsed.closed)
+
+    def _ordered(self, taken: Taken) -> None:
+        alert = taken.sighting.alert
+        if taken.late:
+            log.warning("an alert came too late to act on", action="late", alert_id=alert.id, rule_id=alert.rule.id)
+        for order in taken.orders:
+            self._metrics.log_to_order.observe(max(0.0, order.issued_at - taken.sighting.at))
+            self._given_out(order, "alert")
+
+    def _refused(self, taken: Taken, response: str, reason: str, detail: str) -> None:
+        self._metrics.refusals.labels(closed(reason, REFUSALS)).inc()
+        log.info(
+            "did not respond on purpose",
+            action="not_ordered",
+            alert_id=taken.sighting.alert.id,
+            response=response,
+            reason=reason,
+            detail=detail,
+        )
+
+    def _given_out(self, order: Order, origin: str) -> None:
+        self._metrics.orders.labels(order.operation, order.location, origin).inc()
+        self._given[order.id] = self._clock.boot()
+        if len(self._given) > REMEMBERED:
+            del self._given[next(iter(self._given))]
+        log.info(
+            "gave an order",
+            action="ordered",
+            order_id=order.id,
+            operation=order.operation,
+            what=order.action,
+            target=order.target,
+            location=order.location,
+            agents=order.agents,
+            timeout=order.timeout,
+            offence=order.offence,
+            rule_id=order.rule_id,
+            issuer=order.issuer,
+            dry_run=order.dry_run,
+        )
+
+    def _answered(self, answer: Acknowledgement) -> None:
+        self._metrics.acknowledgements.labels(answer.status).inc()
+        given = self._given.get(answer.order_id)
+        if given is not None:
+            self._metrics.order_answer.observe(max(0.0, self._clock.boot() - given))
+        if answer.status in ("failed", "refused"):
+            log.warning(
+                "an agent did not carry out an order",
+                action="not_carried_out",
+                order_id=answer.order_id,
+                agent_id=answer.agent_id,
+                status=answer.status,
+                detail=answer.detail,
+            )
+
+    def _close(self, orders: Sequence[Closed]) -> None:
+        for each in orders:
+            self._given.pop(each.order_id, None)
+            log.info(
+                "an order is over",
+                action="order_over",
+                order_id=each.order_id,
+                what=each.action,
+                target=each.target,
+                agents=each.states,
+            )
+
+
+def _outcome(taken: Taken) -> str:
+    if taken.repeated:
+        return "repeated"
+    if taken.late:
+        return "late"
+    return "ordered" if taken.orders else "quiet"

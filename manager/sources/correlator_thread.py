@@ -1,0 +1,120 @@
+"""The correlator and the one thread that touches it, so that a batch of a hundred thousand lines holds up nobody.
+
+Windows live in memory alone: a crash forgets what was half counted, and lines that were taken before it are not
+counted again, because positions are in the ledger.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+from msgspec import Struct
+
+from manager.correlation import Correlator, LogLine, alert
+from manager.dispatch import Sighting
+from manager.ledger.positions import Position
+from shared import messages
+from shared.messages import LogBatch
+
+FILES = 200_000  # whose positions are kept in memory; only batches that come again need them, and those come soon
+
+log = structlog.get_logger()
+
+
+class Reading(Struct, frozen=True, kw_only=True):
+    """What came of some batches: alerts in the order of their lines, and how far each file has been read now."""
+
+    sightings: tuple[Sighting, ...]
+    positions: tuple[Position, ...]
+    lines: int  # that were new
+    known: int  # that were dropped because they had been read before
+
+
+class CorrelatorThread:
+    """Counts lines once: what lies at or below a file's position is dropped unread."""
+
+    def __init__(self, correlator: Correlator, positions: Iterable[Position]) -> None:
+        self._correlator = correlator
+        self._read = Positions(positions)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="correlator")
+
+    async def read(self, batches: Sequence[LogBatch]) -> Reading:
+        """Feeds the lines that are new. What was fed stays fed, whatever becomes of the sightings."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._feed_all, batches)
+
+    def forget(self, target: str, before: float | None = None) -> None:
+        """Drops what was counted of `target`, or what of it is older. Returns at once; holds for batches read later."""
+        self._thread.submit(self._correlator.forget, target, before)
+
+    def close(self) -> None:
+        """Waits for the batch that is being read. Twice is safe."""
+        self._thread.shutdown()
+
+    def _feed_all(self, batches: Sequence[LogBatch]) -> Reading:
+        sightings: list[Sighting] = []
+        positions = []
+        lines = known = 0
+        for batch in batches:
+            fresh = self._read.fresh(batch)
+            lines, known = lines + len(fresh), known + len(batch.lines) - len(fresh)
+            for line in fresh:
+                sightings.extend(self._feed(batch, line))
+            positions.extend(self._read.after(batch, fresh))
+        return Reading(sightings=tuple(sightings), positions=tuple(positions), lines=lines, known=known)
+
+    def _feed(self, batch: LogBatch, line: messages.LogLine) -> list[Sighting]:
+        """One line's sighting, if it made anything fire. A line that breaks a rule is skipped, never its batch."""
+        try:
+            firing = self._correlator.feed(
+                LogLine(
+                    agent_id=batch.agent_id,
+                    source=batch.source,
+                    file=batch.cursor.file,
+                    offset=line.offset,
+                    at=line.at,
+                    text=line.text,
+                )
+            )
+            return [Sighting(alert=alert(firing), at=firing.at)] if firing else []
+        except Exception as error:
+            log.error(
+                "a line can't be correlated, skipped",
+                action="line_failed",
+                agent_id=batch.agent_id,
+                source=batch.source,
+                offset=line.offset,
+                error=repr(error),
+            )
+            return []
+
+
+class Positions:
+    """The last line read of each file. Belongs to the correlator's thread."""
+
+    def __init__(self, positions: Iterable[Position]) -> None:
+        self._last = {(each.agent_id, each.source, each.file): each.offset for each in positions}
+
+    def fresh(self, batch: LogBatch) -> list[messages.LogLine]:
+        """The lines of `batch` that lie after the file's position, each after the one before."""
+        last = self._last.get(_file(batch), -1)
+        fresh = []
+        for line in batch.lines:
+            if line.offset > last:
+                fresh.append(line)
+                last = line.offset
+        return fresh
+
+    def after(self, batch: LogBatch, fresh: Sequence[messages.LogLine]) -> list[Position]:
+        """Moves on past `fresh`; the position to store, also of a known batch: it may not be stored yet."""
+        last = fresh[-1].offset if fresh else self._last.get(_file(batch), -1)
+        self._last.pop(_file(batch), None)  # to the end: files read lately are the last to be forgotten
+        self._last[_file(batch)] = last
+        if len(self._last) > FILES:
+            del self._last[next(iter(self._last))]
+        agent_id, source, file = _file(batch)
+        return [Position(agent_id=agent_id, source=source, file=file, offset=last)] if last >= 0 else []
+
+
+def _file(batch: LogBatch) -> tuple[str, str, str]:
+    return batch.agent_id, batch.source, batch.cursor.file
