@@ -1,0 +1,86 @@
+"""Listens from outside to everything that is said about orders, in a queue of its own; it asks neither side."""
+
+import asyncio
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from shared import codec, topology
+from shared.broker import Consumer, Delivery
+from shared.messages import Acknowledgement, Expiry, Heartbeat, Message, Order
+from shared.settings import BrokerSettings
+from tests.stage import enter
+from tests.waiting import wait_for
+
+Kind = TypeVar("Kind", bound=Message)
+KINDS: dict[str, type[Message]] = {"order": Order, "acknowledgement": Acknowledgement, "expiry": Expiry}
+KINDS["heartbeat"] = Heartbeat
+
+
+class Judge:
+    """Hears from the moment it is made until `close`; in the order in which the broker sent it."""
+
+    def __init__(self, url: str, network: Path | None = None) -> None:
+        """Connects to the broker at `url`, from the network namespace `network`; returns when it hears."""
+        self._url, self._network = url, network
+        self._heard: list[Message] = []
+        self._listening = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="judge", daemon=True)
+        self._thread.start()
+        if not self._listening.wait(20):
+            raise AssertionError("the judge could not reach the broker within 20 s")
+
+    @property
+    def orders(self) -> list[Order]:
+        """Each once, however many keys it was published under."""
+        return list({order.id: order for order in self.heard(Order)}.values())
+
+    def heard(self, kind: type[Kind]) -> list[Kind]:
+        """What has been said so far of one kind."""
+        return [message for message in list(self._heard) if isinstance(message, kind)]
+
+    def wait(self, enough: Callable[[], Sequence[Kind]], count: int, within: float) -> list[Kind]:
+        """What `enough` finds once that is `count` or more. Raises AssertionError after `within` seconds."""
+        wait_for(lambda: len(enough()) >= count, within)
+        return list(enough())
+
+    def close(self) -> None:
+        """Hears nothing more."""
+        if self._loop.is_running():
+            self._loop.call_soon_threadsafe(self._task.cancel)
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        if self._network:
+            enter.set_network(self._network)
+        with suppress(asyncio.CancelledError):
+            asyncio.run(self._listen())
+
+    async def _listen(self) -> None:
+        name = f"thwart.judge.{secrets.token_hex(4)}"
+        bindings = ((topology.ORDERS, "#"), (topology.EVENTS, "#"))
+        queue = topology.Queue(name=name, bindings=bindings, exclusive=True)
+        consumer = Consumer(BrokerSettings(urls=(self._url,)), "judge", [*topology.exchanges(), queue], [name])
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.create_task(consumer.run())
+        taking = asyncio.create_task(self._take(consumer, name))
+        try:
+            await consumer.connected.wait()
+            self._listening.set()
+            await self._task
+        finally:
+            taking.cancel()
+
+    async def _take(self, consumer: Consumer, queue: str) -> None:
+        while True:
+            batch = await consumer.batch(queue)
+            self._heard += [message for message in map(_message, batch) if message]
+            consumer.ack_through(batch[-1])
+
+
+def _message(delivery: Delivery) -> Message | None:
+    """None for what is no message of ours."""
+    kind = KINDS.get(delivery.kind)
+    return codec.decode(delivery.body, kind) if kind else None
