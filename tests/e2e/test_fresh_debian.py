@@ -1,0 +1,102 @@
+"""The README's first command on a machine that has nothing: a minimal Debian, made for the test."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")  # may hold one more than Debian's, of a proxy on the way
+PASSED_ON = ("http_proxy", "https_proxy", "no_proxy", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL")
+MADE_HERE = (".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info", "build", "dist")
+POLICY = "#!/bin/sh\n# the machine's own\nexit 101\n"
+
+pytestmark = [pytest.mark.full, pytest.mark.root, pytest.mark.timeout(1_200)]
+
+
+class Machine:
+    """A Debian in a folder, entered in mount and pid namespaces of its own."""
+
+    def __init__(self, root: Path, suite: str) -> None:
+        self.root = root
+        mirror = _mirror()
+        _run(["debootstrap", "--variant=minbase", suite, str(root), *([mirror] if mirror else [])])
+        self._environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
+        self._environment |= {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        if AUTHORITIES.exists():
+            shutil.copy(AUTHORITIES, root / "etc" / "authorities.pem")
+            self._environment["PIP_CERT"] = "/etc/authorities.pem"
+
+    def bring(self, project: Path) -> None:
+        """Copies the project to /thwart, without what was made from it here."""
+        shutil.copytree(project, self.root / "thwart", ignore=shutil.ignore_patterns(*MADE_HERE))
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """`command` in there, away from any terminal."""
+        enter = ["unshare", "--mount", "--pid", "--fork", "--kill-child", f"--root={self.root}", "--mount-proc=/proc"]
+        return subprocess.run(
+            [*enter, *command],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=900,
+        )
+
+    def started_at_boot(self) -> set[str]:
+        """Links that start services."""
+        units = self.root.glob("etc/systemd/**/*")
+        scripts = self.root.glob("etc/rc[2-5S].d/S*")
+        return {str(path.relative_to(self.root)) for path in (*units, *scripts) if path.is_symlink()}
+
+
+@pytest.fixture(params=["bookworm", "trixie"])
+def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]:
+    """A minimal Debian with the project in /thwart. Half a gigabyte, so it goes at once."""
+    root = tmp_path / "root"
+    try:
+        one = Machine(root, request.param)
+        one.bring(PROJECT)
+        yield one
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def test_the_first_command_works_on_a_minimal_debian(machine: Machine) -> None:
+    """`scripts/demo --yes` installs what it needs, shows the main job, and leaves no service on."""
+    before = machine.started_at_boot()
+    policy = machine.root / "usr/sbin/policy-rc.d"
+    policy.write_text(POLICY)
+    done = machine.run("/thwart/scripts/demo", "--yes", "--json")
+    assert done.returncode == 0, done.stderr[-4_000:]
+    assert json.loads(done.stdout)["ok"]
+    assert machine.started_at_boot() <= before
+    assert policy.read_text() == POLICY
+
+
+def test_a_failed_installation_puts_everything_back(machine: Machine) -> None:
+    """Where a package can't be had, set-up says so, and the machine is as it was."""
+    before = machine.started_at_boot()
+    (machine.root / "etc/apt/sources.list").write_text("")
+    done = machine.run("/thwart/scripts/demo", "--yes")
+    assert done.returncode != 0
+    assert "rabbitmq-server" in done.stderr
+    assert machine.started_at_boot() == before
+    assert not list((machine.root / "usr/sbin").glob("policy-rc.d*"))
+
+
+def _mirror() -> str:
+    """Where this machine gets its Debian from, as apt knows it; nothing: let debootstrap choose."""
+    sites = _run(["apt-get", "indextargets", "--format", "$(ORIGIN) $(SITE)", "Created-By: Packages"]).splitlines()
+    return next((line.split()[1] for line in sites if line.startswith("Debian ") and "security" not in line), "")
+
+
+def _run(command: Sequence[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, f"{command[0]}: {done.stdout[-2_000:]}{done.stderr[-2_000:]}"
+    return done.stdout
