@@ -33,12 +33,12 @@ class Remark(Struct, frozen=True, kw_only=True):
     """Something to be said about a place in a file; no reason not to start."""
 
     path: Path
-    line: int
+    line: int  # 0: of the whole file
     message: str
 
     def where(self) -> str:
-        """`file:line`."""
-        return f"{self.path}:{self.line}"
+        """`file:line`, or the file alone where no line is known."""
+        return f"{self.path}:{self.line}" if self.line else str(self.path)
 
     def __str__(self) -> str:
         return f"{self.where()}: {self.message}"

@@ -1,0 +1,91 @@
+"""Checks configuration and rule files as the daemon would read them, and goes on after the first error."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from manager.correlation import Ruleset, load, shipped
+from manager.responses.configuration import Configuration, Remark, examine
+from manager.responses.review import review
+from manager.xml import read_elements
+from shared.errors import ConfigurationError
+
+_OF_RULES = frozenset({"group", "rule", "decoder", "var"})
+
+Kind = Literal["ossec.conf", "rules"]
+
+
+class Checked(Struct, frozen=True, kw_only=True):
+    """One file or folder, and what it was taken for."""
+
+    path: Path
+    kind: Kind
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """What the files say, and what is wrong with them. `ruleset` is what of the rules could be read."""
+
+    files: tuple[Checked, ...]
+    configurations: tuple[Configuration, ...]
+    ruleset: Ruleset
+    errors: tuple[Remark, ...]
+    warnings: tuple[Remark, ...]
+
+
+def check(files: Sequence[Path], rules: Sequence[Path]) -> Report:
+    """Checks `files`, each an ossec.conf or a rule file by its content, with the shipped rules and `rules`.
+
+    Rules are read in the order given, after the shipped ones. Raises nothing for what is in a file.
+    """
+    errors: list[ConfigurationError] = []
+    checked = [_checked(path, errors) for path in files]
+    ruleset = _ruleset([*rules, *_of(checked, "rules")], errors)
+    configurations = []
+    for path in _of(checked, "ossec.conf"):
+        configuration, wrong = examine(path)
+        configurations.append(configuration)
+        errors += wrong
+    return Report(
+        files=tuple(each for each in checked if each),
+        configurations=tuple(configurations),
+        ruleset=ruleset,
+        errors=tuple(Remark(path=each.path, line=each.line or 0, message=each.message) for each in errors),
+        warnings=tuple(remark for each in configurations for remark in _warnings(each, ruleset)),
+    )
+
+
+def _checked(path: Path, errors: list[ConfigurationError]) -> Checked | None:
+    """None for what can't be read at all, which is an error."""
+    if path.is_dir():
+        return Checked(path=path, kind="rules")
+    try:
+        elements = read_elements(path)
+    except ConfigurationError as wrong:
+        errors.append(wrong)
+        return None
+    return Checked(path=path, kind="rules" if elements and elements[0].name in _OF_RULES else "ossec.conf")
+
+
+def _of(checked: Iterable[Checked | None], kind: Kind) -> list[Path]:
+    return [each.path for each in checked if each is not None and each.kind == kind]
+
+
+def _ruleset(paths: Sequence[Path], errors: list[ConfigurationError]) -> Ruleset:
+    """The shipped rules and those of `paths` that are in order: one bad file doesn't hide what is wrong elsewhere."""
+    good = [shipped()]
+    ruleset = load(good)
+    for path in paths:
+        try:
+            ruleset = load([*good, path])
+            good.append(path)
+        except ConfigurationError as wrong:
+            errors.append(wrong)
+    return ruleset
+
+
+def _warnings(configuration: Configuration, ruleset: Ruleset) -> list[Remark]:
+    """In the file's order, each once: what a file says twice is wrong twice, but in two places."""
+    found = [*configuration.warnings, *review(configuration, ruleset)]
+    return sorted(found, key=lambda remark: remark.line)

@@ -1,0 +1,153 @@
+"""How `thwart check-config` prints: tables and `file:line` for people, one JSON document for programs."""
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from manager.checking import Report
+from manager.responses.configuration import Remark
+from manager.responses.response import Response
+from shared import durations
+from shared.targets import text_of
+
+
+def as_json(report: Report) -> None:
+    """One document: what is honoured, errors, warnings."""
+    document = {
+        "ok": not report.errors,
+        "files": [{"path": str(each.path), "kind": each.kind} for each in report.files],
+        "responses": [_response(each) for each in _all(report)],
+        "commands": [
+            {"name": each.name, "action": each.action, "arguments": each.arguments, "where": each.where}
+            for configuration in report.configurations
+            for each in configuration.commands
+        ],
+        "white_list": list(_white_list(report)),
+        "rules": len(report.ruleset.rules),
+        "decoders": len(report.ruleset.decoders),
+        "errors": [_remark(each) for each in report.errors],
+        "warnings": [_remark(each) for each in report.warnings],
+    }
+    click.echo(json.dumps(document, indent=2))
+
+
+def as_table(report: Report) -> None:
+    """The responses of each file, the white list, and everything to be said about them."""
+    responses = _all(report)
+    for path, some in groupby(responses, key=_path):
+        click.echo(click.style(path, bold=True))
+        Console().print(_table(some))
+    if listed := list(_white_list(report)):
+        click.echo(f"never blocked (white_list): {', '.join(listed)}")
+    for remark in report.errors:
+        click.echo(f"{click.style('error', fg='red', bold=True)}: {_line(remark)}")
+    for remark in report.warnings:
+        click.echo(f"{click.style('warning', fg='yellow')}: {_line(remark)}")
+    click.echo(_summary(report, responses))
+
+
+def _table(responses: Iterable[Response]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("LINE", "COMMAND", "LOCATION", "FIRES ON", "TIMEOUT", "THEN"):
+        table.add_column(heading, overflow="fold")
+    for each in responses:
+        table.add_row(_line_of(each), _command(each), _place(each), _selectors(each), _timeout(each), _repeats(each))
+    return table
+
+
+def _path(response: Response) -> str:
+    return response.where.rpartition(":")[0]
+
+
+def _line_of(response: Response) -> str:
+    return response.where.rpartition(":")[2]
+
+
+def _command(response: Response) -> str:
+    flags = (("dry run", response.dry_run), ("exempt", response.exempt), ("disabled", response.disabled))
+    notes = [word for word, given in flags if given]
+    return f"{response.command.name} ({', '.join(notes)})" if notes else response.command.name
+
+
+def _place(response: Response) -> str:
+    if response.exclude:
+        return f"{response.spelt_location} but {', '.join(response.exclude)}"
+    return ": ".join(word for word in (response.spelt_location, ", ".join(response.agents)) if word)
+
+
+def _selectors(response: Response) -> str:
+    rules = f"rule {', '.join(response.rules)}" if response.rules else ""
+    level = f"level ≥ {response.level}" if response.level is not None else ""
+    groups = f"group {', '.join(response.groups)}" if response.groups else ""
+    others = " and ".join(word for word in (level, groups) if word)
+    return ", or ".join(word for word in (rules, others) if word)
+
+
+def _timeout(response: Response) -> str:
+    if response.one_shot:
+        return "-"
+    return "until lifted" if response.timeout is None else durations.words(response.timeout)
+
+
+def _repeats(response: Response) -> str:
+    return ", ".join(durations.words(each) for each in response.repeats) or "-"
+
+
+def _all(report: Report) -> list[Response]:
+    return [each for one in report.configurations for each in (*one.responses, *one.disabled)]
+
+
+def _white_list(report: Report) -> Iterator[str]:
+    for configuration in report.configurations:
+        yield from (text_of(network) for network, _ in configuration.allowlist)
+        yield from (host.text for host in configuration.hosts)
+
+
+def _line(remark: Remark) -> str:
+    return f"{remark.where()}: {remark.message}"
+
+
+def _summary(report: Report, responses: list[Response]) -> str:
+    counts = [
+        _count(len(responses), "response"),
+        _count(len(report.ruleset.rules), "rule"),
+        _count(len(report.errors), "error"),
+        _count(len(report.warnings), "warning"),
+    ]
+    return ", ".join(counts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _remark(remark: Remark) -> dict[str, Any]:
+    return {"path": str(remark.path), "line": remark.line or None, "message": remark.message}
+
+
+def _response(response: Response) -> dict[str, Any]:
+    return {
+        "identity": response.identity,
+        "where": response.where,
+        "command": response.command.name,
+        "action": response.command.action,
+        "arguments": response.command.arguments,
+        "location": response.spelt_location,
+        "agents": response.agents,
+        "exclude": response.exclude,
+        "rules_id": response.rules,
+        "level": response.level,
+        "rules_group": response.groups,
+        "timeout": response.timeout,
+        "repeated_offenders": response.repeats,
+        "one_shot": response.one_shot,
+        "target": response.target,
+        "white_list_exempt": response.exempt,
+        "dry_run": response.dry_run,
+        "disabled": response.disabled,
+    }
