@@ -5,6 +5,7 @@ What would follow is worked out as if every order were applied at once and ended
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from heapq import heappop, heappush
 
 from msgspec import Struct
 
@@ -59,6 +60,7 @@ class Run:
     def __init__(self, correlator: Correlator, judge: Judge | None = None, agents: Iterable[str] = ()) -> None:
         self._correlator, self._judge = correlator, judge
         self._standing, self._hosts = OfflineStanding(), Hosts(agents)
+        self._ends: list[tuple[float, str]] = []  # a heap: when blocks end, and whose
         self.tally = Tally()
 
     def over(self, lines: Iterable[LogLine]) -> Iterator[Finding]:
@@ -66,6 +68,8 @@ class Run:
         feed, tally, judge = self._correlator.feed, self.tally, self._judge
         for line in lines:
             tally.lines += 1
+            if self._ends and self._ends[0][0] <= line.at:
+                self._end_blocks(line.at)
             firing = feed(line)
             if firing is not None:
                 finding = self._respond(firing, judge) if judge else Finding(firing=firing)
@@ -82,7 +86,15 @@ class Run:
             standing.offend(offence)
         for order in verdict.orders:
             standing.hold(order, members)
+            if order.expires_at is not None and not order.dry_run:
+                heappush(self._ends, (order.expires_at, order.target))
         return Finding(firing=firing, orders=verdict.orders, refusals=verdict.refusals)
+
+    def _end_blocks(self, now: float) -> None:
+        """Lines from before a block's end are no part of the next offence."""
+        while self._ends and self._ends[0][0] <= now:
+            end, target = heappop(self._ends)
+            self._correlator.forget(target, before=end)
 
 
 class OfflineStanding:

@@ -1,7 +1,7 @@
 """One line on its way through the rules: its syslog header taken apart, its fields decoded only when something asks.
 
-The headers are those of RFC 3164 (`Dec 10 06:55:46 host sshd[24200]: …`, with `journalctl` also `06:55:46.123456`) and
-of daemons that write ISO 8601 instants.
+The headers are those of RFC 3164 (`Dec 10 06:55:46 host program[24200]: …`; `journalctl` adds a fraction when it is
+asked to) and of daemons that write ISO 8601 instants.
 """
 
 import re

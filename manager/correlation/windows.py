@@ -5,6 +5,7 @@ Each is bounded, and so is their number: what was touched longest ago is forgott
 """
 
 from bisect import bisect_right, insort
+from ipaddress import ip_address
 from itertools import islice
 from operator import attrgetter
 
@@ -12,6 +13,7 @@ from manager.correlation.events import Event
 from manager.correlation.rules import Rule
 
 MAX_KEYS = 100_000  # open windows of one rule; about 1 KiB for each line in them
+SOURCE = "srcip"  # the field that holds who did it
 LATENESS = 600.0  # s: how much older than the newest line of its key a line may be and still be counted
 
 Key = str | tuple[str, ...]
@@ -22,17 +24,17 @@ _at = attrgetter("at")
 class Keys:
     """The key that a rule compares lines by: the values of its `same_*` fields."""
 
-    __slots__ = ("_fields", "_only")
+    __slots__ = ("_only", "fields")
 
     def __init__(self, fields: tuple[str, ...]) -> None:
-        self._fields = fields
+        self.fields = fields
         self._only = fields[0] if len(fields) == 1 else ""
 
     def of(self, event: Event) -> Key | None:
         """The event's key, the same for all without fields to compare; None when it lacks one of them."""
         if self._only:
             return event.fields.get(self._only) or None
-        values = tuple(event.fields.get(field, "") for field in self._fields) if self._fields else ()
+        values = tuple(event.fields.get(field, "") for field in self.fields) if self.fields else ()
         return values if all(values) else None
 
 
@@ -120,13 +122,26 @@ class Windows:
         return None
 
     def forget(self, value: str, before: float | None) -> None:
-        """Drop the lines that have `value` in one of their fields, or of those the ones from before an instant."""
-        for key, window in list(self._open.items()):
+        """Drop the lines that have `value` in one of their fields, or of those the ones from before an instant.
+
+        A source's lines are all under its own key where sources are compared, so that no other window is looked at.
+        """
+        by_source = self._keys.fields == (SOURCE,) and _is_address(value)
+        for key in [value] if by_source else list(self._open):
+            window = self._open.get(key, [])
             left = [each for each in window if not _leaves(each, value, before)]
             if not left:
-                del self._open[key]
+                self._open.pop(key, None)
             elif len(left) < len(window):
                 self._open[key] = left
+
+
+def _is_address(value: str) -> bool:
+    try:
+        ip_address(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _leaves(event: Event, value: str, before: float | None) -> bool:
