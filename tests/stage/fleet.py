@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from shared.errors import ThwartError
 from tests.stage.guard import NETNS, Guard
 from tests.stage.judge import Judge
@@ -25,6 +27,7 @@ SAMPLE = Path(__file__).with_name("sample")
 OSSEC_CONF, RULES = SAMPLE / "ossec.conf", SAMPLE / "local_rules.xml"
 COMMANDS = Path(sys.executable).parent  # where `thwart` and `thwart-agent` are
 BROKER_PORT = 5672
+API = "127.0.0.1:9460"
 ATTACKERS = (66, 67, 77)  # last numbers of the attacker's addresses
 READY = 30.0  # s for a daemon to be of use
 
@@ -135,6 +138,17 @@ class Fleet:
         """Hears what is said from now on."""
         return Judge(self.broker.url, self.hosts["manager1"].path)
 
+    def api(self, path: str) -> Any:
+        """What the manager's API answers to a GET. Raises httpx.HTTPError, OSError."""
+        headers = {"authorization": f"Bearer {self.token}"}
+        manager1 = self.hosts["manager1"]
+        return manager1.call(lambda: httpx.get(f"http://{API}{path}", headers=headers).raise_for_status().json())
+
+    @property
+    def token(self) -> str:
+        """The API's. Raises OSError before the manager has made it."""
+        return (self.manager.folder / "state" / "api.token").read_text().split()[-1]
+
     def thwart(self, *arguments: str) -> Any:
         """What `thwart ARGUMENTS -o json` says on the manager's host. Raises ThwartError with its words."""
         environment = ["env", f"THWART_API_TOKEN_FILE={self.manager.folder / 'state' / 'api.token'}"]
@@ -158,10 +172,9 @@ class Fleet:
         return False
 
     def _living(self) -> set[str]:
-        try:
-            return {each["id"] for each in self.thwart("agents") if each["state"] == "living"}
-        except ThwartError:
-            return set()  # the API isn't up yet
+        with suppress(httpx.HTTPError, OSError):  # neither API nor token are there at once
+            return {agent["id"] for agent in self.api("/v1/agents")["agents"] if agent["state"] == "living"}
+        return set()
 
     def _all_run(self) -> bool:
         started = {"manager": self.manager, **self.agents}
@@ -190,7 +203,7 @@ class Fleet:
             {
                 "broker": {"urls": [self.broker.url]},
                 "manager": {"state_dir": str(folder / "state"), "ossec_conf": str(ossec_conf), "rules": [str(rules)]},
-                "api": {"listen": "127.0.0.1:9460"},
+                "api": {"listen": API},
                 "log": {"format": "json"},
             },
         )
