@@ -232,6 +232,4 @@ def _advice(problem: str) -> str:
         return "without it firewall-drop can't be carried out"
     if os.strerror(errno.EPERM) in problem:
         return "run the agent as root or with CAP_NET_ADMIN"
-    if os.strerror(errno.EEXIST) in problem:
-        return f"the table `{TABLE}` isn't as this version makes it: `nft delete table {TABLE}`, and start again"
-    return "see whether `nft list ruleset` works on this host"
+    return f"if `nft list table {TABLE}` shows a table that isn't Thwart's, `nft delete table {TABLE}` and start again"
