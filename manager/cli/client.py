@@ -1,0 +1,83 @@
+"""The command line's side of the HTTP API: one call, one answer of a known shape, or an ApiError with its sentence."""
+
+import secrets
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+import tenacity
+from msgspec import Struct
+
+from manager import tokens
+from manager.api_bodies import Problem
+from shared.errors import ApiError, SettingsError, Unreachable
+
+LIMIT = 10.0  # s for one call
+TRIES = 3  # of a request that got no answer: its request id makes it safe to send again
+
+Answer = TypeVar("Answer", bound=Struct)
+
+
+def request_id() -> str:
+    """What makes a repeated request the same request."""
+    return secrets.token_urlsafe(16)
+
+
+class Client:
+    """Calls the API at `url` with the first token in `token_file`. Raises SettingsError when that can't be read."""
+
+    def __init__(self, url: str, token_file: Path) -> None:
+        headers = {"Authorization": f"Bearer {tokens.first(token_file)}"}
+        try:
+            self._http = httpx.Client(base_url=url, headers=headers, timeout=LIMIT, trust_env=False)
+        except (httpx.InvalidURL, ValueError) as error:
+            raise SettingsError(f"{url!r} is no address of an API; write http://127.0.0.1:9460") from error
+        self._url = url
+
+    def get(self, path: str, kind: type[Answer], **query: Any) -> Answer:
+        """Raises ApiError, Unreachable."""
+        wanted = {name: value for name, value in query.items() if value is not None}
+        return self._answer(kind, "GET", path, params=wanted)
+
+    def post(self, path: str, body: Struct, kind: type[Answer]) -> Answer:
+        """Sends a request that carries a request id, again if no answer comes. Raises ApiError, Unreachable."""
+        return self._answer(kind, "POST", path, content=msgspec.json.encode(body))
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._http.close()
+
+    def _answer(self, kind: type[Answer], method: str, path: str, **request: Any) -> Answer:
+        response = self._call(method, path, **request)
+        try:
+            if response.is_success:
+                return msgspec.json.decode(response.content, type=kind)
+            raise ApiError(msgspec.json.decode(response.content, type=Problem).error)
+        except msgspec.DecodeError as error:
+            raise ApiError(
+                f"{self._url} answers {response.status_code}, but not as the API; is it this port?"
+            ) from error
+
+    def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
+        attempts = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(TRIES),
+            wait=tenacity.wait_exponential_jitter(initial=0.1, max=1.0),
+            retry=tenacity.retry_if_exception(_may_pass),
+            reraise=True,
+        )
+        try:
+            response: httpx.Response = attempts(self._http.request, method, path, **request)
+            return response
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unreachable(
+                f"no manager answers at {self._url}: {error or repr(error)}; is it running? see --api"
+            ) from error
+
+
+def _may_pass(error: BaseException) -> bool:
+    """A connection that broke, and not a port where nobody listens."""
+    return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.ConnectError)

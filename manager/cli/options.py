@@ -1,0 +1,41 @@
+"""Options that several commands share: how to print, where the API is, whose token to show."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+API_URL = "http://127.0.0.1:9460"
+TOKEN_FILE = Path("/var/lib/thwart/manager/api.token")
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def output(command: Command) -> Command:
+    """`-o table|json`."""
+    return click.option(
+        "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print."
+    )(command)
+
+
+def api(command: Command) -> Command:
+    """`--api URL` and `--token-file FILE`, both with a variable."""
+    url = click.option(
+        "--api",
+        envvar="THWART_API_URL",
+        default=API_URL,
+        show_default=True,
+        show_envvar=True,
+        help="The manager's API.",
+    )
+    token = click.option(
+        "--token-file",
+        envvar="THWART_API_TOKEN_FILE",
+        type=click.Path(path_type=Path, dir_okay=False),
+        default=TOKEN_FILE,
+        show_default=True,
+        show_envvar=True,
+        help="Where the token is.",
+    )
+    return url(token(command))

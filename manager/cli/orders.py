@@ -1,0 +1,75 @@
+"""`thwart orders`: what was ordered, and what became of it."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from manager.cli import options
+
+_STATES = [
+    *("unsent", "sent", "waiting", "overdue", "unroutable", "applied", "unchanged"),
+    *("lifted", "simulated", "refused", "stale", "failed", "ended"),
+]
+
+
+@click.group("orders")
+def command() -> None:
+    """What was ordered, and what became of it."""
+
+
+@command.command("list")
+@click.option("--state", type=click.Choice(_STATES), help="Only orders in this state.")
+@click.option("--target", metavar="ADDRESS", help="Only orders on this address or network.")
+@click.option("--agent", metavar="ID", help="Only orders that are for this agent.")
+@click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True)
+@options.output
+@options.api
+def list_(
+    state: str | None,
+    target: str | None,
+    agent: str | None,
+    limit: int,
+    output: Literal["table", "json"],
+    api: str,
+    token_file: Path,
+) -> None:
+    """List orders, newest first.
+
+    An order is in the state of the agent that needs most looking after: `overdue` when a living agent has not
+    answered in time.
+
+    \b
+    Examples:
+      thwart orders list --state overdue
+      thwart orders list --target 203.0.113.9 -o json
+    """
+    from manager.api_bodies import Orders
+    from manager.cli import tables
+    from manager.cli.client import Client
+
+    with Client(api, token_file) as client:
+        found = client.get("/v1/orders", Orders, state=state, target=target, agent=agent, limit=limit).orders
+    tables.as_json(found) if output == "json" else tables.orders(found)
+
+
+@command.command("show")
+@click.argument("order_id", metavar="ID")
+@options.output
+@options.api
+def show(order_id: str, output: Literal["table", "json"], api: str, token_file: Path) -> None:
+    """Show one order: why, where, what each agent said and when. ID may be the beginning of one.
+
+    \b
+    Example:
+      thwart orders show 3f2a9c
+    """
+    from urllib.parse import quote
+
+    from manager.cli import tables
+    from manager.cli.client import Client
+    from manager.ledger.views import OrderStory
+
+    with Client(api, token_file) as client:
+        story = client.get(f"/v1/orders/{quote(order_id, safe='')}", OrderStory)
+    tables.as_json(story) if output == "json" else tables.story(story)
