@@ -13,6 +13,8 @@ PROJECT = Path(__file__).parents[2]
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")  # may hold one more than Debian's, of a proxy on the way
 PASSED_ON = ("http_proxy", "https_proxy", "no_proxy", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL")
 MADE_HERE = (".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info", "build", "dist")
+# As on a real machine its root is a mount, whose propagation can be changed.
+ENTER = 'mount --bind "$0" "$0" && exec unshare --pid --fork --kill-child --root="$0" --mount-proc=/proc -- "$@"'
 POLICY = "#!/bin/sh\n# the machine's own\nexit 101\n"
 
 pytestmark = [pytest.mark.full, pytest.mark.root, pytest.mark.timeout(1_200)]
@@ -37,9 +39,8 @@ class Machine:
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """`command` in there, away from any terminal."""
-        enter = ["unshare", "--mount", "--pid", "--fork", "--kill-child", f"--root={self.root}", "--mount-proc=/proc"]
         return subprocess.run(
-            [*enter, *command],
+            ["unshare", "--mount", "sh", "-c", ENTER, str(self.root), *command],
             env=self._environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
