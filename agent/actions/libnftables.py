@@ -6,6 +6,7 @@ was in when it was made.
 
 import ctypes
 import threading
+import weakref
 
 from shared.errors import ActionError
 
@@ -23,6 +24,7 @@ class Libnftables:
         self._context = self._library.nft_ctx_new(0)
         if not self._context:
             raise ActionError(f"{LIBRARY} made no context: out of memory, or netlink sockets are forbidden here")
+        weakref.finalize(self, self._library.nft_ctx_free, self._context)
         self._library.nft_ctx_buffer_output(self._context)
         self._library.nft_ctx_buffer_error(self._context)
 
@@ -42,11 +44,6 @@ class Libnftables:
         if failed:
             raise ActionError(_words(errors.decode(errors="replace")))
         return str(output, errors="replace")
-
-    def close(self) -> None:
-        """Frees the context; `run` mustn't be called again."""
-        self._library.nft_ctx_free(self._context)
-        self._context = None
 
 
 def _load() -> ctypes.CDLL:
