@@ -20,6 +20,7 @@ ThwartError
 ├── ConfigurationError       the user's XML; names file and line
 │   └── RuleFileError            a rule or decoder file
 ├── StoreError               the database under a ledger or journal
+│   └── FolderInUse              another process has the state folder
 ├── RequestError             what a person asked for can't be done as asked
 │   ├── UnknownAgent             nobody in the roster goes by that name
 │   └── UnreadableLog            a log file that was to be read offline
@@ -125,6 +126,10 @@ class RuleFileError(ConfigurationError):
 
 class StoreError(ThwartError):
     """The database can't be opened, read or written."""
+
+
+class FolderInUse(StoreError):
+    """Another process has the state folder, and everything in it."""
 
 
 class RequestError(ThwartError):

@@ -1,0 +1,79 @@
+"""What this host carries out and what it refuses, judged before an order is taken. On any doubt the answer is no."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from agent.actions.action import Action
+from agent.journal.taking import Incoming
+from shared.errors import InvalidTarget, MalformedMessage, TargetError
+from shared.messages import Order
+from shared.targets import Allowlist
+
+Automatic = Callable[[], Allowlist]
+
+
+class Admission:
+    """The agent's own rules: what it can do, and whom nothing may be done to.
+
+    `allow` is the host's setting, which an exempt order overrides; `automatic` (loopback, own addresses, gateway,
+    resolvers, broker) nobody does. It is called for every batch.
+    """
+
+    def __init__(
+        self,
+        agent_id: str,
+        roles: Sequence[str],
+        actions: Mapping[str, Action],
+        unsupported: Mapping[str, str],
+        *,
+        allow: Allowlist,
+        automatic: Automatic,
+    ) -> None:
+        self._agent_id, self._roles = agent_id, roles
+        self._actions, self._unsupported = actions, unsupported
+        self._allow, self._automatic = allow, automatic
+
+    def judge(self, orders: Sequence[Order]) -> list[Incoming | MalformedMessage]:
+        """For each order what is to be taken of it, with a refusal if there is one; an error when it isn't for us."""
+        automatic = self._automatic()
+        return [self._judge(order, automatic) for order in orders]
+
+    def protects(self, target: str, *, exempt: bool) -> str:
+        """Why nothing may be done to `target` here; empty when it may."""
+        return self._protected(target, exempt, self._automatic())
+
+    def _judge(self, order: Order, automatic: Allowlist) -> Incoming | MalformedMessage:
+        if wrong := self._misaddressed(order):
+            return MalformedMessage(wrong)
+        if order.operation == "delete":
+            return Incoming(order=order)
+        action = self._actions.get(order.action)
+        if action is None:
+            return Incoming(order=order, refusal=self._unknown(order.action))
+        try:
+            key = action.key(order.target, order.arguments)
+        except InvalidTarget as error:
+            return Incoming(order=order, refusal=f"invalid-target: {error}")
+        return Incoming(order=order, key=key, refusal=self._protected(order.target, order.exempt, automatic))
+
+    def _misaddressed(self, order: Order) -> str:
+        if order.location in ("local", "agent") and self._agent_id not in order.agents:
+            return f"it is for {', '.join(order.agents[:5]) or 'nobody'}, and this is {self._agent_id}"
+        if order.location == "server" and "server" not in self._roles:
+            return f"it is for servers, and {self._agent_id} is none"
+        return ""
+
+    def _unknown(self, name: str) -> str:
+        if name in self._unsupported:
+            return f"unsupported: {self._unsupported[name]}"
+        return f"unknown-action: {name[:80]}"
+
+    def _protected(self, target: str, exempt: bool, automatic: Allowlist) -> str:
+        if not target:
+            return ""
+        try:
+            automatic.check(target)
+            if not exempt:
+                self._allow.check(target)
+        except TargetError as error:
+            return f"protected: {error}"
+        return ""

@@ -1,0 +1,190 @@
+"""`thwart-agent`: the daemon, and what a person on the host does with broker and manager gone.
+
+Nothing heavy is imported before a command runs, so that --help answers at once.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shared import durations
+from shared.errors import ConfigurationError, SettingsError, ThwartError, Unreachable
+
+if TYPE_CHECKING:
+    from agent.control import LiftAnswer
+    from agent.journal.views import EffectView
+    from shared.settings import AgentSettings
+
+DEFAULT = Path("/etc/thwart/agent.toml")
+
+_config = click.option(
+    "--config",
+    "config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help=f"Settings, TOML. Default: {DEFAULT}, if it is there. THWART_<SECTION>_<KEY> goes on top.",
+)
+_output = click.option(
+    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print it."
+)
+
+
+class _Commands(click.Group):
+    """Commands whose errors end in a sentence and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ThwartError as error:
+            click.echo(f"thwart-agent: {error}", err=True)
+            ctx.exit(exit_code(error))
+
+
+def exit_code(error: ThwartError) -> int:
+    """3: the agent can't be reached; 2: wrong settings; 1: it could not be done."""
+    if isinstance(error, Unreachable):
+        return 3
+    return 2 if isinstance(error, SettingsError | ConfigurationError) else 1
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="thwart")
+def main() -> None:
+    """Carry out orders on this host: put blocks in force, end them on time, say so.
+
+    \b
+    Examples:
+      thwart-agent run --config /etc/thwart/agent.toml
+      thwart-agent effects
+      thwart-agent lift 203.0.113.9
+      thwart-agent lift --all
+    """
+
+
+@main.command(name="run")
+@_config
+def run(config: Path | None) -> None:
+    """Run the agent until SIGTERM. The broker need not be there; blocks stay when the agent ends.
+
+    \b
+    Examples:
+      thwart-agent run
+      THWART_AGENT_ID=web1 thwart-agent run --config ./agent.toml
+    """
+    from agent import app
+    from shared import log
+
+    settings = _settings(config)
+    log.configure(settings.log)
+    asyncio.run(app.run(settings))
+
+
+@main.command()
+@_config
+@_output
+def effects(config: Path | None, output: str) -> None:
+    """Show what is in force on this host; needs neither broker nor manager.
+
+    \b
+    Examples:
+      thwart-agent effects
+      thwart-agent effects -o json
+    """
+    from agent import folder, host
+    from agent.journal import views
+    from agent.journal.times import Now
+    from shared.clock import SystemClock
+
+    state, now = Path(_settings(config).agent.state_dir), Now.by(SystemClock())
+    some = views.effects(state / folder.JOURNAL, host.boot_id(), now)
+    if output == "json":
+        _print_json(some)
+    else:
+        _print_effects(some, now.wall)
+
+
+@main.command()
+@click.argument("address", required=False)
+@click.option("--all", "everything", is_flag=True, help="End every block on this host.")
+@_config
+@_output
+def lift(address: str | None, everything: bool, config: Path | None, output: str) -> None:
+    """End what is in force on ADDRESS now; needs neither broker nor manager.
+
+    The managers hear of it as soon as the broker can be reached. An alert that comes later blocks again.
+
+    \b
+    Examples:
+      thwart-agent lift 203.0.113.9
+      thwart-agent lift --all
+    """
+    from agent.alone import lift_here
+    from agent.control import LiftRequest
+
+    if (address is None) != everything:
+        raise click.UsageError("name an ADDRESS, or say --all")
+    if address is not None:
+        _check(address)
+    answer = asyncio.run(lift_here(_settings(config), LiftRequest(address=address)))
+    if output == "json":
+        _print_json(answer)
+    else:
+        _print_lifted(answer, address)
+    for problem in answer.problems:
+        click.echo(f"thwart-agent: could not be ended: {problem}", err=True)
+    if answer.problems or answer.error:
+        raise SystemExit(1)
+
+
+def _settings(config: Path | None) -> "AgentSettings":
+    from shared import settings
+
+    found = config or (DEFAULT if DEFAULT.exists() else None)
+    return settings.load(settings.AgentSettings, found)
+
+
+def _check(address: str) -> None:
+    from shared.errors import InvalidTarget
+    from shared.targets import parse_network
+
+    try:
+        parse_network(address)
+    except InvalidTarget as error:
+        raise click.BadParameter(str(error), param_hint="ADDRESS") from error
+
+
+def _print_json(some: Any) -> None:
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(some), indent=2).decode())
+
+
+def _print_effects(some: "list[EffectView]", now: float) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if not some:
+        click.echo("nothing is in force on this host")
+        return
+    table = Table("action", "target", "since", "left", "orders", box=None, pad_edge=False)
+    for each in some:
+        since = f"{durations.words(max(0.0, now - each.since_at))} ago"
+        table.add_row(each.action, each.target, since, _left(each, now), ", ".join(each.orders))
+    Console(soft_wrap=True).print(table)
+
+
+def _left(each: "EffectView", now: float) -> str:
+    if not each.orders:
+        return "could not be ended yet"
+    return "until lifted" if each.expires_at is None else durations.words(max(0.0, each.expires_at - now))
+
+
+def _print_lifted(answer: "LiftAnswer", address: str | None) -> None:
+    if answer.error:
+        click.echo(f"thwart-agent: {answer.error}", err=True)
+    elif not answer.lifted:
+        click.echo(f"nothing is in force on {address or 'this host'}")
+    for each in answer.lifted:
+        orders = "one order" if each.orders == 1 else f"{each.orders} orders"
+        click.echo(f"lifted {each.action} on {each.target}, held by {orders}")

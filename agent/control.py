@@ -1,0 +1,142 @@
+"""The way in for a person on this host: a Unix socket in the state folder, for root alone. No broker, no manager.
+
+One JSON line in, one JSON line out. While the daemon runs it is the only one that touches journal and host.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from agent.executor import Executor
+from agent.folder import CONTROL
+from agent.journal.journal import Hold
+from shared.errors import InvalidTarget, ThwartError, Unreachable
+from shared.targets import normalise_address
+
+LONGEST = 64 * 1024 * 1024  # bytes of an answer: it names every effect that was lifted
+
+
+class LiftRequest(Struct, frozen=True, kw_only=True):
+    """Ends what is in force on `address`; None: everything on this host."""
+
+    address: str | None = None
+
+
+class LiftedEffect(Struct, frozen=True, kw_only=True, order=True):
+    """An effect that was ended."""
+
+    action: str
+    target: str
+    orders: int  # that held it, or were to
+
+
+class LiftAnswer(Struct, frozen=True, kw_only=True):
+    """What was ended. `problems` are the words of reverts that failed; `error` says why nothing was done."""
+
+    lifted: tuple[LiftedEffect, ...] = ()
+    problems: tuple[str, ...] = ()
+    error: str = ""
+
+
+def concerns(address: str | None) -> Callable[[Hold], bool]:
+    """Which orders a lift of `address` ends."""
+    return lambda hold: address is None or _one_spelling(hold.target) == _one_spelling(address)
+
+
+async def lift(executor: Executor, request: LiftRequest) -> LiftAnswer:
+    """Carries a lift out. Raises StoreError."""
+    done = await executor.lift(concerns(request.address))
+    orders: dict[tuple[str, str], int] = {}
+    for hold in done.orders:
+        orders[hold.action, hold.target] = orders.get((hold.action, hold.target), 0) + 1
+    lifted = [LiftedEffect(action=action, target=target, orders=n) for (action, target), n in orders.items()]
+    return LiftAnswer(lifted=tuple(sorted(lifted)), problems=done.problems)
+
+
+class Control:
+    """The daemon's end."""
+
+    def __init__(self, folder: Path, executor: Executor) -> None:
+        self._folder, self._executor = folder, executor
+
+    async def run(self) -> None:
+        """Listens until cancelled. Call it with the folder's lock held: it takes the socket of a dead owner away."""
+        listener = _listener(self._folder)
+        try:
+            async with await asyncio.start_unix_server(self._serve, sock=listener) as server:
+                await server.serve_forever()
+        finally:
+            (self._folder / CONTROL).unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, ValueError):  # who asked has gone, or sent more than a line
+            answer = await self._answer(await reader.readline())
+            writer.write(msgspec.json.encode(answer) + b"\n")
+            await writer.drain()
+        writer.close()
+
+    async def _answer(self, line: bytes) -> LiftAnswer:
+        try:
+            return await lift(self._executor, msgspec.json.decode(line, type=LiftRequest))
+        except (ThwartError, msgspec.MsgspecError) as error:
+            return LiftAnswer(error=str(error))
+
+
+async def ask(folder: Path, request: LiftRequest) -> LiftAnswer | None:
+    """What the daemon that owns `folder` answers; None when there is none. Raises Unreachable when it hangs up."""
+    try:
+        reader, writer = await asyncio.open_unix_connection(sock=_connected(folder), limit=LONGEST)
+    except (FileNotFoundError, ConnectionRefusedError):
+        return None
+    except OSError as error:
+        raise Unreachable(f"{folder / CONTROL}: {error.strerror}; run this as root") from error
+    try:
+        writer.write(msgspec.json.encode(request) + b"\n")
+        return msgspec.json.decode(await reader.readline(), type=LiftAnswer)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise Unreachable("the agent hung up before it answered; try again") from error
+    finally:
+        writer.close()
+
+
+def _one_spelling(target: str) -> str:
+    try:
+        return normalise_address(target)
+    except InvalidTarget:
+        return target
+
+
+def _listener(folder: Path) -> socket.socket:
+    (folder / CONTROL).unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    before = os.umask(0o177)
+    try:
+        _by_short_name(folder, listener.bind)
+    finally:
+        os.umask(before)
+    return listener
+
+
+def _connected(folder: Path) -> socket.socket:
+    one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        _by_short_name(folder, one.connect)
+    except OSError:
+        one.close()
+        raise
+    return one
+
+
+def _by_short_name(folder: Path, use: Callable[[str], None]) -> None:
+    """A socket's address holds 107 bytes (unix(7)), and a state folder's path may be longer."""
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    try:
+        use(f"/proc/self/fd/{descriptor}/{CONTROL}")
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,228 @@
+"""The one owner of the host's state: takes turns, each with what is due and what has arrived since the last one.
+
+Written down, then done, then answered: a turn that is cut short anywhere is planned again from the journal, and what
+it had done to the host is done again, which changes nothing.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import structlog
+from msgspec import Struct
+
+from agent.actions.action import Action, Effect, Result
+from agent.journal.journal import Hold, Journal
+from agent.journal.planning import FOREVER, Name, Turn, Work
+from agent.journal.settling import DONE, Outcome, Settled
+from agent.metrics import AgentMetrics
+from agent.trouble import Trouble
+from shared.errors import StoreError
+
+LIMIT = 1_000  # ends, and orders, in one turn: neither starves behind a flood of the other
+EVERYTHING = 1_000_000_000
+LEAST = 0.001  # s: a kernel takes 0 as "for ever"
+LOOK = 1.0  # s between two looks at the clock: a suspended host wakes up late
+PAUSE = 2.0  # s after a turn that could not be written down
+FIRST_RETRY, LONGEST_RETRY = 10.0, 600.0  # s until what failed on the host is tried again
+
+T = TypeVar("T")
+_How = Callable[[Action], Callable[[Sequence[Effect]], list[Result]]]
+
+log = structlog.get_logger()
+
+
+class Lifted(Struct, frozen=True, kw_only=True):
+    """What somebody on this host ended: the orders, and the words of the reverts that failed."""
+
+    orders: tuple[Hold, ...]
+    problems: tuple[str, ...]
+
+
+class Executor:
+    """Carries out what the journal says. All calls of `actions` come from one thread of its own.
+
+    `said` is called when there are messages for the broker. Nothing here waits for the broker.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        actions: Mapping[str, Action],
+        *,
+        metrics: AgentMetrics,
+        trouble: Trouble,
+        said: Callable[[], None] = lambda: None,
+        limit: int = LIMIT,
+    ) -> None:
+        self.work = asyncio.Event()
+        self._journal, self._actions = journal, actions
+        self._metrics, self._trouble, self._said, self._limit = metrics, trouble, said, limit
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="actions")
+        self._one = asyncio.Lock()
+        self._next: float | None = None  # the boot clock's reading when the next hold is over
+        self._retry = _Retry()
+
+    async def prepare(self) -> None:
+        """Makes what the actions need. Raises ActionError with what is missing on this host."""
+        for action in self._actions.values():
+            await self._in_thread(action.prepare)
+
+    async def start(self) -> None:
+        """What is due is ended, what should be in force is applied again for the time left, silently, and what an
+        earlier run took and did not finish is carried out. Raises StoreError.
+        """
+        async with self._one:
+            await self._take_turn(everything=True)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Takes turns until `stopping`, and finishes the one that it is in."""
+        while not stopping.is_set():
+            self.work.clear()
+            try:
+                busy = await self.turn()
+            except StoreError as error:
+                # Done to the host and not written down: the next turn does the same again.
+                self._trouble.say("journal", f"what was done can't be written down: {error}")
+                await _first_of(stopping, PAUSE)
+            else:
+                self._trouble.over("journal")
+                if not busy:
+                    await _first_of(self.work, self._patience())
+
+    async def turn(self) -> bool:
+        """Does what is due and what has arrived, up to the limit. False when there was nothing. Raises StoreError."""
+        async with self._one:
+            now = self._journal.now().boot
+            return await self._take_turn(
+                everything=self._retry.is_due(now, all_of_it=True), again=self._retry.is_due(now)
+            )
+
+    async def lift(self, chosen: Callable[[Hold], bool]) -> Lifted:
+        """Ends what is `chosen` of all that is in force or about to be, and returns when it is. Raises StoreError."""
+        orders = await self._journal.lift(chosen)
+        ids = [each.order_id for each in orders]
+        while await self._journal.still_held(ids):
+            await self.turn()
+        return Lifted(orders=tuple(orders), problems=tuple(await self._journal.failures(ids)))
+
+    def close(self) -> None:
+        """Waits for the action that is under way."""
+        self._thread.shutdown()
+
+    async def _take_turn(self, *, everything: bool = False, again: bool = False) -> bool:
+        limit = EVERYTHING if everything else self._limit
+        turn = await self._journal.plan(limit=limit, everything=everything, again=again)
+        if turn:
+            outcomes = await self._in_thread(lambda: self._carry_out(turn))
+            settled = await self._journal.settle(turn, outcomes)
+            self._said()
+            self._tell(settled)
+            self._look_for_problems(turn, outcomes, everything or again)
+        elif everything or again:
+            self._all_is_well()
+        self._next = await self._journal.next_end()
+        return bool(turn)
+
+    def _carry_out(self, turn: Turn) -> dict[Name, Outcome]:
+        """Reverts first, then applies, each action's in one call. In the actions' thread."""
+        reverts = self._do(turn.works, lambda work: work.revert, lambda action: action.revert)
+        applies = self._do(turn.works, lambda work: work.apply, lambda action: action.apply)
+        names = [(work.action, work.key) for work in turn.works]
+        return {name: Outcome(revert=reverts.get(name, DONE), apply=applies.get(name, DONE)) for name in names}
+
+    def _do(self, works: Sequence[Work], wanted: Callable[[Work], bool], how: _How) -> dict[Name, Result]:
+        by_action: dict[str, list[Effect]] = defaultdict(list)
+        boot = self._journal.now().boot
+        for work in filter(wanted, works):
+            by_action[work.action].append(_effect(work, boot))
+        return {
+            (name, result.key): result
+            for name, effects in by_action.items()
+            for result in self._results(name, effects, how)
+        }
+
+    def _results(self, name: str, effects: list[Effect], how: _How) -> list[Result]:
+        action = self._actions.get(name)
+        if action is None:
+            return [
+                Result(key=each.key, problem=f"{name} can't be carried out on this host any more") for each in effects
+            ]
+        return how(action)(effects)
+
+    def _tell(self, settled: Settled) -> None:
+        self._metrics.settled(settled)
+        for said in settled.acknowledgements:
+            log.info("settled an order", action="settled", order=said.order_id, status=said.status, detail=said.detail)
+        for end in settled.expiries:
+            log.info(
+                "an order ended",
+                action="ended",
+                order=end.order_id,
+                target=end.target,
+                cause=end.cause,
+                outcome=end.outcome,
+                detail=end.detail,
+            )
+
+    def _look_for_problems(self, turn: Turn, outcomes: Mapping[Name, Outcome], tried_again: bool) -> None:
+        """Remembers that something on the host isn't as it should be, to try it again later."""
+        problems = {
+            f"{work.action} {work.key}": (outcome.apply.problem or outcome.revert.problem, bool(work.staying))
+            for work in turn.works
+            for outcome in [outcomes[(work.action, work.key)]]
+            if outcome.apply.problem or outcome.revert.problem
+        }
+        if problems:
+            what, (why, _) = next(iter(problems.items()))
+            self._trouble.say("host", f"{len(problems)} effects are not as they should be, {what} for one: {why}")
+            self._retry.failed(self._journal.now().boot, all_of_it=any(standing for _, standing in problems.values()))
+        elif tried_again:
+            self._all_is_well()
+
+    def _all_is_well(self) -> None:
+        self._retry = _Retry()
+        self._trouble.over("host")
+
+    def _patience(self) -> float:
+        """Seconds until there may be something to do without being told."""
+        due = [each for each in (self._next, self._retry.at) if each is not None]
+        left = min(due, default=FOREVER) - self._journal.now().boot
+        return min(max(left, 0.0), LOOK)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+class _Retry:
+    """When what failed is tried again: later and later while it goes on failing."""
+
+    def __init__(self) -> None:
+        self.at: float | None = None
+        self._pause = FIRST_RETRY
+        self._all_of_it = False
+
+    def failed(self, now: float, *, all_of_it: bool) -> None:
+        if self.at is None or now >= self.at:
+            self.at = now + self._pause
+            self._pause = min(2 * self._pause, LONGEST_RETRY)
+        self._all_of_it = self._all_of_it or all_of_it
+
+    def is_due(self, now: float, *, all_of_it: bool = False) -> bool:
+        """With `all_of_it`: whether everything in force is to be applied again, and not only what is to go."""
+        return self.at is not None and now >= self.at and (self._all_of_it or not all_of_it)
+
+
+def _effect(work: Work, boot: float) -> Effect:
+    left = None if work.ends == FOREVER else max(work.ends - boot, LEAST)
+    return Effect(key=work.key, target=work.target, arguments=work.arguments, left=left)
+
+
+async def _first_of(event: asyncio.Event, seconds: float) -> None:
+    """Returns when `event` is set or `seconds` have passed."""
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return

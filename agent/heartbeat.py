@@ -1,0 +1,121 @@
+"""Heartbeats: what this agent is and holds, every 10 s, and at once when a manager has to know.
+
+They are transient and never in the outbox: an old one says nothing.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from importlib.metadata import version
+
+from msgspec import Struct
+
+from agent.journal.journal import Journal
+from agent.metrics import AgentMetrics
+from agent.trouble import Trouble
+from shared import codec
+from shared.broker import Consumer, Publication, Publisher
+from shared.clock import Clock
+from shared.errors import BrokerError, StoreError
+from shared.ids import digest
+from shared.messages import Heartbeat
+from shared.topology import EVENTS
+
+EVERY = 10.0  # s
+SETTLE = 3.0  # s that the first one waits for the agent's queue, so that what it brings has somewhere to go
+
+
+class Self(Struct, frozen=True, kw_only=True):
+    """What doesn't change while the agent runs."""
+
+    agent_id: str
+    boot: str
+    started_at: float
+    hostname: str
+    roles: tuple[str, ...]
+    labels: dict[str, str]
+    actions: dict[str, str]
+    unsupported: dict[str, str]
+
+
+class Heartbeats:
+    """Sends them. An agent whose id another host holds says nothing: it would be taken for that one."""
+
+    def __init__(
+        self,
+        me: Self,
+        journal: Journal,
+        publisher: Publisher,
+        consumer: Consumer,
+        queue: str,
+        clock: Clock,
+        *,
+        addresses: Callable[[], list[str]],
+        metrics: AgentMetrics,
+        trouble: Trouble,
+    ) -> None:
+        self._me, self._journal, self._clock = me, journal, clock
+        self._publisher, self._consumer, self._queue = publisher, consumer, queue
+        self._addresses, self._metrics, self._trouble = addresses, metrics, trouble
+        self._at_once = asyncio.Event()
+        self._said_new = 0  # the connection whose new queue a heartbeat has told of
+        publisher.when_connected = consumer.when_connected = self._at_once.set
+
+    async def run(self) -> None:
+        """Sends until cancelled: every 10 s, and on each connection that stands anew."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._consumer.connected.wait(), SETTLE)
+        while True:
+            self._at_once.clear()
+            await self.send()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._at_once.wait(), EVERY)
+
+    async def send(self) -> None:
+        """Sends one, if there is somebody to send it to."""
+        with suppress(StoreError):  # what the metrics show is then old; the trouble is said by who writes
+            await self._look()
+        if self._publisher.blocked or not self._publisher.connected.is_set() or self._consumer.lock_refused_since:
+            return
+        connection = self._consumer.connections
+        made = self._queue in self._consumer.queues_made and connection != self._said_new
+        with suppress(BrokerError, StoreError):
+            await self._publisher.send(self._publication(await self._heartbeat(made=made)))
+            self._said_new = connection if made else self._said_new
+
+    async def _look(self) -> None:
+        connections = {"publish": self._publisher.connections, "consume": self._consumer.connections}
+        self._metrics.seen(
+            effects=await self._journal.effects(), unsent=await self._journal.unsent(), connections=connections
+        )
+
+    async def _heartbeat(self, *, made: bool) -> Heartbeat:
+        at = self._clock.wall()
+        return Heartbeat(
+            agent_id=self._me.agent_id,
+            at=at,
+            started_at=self._me.started_at,
+            journal=self._journal.id,
+            boot=self._me.boot,
+            version=version("thwart"),
+            hostname=self._me.hostname,
+            holds=await self._journal.holds(at),
+            roles=self._me.roles,
+            labels=self._me.labels,
+            addresses=tuple(self._addresses()),
+            actions=self._me.actions,
+            unsupported=self._me.unsupported,
+            unsent=await self._journal.unsent(),
+            queue="new" if made else "kept",
+            trouble=str(self._trouble),
+        )
+
+    def _publication(self, heartbeat: Heartbeat) -> Publication:
+        return Publication(
+            exchange=EVENTS,
+            routing_key=f"heartbeat.{heartbeat.agent_id}",
+            kind="heartbeat",
+            message_id=digest("heartbeat", heartbeat.agent_id, heartbeat.at),
+            body=codec.encode(heartbeat),
+            transient=True,
+        )

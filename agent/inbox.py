@@ -1,0 +1,124 @@
+"""Deliveries -> journal -> ack, in this order: the broker forgets an order only when it is written down.
+
+Nothing that comes can stop it: what is no order goes to the dead letters, in the same transaction.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from agent.admission import Admission
+from agent.journal.journal import Journal
+from agent.journal.taking import Incoming, Rejected, Taken
+from agent.metrics import AgentMetrics
+from agent.trouble import Trouble
+from shared import codec
+from shared.broker import Consumer, Delivery, Publication
+from shared.errors import MessageError, StoreError
+from shared.messages import Order
+from shared.outbox import Outbox
+from shared.topology import DEAD
+
+KEPT = 64 * 1024  # bytes of a body that go to the dead letters
+PAUSE = 2.0  # s before a journal that can't be written is tried again
+LONGEST_ID = 255
+
+log = structlog.get_logger()
+
+
+class Inbox:
+    """Takes what arrived while it was busy with the last batch. `work` is set when there is something to carry out."""
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        queue: str,
+        journal: Journal,
+        admission: Admission,
+        *,
+        work: asyncio.Event,
+        outbox: Outbox,
+        metrics: AgentMetrics,
+        trouble: Trouble,
+    ) -> None:
+        self._consumer, self._queue = consumer, queue
+        self._journal, self._admission = journal, admission
+        self._work, self._outbox, self._metrics, self._trouble = work, outbox, metrics, trouble
+
+    async def run(self) -> None:
+        """Takes until cancelled."""
+        while True:
+            deliveries = await self._consumer.batch(self._queue)
+            await self._take(deliveries)
+            self._consumer.ack_through(deliveries[-1])
+
+    async def _take(self, deliveries: Sequence[Delivery]) -> None:
+        """Returns when all of them are in the journal; until it can be written nothing is acked and nothing taken."""
+        things = read(deliveries, self._admission)
+        while True:
+            try:
+                taken = await self._journal.take(things)
+            except StoreError as error:
+                self._trouble.say("journal", f"orders can't be written down: {error}")
+                await asyncio.sleep(PAUSE)
+            else:
+                self._trouble.over("journal")
+                self._tell(taken)
+                return
+
+    def _tell(self, taken: Taken) -> None:
+        if taken.fresh:
+            self._work.set()
+        self._outbox.wake()
+        self._metrics.answered(taken.answered)
+        for said in taken.answered:
+            log.info("answered an order", action="settled", order=said.order_id, status=said.status, detail=said.detail)
+        if taken.repeated:
+            log.info("known orders came again", action="repeated", count=taken.repeated)
+
+
+def read(deliveries: Sequence[Delivery], admission: Admission) -> list[Incoming | Rejected]:
+    """What to do with each delivery, in order."""
+    decoded = [_decode(delivery) for delivery in deliveries]
+    judged = iter(admission.judge([each for each in decoded if isinstance(each, Order)]))
+    things: list[Incoming | Rejected] = []
+    for delivery, each in zip(deliveries, decoded, strict=True):
+        thing = next(judged) if isinstance(each, Order) else each
+        things.append(thing if isinstance(thing, Incoming) else _rejected(delivery, thing))
+    return things
+
+
+def _decode(delivery: Delivery) -> Order | MessageError:
+    try:
+        return codec.decode(delivery.body, Order)
+    except MessageError as error:
+        return error
+
+
+def _rejected(delivery: Delivery, error: MessageError) -> Rejected:
+    log.warning(
+        "set aside a message that is no order for this host",
+        action="dead_lettered",
+        routing_key=delivery.routing_key,
+        reason=error.reason,
+        error=str(error)[:400],
+    )
+    letter = Publication(
+        exchange=DEAD,
+        routing_key=delivery.routing_key,
+        kind=delivery.kind,
+        message_id=delivery.message_id,
+        body=delivery.body[:KEPT],
+        reason=error.reason,
+    )
+    return Rejected(dead=letter, order_id=_readable_id(delivery.body), detail=str(error)[:400])
+
+
+def _readable_id(body: bytes) -> str:
+    """The id in a body that is otherwise wrong, or nothing."""
+    try:
+        found = codec.unpack(body).get("id")
+    except MessageError:
+        return ""
+    return found if isinstance(found, str) and 1 <= len(found) <= LONGEST_ID else ""

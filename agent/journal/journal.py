@@ -1,0 +1,177 @@
+"""The journal: what the agent knows about itself and its host, in one SQLite file. Every method is one transaction."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from msgspec import Struct
+
+from agent.journal import planning, settling, taking, times
+from agent.journal.planning import Name, Turn
+from agent.journal.settling import Outcome, Settled
+from agent.journal.taking import Incoming, Rejected, Taken
+from agent.journal.times import Now
+from shared import outbox
+from shared.clock import Clock
+from shared.ids import fingerprint
+from shared.messages import Holds
+from shared.store import Connection, Row, Store
+
+MARGIN = 60.0  # s: a fingerprint leaves out what ends within a minute, so that an end isn't taken for a difference
+
+_HELD = "SELECT order_id FROM holders WHERE expires_at IS NULL OR expires_at > ?"
+_NEXT = "SELECT min(ends) FROM holders"
+_COUNTS = "SELECT action, count(*) AS number FROM effects GROUP BY action"
+_HOLDING = """
+SELECT h.order_id, h.exempt, o.forget_at, e.action, e.key, e.target
+FROM holders h JOIN effects e ON e.action = h.action AND e.key = h.key JOIN orders o ON o.id = h.order_id
+"""
+_COMING = "SELECT id, body, key, forget_at FROM orders WHERE status IS NULL AND key != ''"
+_PENDING = "SELECT count(*) FROM holders WHERE order_id = ?"
+_ENDED = "SELECT status, outcome, ended_detail FROM orders WHERE id = ?"
+_FORGET = """
+DELETE FROM orders WHERE forget_at < ? AND status IS NOT NULL AND id NOT IN (SELECT order_id FROM holders)
+"""
+_FORGET_LIFTED = "DELETE FROM tombstones WHERE forget_at < ?"
+
+Result = TypeVar("Result")
+
+
+class Hold(Struct, frozen=True, kw_only=True):
+    """An order that holds an effect, or that was taken and is to hold one."""
+
+    order_id: str
+    action: str
+    target: str
+    exempt: bool
+    forget_at: float
+
+
+class Journal:
+    """Belongs to one process: the one that has the state folder's lock. Every method raises StoreError."""
+
+    def __init__(self, store: Store, agent_id: str, boot_id: str, clock: Clock) -> None:
+        """Makes the journal's id with a new file; moves every end when the host was booted since."""
+        self.store = store
+        self._agent_id, self._boot_id, self._clock = agent_id, boot_id, clock
+        self.id = store.run_now(lambda connection: times.resume(connection, boot_id, self.now()))
+
+    def now(self) -> Now:
+        """Both clocks."""
+        return Now.by(self._clock)
+
+    async def take(self, things: Sequence[Incoming | Rejected]) -> Taken:
+        """Writes a batch down; the broker may forget it once this returns."""
+        return await self._write(lambda connection, now: taking.take(connection, things, self._agent_id, now))
+
+    async def plan(self, *, limit: int, everything: bool = False, again: bool = False) -> Turn:
+        """What is to be done now; see `planning.plan`."""
+        return await self.store.run(
+            lambda connection: planning.plan(connection, self.now(), limit=limit, everything=everything, again=again)
+        )
+
+    async def settle(self, turn: Turn, outcomes: Mapping[Name, Outcome]) -> Settled:
+        """Writes down what became of a turn, with all that is to be said about it."""
+        return await self._write(
+            lambda connection, now: settling.settle(connection, turn, outcomes, self._agent_id, now)
+        )
+
+    async def lift(self, chosen: Callable[[Hold], bool]) -> list[Hold]:
+        """Ends what is `chosen` of all that is in force or about to be: marks it, for the next turn to carry out."""
+
+        def work(connection: Connection, now: Now) -> list[Hold]:
+            some = [each for each in _holds(connection) if chosen(each)]
+            for each in some:
+                taking.bury(connection, each.order_id, each.forget_at)
+            return some
+
+        return await self._write(work)
+
+    async def still_held(self, order_ids: Iterable[str]) -> bool:
+        """True while one of these is taken, or holds its effect."""
+        ids = list(order_ids)
+        return await self.store.run(lambda connection: any(_is_open(connection, each) for each in ids))
+
+    async def failures(self, order_ids: Iterable[str]) -> list[str]:
+        """The words of the reverts that failed, of these orders'."""
+        ids = list(order_ids)
+        return await self.store.run(lambda connection: _failures(connection, ids))
+
+    async def holds(self, at: float) -> Holds:
+        """The fingerprint of the orders in force that have more than a minute left at `at`, by their `expires_at`."""
+
+        def work(connection: Connection) -> Holds:
+            ids = [row["order_id"] for row in connection.execute(_HELD, (at + MARGIN,))]
+            return Holds(count=len(ids), xor=fingerprint(ids))
+
+        return await self.store.run(work)
+
+    async def next_end(self) -> float | None:
+        """The boot clock's reading when the next hold is over; None when nothing ends by itself."""
+        return await self.store.run(lambda connection: connection.execute(_NEXT).fetchone()[0])
+
+    async def effects(self) -> dict[str, int]:
+        """How many effects there are, by action."""
+        return await self.store.run(
+            lambda connection: {row["action"]: row["number"] for row in connection.execute(_COUNTS)}
+        )
+
+    async def unsent(self) -> int:
+        """How many messages wait for the broker."""
+        return await self.store.run(outbox.unsent)
+
+    async def tidy(self) -> None:
+        """Forgets ids that are a day past their deadline, and writes the clocks down."""
+
+        def work(connection: Connection, now: Now) -> None:
+            connection.execute(_FORGET, (now.wall,))
+            connection.execute(_FORGET_LIFTED, (now.wall,))
+
+        await self._write(work)
+
+    async def _write(self, work: Callable[[Connection, Now], Result]) -> Result:
+        """One transaction that changes something: `now` is read in it, and written down with it."""
+
+        def stamped(connection: Connection) -> Result:
+            now = self.now()
+            result = work(connection, now)
+            times.stamp(connection, self._boot_id, now)
+            return result
+
+        return await self.store.run(stamped)
+
+
+def _holds(connection: Connection) -> list[Hold]:
+    holding = [_hold(row) for row in connection.execute(_HOLDING)]
+    return holding + [_coming(row) for row in connection.execute(_COMING)]
+
+
+def _hold(row: Row) -> Hold:
+    return Hold(
+        order_id=row["order_id"],
+        action=row["action"],
+        target=row["target"],
+        exempt=bool(row["exempt"]),
+        forget_at=row["forget_at"],
+    )
+
+
+def _coming(row: Row) -> Hold:
+    order = planning.order_in(row)
+    return Hold(
+        order_id=order.id,
+        action=order.action,
+        target=order.target,
+        exempt=order.exempt,
+        forget_at=row["forget_at"],
+    )
+
+
+def _is_open(connection: Connection, order_id: str) -> bool:
+    row = connection.execute(_ENDED, (order_id,)).fetchone()
+    (held,) = connection.execute(_PENDING, (order_id,)).fetchone()
+    return bool(held) or (row is not None and row["status"] is None)
+
+
+def _failures(connection: Connection, ids: Sequence[str]) -> list[str]:
+    rows = [connection.execute(_ENDED, (each,)).fetchone() for each in ids]
+    return [row["ended_detail"] for row in rows if row is not None and row["outcome"] == "failed"]

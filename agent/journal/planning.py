@@ -1,0 +1,174 @@
+"""What one turn of the executor has to do, read from the journal and from nothing else.
+
+Reverts go first, then applies, each effect at most once in either. Nothing is written here: a turn that was cut
+short is planned again, the same, from what was committed.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct, json
+
+from agent.journal.taking import is_buried
+from agent.journal.times import Now
+from shared import codec
+from shared.messages import Order
+from shared.store import Connection, Row
+
+SAME = 0.001  # s: ends that lie no further apart are one; the kernel counts in milliseconds
+FOREVER = float("inf")
+
+_ENDED = """
+SELECT action, key FROM (
+    SELECT action, key, ends, lifted FROM holders WHERE lifted = 1
+    UNION ALL SELECT action, key, ends, lifted FROM holders WHERE lifted = 0 AND ends <= ?
+) ORDER BY lifted DESC, ends LIMIT ?
+"""
+_TAKEN = "SELECT * FROM orders WHERE status IS NULL ORDER BY seq LIMIT ?"
+_EFFECT = "SELECT * FROM effects WHERE action = ? AND key = ?"
+_EFFECTS = "SELECT action, key FROM effects"
+_LEFT_OVER = """
+SELECT action, key FROM effects e WHERE NOT EXISTS
+    (SELECT 1 FROM holders h WHERE h.action = e.action AND h.key = e.key)
+"""
+_HOLDERS = """
+SELECT h.*, o.seq FROM holders h LEFT JOIN orders o ON o.id = h.order_id WHERE h.action = ? AND h.key = ?
+ORDER BY o.seq
+"""
+
+Name = tuple[str, str]  # action, key
+
+
+class Holder(Struct, frozen=True, kw_only=True):
+    """An order that holds an effect. `ends` is the boot clock's reading, infinite for "until lifted"."""
+
+    order_id: str
+    ends: float
+    lifted: bool
+    seq: int
+
+
+class Joining(Struct, frozen=True, kw_only=True):
+    """A taken `add`: it is to hold the effect, or it no longer matters and `word` says so."""
+
+    order: Order
+    ends: float
+    received_at: float
+    received_boot: float
+    word: str = ""  # lifted, stale: answered so, and never applied
+
+
+class Ending(Struct, frozen=True, kw_only=True):
+    """A taken `delete`, whose ids are marked in the journal already."""
+
+    order: Order
+    received_at: float
+
+
+class Work(Struct, frozen=True, kw_only=True):
+    """One effect in a turn: who holds it, who leaves, who joins, and what the host has to do."""
+
+    action: str
+    key: str
+    target: str
+    arguments: tuple[str, ...]
+    known: bool  # has a row: it is in force, or its revert is still owed
+    leaving: tuple[Holder, ...]
+    staying: tuple[Holder, ...]
+    joining: tuple[Joining, ...]
+    revert: bool
+    apply: bool
+    ends: float  # when the effect ends after this turn, if all goes well
+
+    @property
+    def stood_until(self) -> float:
+        """When it ends without those who join; minus infinity when nobody else holds it."""
+        return max((each.ends for each in self.staying), default=-FOREVER)
+
+
+class Turn(Struct, frozen=True, kw_only=True):
+    """One turn's work."""
+
+    works: tuple[Work, ...] = ()
+    deletes: tuple[Ending, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.works or self.deletes)
+
+
+def plan(connection: Connection, now: Now, *, limit: int, everything: bool = False, again: bool = False) -> Turn:
+    """Up to `limit` ends that are due and as many orders. `everything`: the start, when all in force is applied again.
+    `again`: what could not be reverted is tried once more.
+    """
+    taken = connection.execute(_TAKEN, (limit,)).fetchall()
+    orders = [(row, order_in(row)) for row in taken]
+    names: dict[Name, list[Joining]] = {_name(row): [] for row in connection.execute(_ENDED, (now.boot, limit))}
+    for query in [_EFFECTS] if everything else [_LEFT_OVER] if again else []:
+        names.update({_name(row): [] for row in connection.execute(query)})
+    for row, order in orders:
+        if order.operation == "add":
+            names.setdefault((order.action, row["key"]), []).append(_joining(connection, row, order, now))
+    works = [_work(connection, name, joining, now, everything) for name, joining in names.items()]
+    deletes = [_ending(row, order) for row, order in orders if order.operation == "delete"]
+    return Turn(works=tuple(works), deletes=tuple(deletes))
+
+
+def order_in(row: Row) -> Order:
+    """The order that a row of `orders` keeps."""
+    return codec.decode(row["body"], Order)
+
+
+def _ending(row: Row, order: Order) -> Ending:
+    return Ending(order=order, received_at=row["received_at"])
+
+
+def _joining(connection: Connection, row: Row, order: Order, now: Now) -> Joining:
+    ends = _ends(row["ends"])
+    word = "lifted" if is_buried(connection, order.id) else "stale" if ends <= now.boot else ""
+    return Joining(
+        order=order, ends=ends, received_at=row["received_at"], received_boot=row["received_boot"], word=word
+    )
+
+
+def _work(connection: Connection, name: Name, joining: Sequence[Joining], now: Now, everything: bool) -> Work:
+    effect = connection.execute(_EFFECT, name).fetchone()
+    holders = [_holder(row) for row in connection.execute(_HOLDERS, name)]
+    leaving = [each for each in holders if _is_over(each, now)]
+    staying = [each for each in holders if not _is_over(each, now)]
+    coming = [each for each in joining if not each.word]
+    before, after = _latest(holders), _latest(staying)
+    ends = max(after, _latest(coming))
+    return Work(
+        action=name[0],
+        key=name[1],
+        target=effect["target"] if effect else joining[0].order.target,
+        arguments=tuple(json.decode(effect["arguments"])) if effect else joining[0].order.arguments,
+        known=effect is not None,
+        leaving=tuple(leaving),
+        staying=tuple(staying),
+        joining=tuple(joining),
+        # What was taken and is not to come into force any more may be there all the same: a crash can have come
+        # between the host and the journal. The same goes for what nobody holds.
+        revert=not staying and bool(leaving or effect or not coming),
+        apply=ends > -FOREVER and (everything or ends > after + SAME or before > after + SAME),
+        ends=ends,
+    )
+
+
+def _is_over(holder: Holder, now: Now) -> bool:
+    return holder.lifted or holder.ends <= now.boot
+
+
+def _holder(row: Row) -> Holder:
+    return Holder(order_id=row["order_id"], ends=_ends(row["ends"]), lifted=bool(row["lifted"]), seq=row["seq"] or 0)
+
+
+def _latest(some: Iterable[Holder | Joining]) -> float:
+    return max((each.ends for each in some), default=-FOREVER)
+
+
+def _ends(value: float | None) -> float:
+    return FOREVER if value is None else float(value)
+
+
+def _name(row: Row) -> Name:
+    return row["action"], row["key"]

@@ -1,0 +1,72 @@
+"""The journal's tables. Instants (`_at`) are Unix seconds by this host's clock.
+
+`ends` is a reading of the boot clock (seconds, CLOCK_BOOTTIME) of the boot that `identity` names: a stepped clock
+neither lengthens nor ends a block. After a reboot `times.resume` moves every one of them, once.
+"""
+
+from shared import outbox
+
+SCHEMA = (
+    """
+CREATE TABLE IF NOT EXISTS identity (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    journal TEXT NOT NULL,              -- made with the file; another one means that it was lost
+    boot TEXT NOT NULL,                 -- the boot that `ends` and `boot_clock` belong to
+    boot_clock REAL NOT NULL,           -- both clocks, read together at the last commit
+    wall_at REAL NOT NULL
+);
+
+-- Every order that was taken, until its deadline and a day: a repeat of its id gets the same answer again.
+CREATE TABLE IF NOT EXISTS orders (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    body BLOB NOT NULL,                 -- msgpack, without its alert
+    key TEXT NOT NULL,                  -- of the effect that it is to hold; empty for a delete
+    ends REAL,                          -- when its hold is over; null: when it is lifted
+    received_at REAL NOT NULL,
+    received_boot REAL NOT NULL,        -- the boot clock then, to measure with
+    forget_at REAL NOT NULL,
+    status TEXT,                        -- the answer; null: taken, and not carried out yet
+    detail TEXT NOT NULL DEFAULT '',
+    exit_code INTEGER,
+    settled_at REAL,
+    expires_at REAL,                    -- the effect's end after this order
+    ended_at REAL,                      -- its expiry event, once it no longer holds
+    cause TEXT,
+    outcome TEXT,
+    ended_detail TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX IF NOT EXISTS orders_taken ON orders (seq) WHERE status IS NULL;
+CREATE INDEX IF NOT EXISTS orders_by_age ON orders (forget_at);
+
+CREATE TABLE IF NOT EXISTS effects (
+    action TEXT NOT NULL,
+    key TEXT NOT NULL,
+    target TEXT NOT NULL,
+    arguments TEXT NOT NULL,            -- JSON list
+    since_at REAL NOT NULL,
+    PRIMARY KEY (action, key)           -- an effect without a holder is one whose revert failed: it is tried again
+);
+
+CREATE TABLE IF NOT EXISTS holders (
+    order_id TEXT PRIMARY KEY,
+    action TEXT NOT NULL,
+    key TEXT NOT NULL,
+    ends REAL,                          -- null: until lifted
+    expires_at REAL,                    -- as the order says it: what the fingerprint goes by
+    exempt INTEGER NOT NULL,            -- this host's own allowlist does not apply
+    lifted INTEGER NOT NULL DEFAULT 0   -- 1: somebody ended it, and it is still to be reverted
+);
+CREATE INDEX IF NOT EXISTS holders_by_effect ON holders (action, key);
+CREATE INDEX IF NOT EXISTS holders_by_end ON holders (ends);
+CREATE INDEX IF NOT EXISTS holders_lifted ON holders (order_id) WHERE lifted = 1;
+
+-- Ids that were lifted, known here or not: an `add` that comes later is never applied.
+CREATE TABLE IF NOT EXISTS tombstones (
+    order_id TEXT PRIMARY KEY,
+    forget_at REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS tombstones_by_age ON tombstones (forget_at);
+"""
+    + outbox.SCHEMA
+)

@@ -1,0 +1,194 @@
+"""What a turn came to, written down: answers, ends, who holds what now, and the messages that say so, in one commit."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Literal
+
+from msgspec import Struct, json
+
+from agent.actions.action import Result
+from agent.journal import answers
+from agent.journal.planning import FOREVER, SAME, Ending, Holder, Joining, Name, Turn, Work
+from agent.journal.taking import is_buried
+from agent.journal.times import Now
+from shared import outbox
+from shared.broker import Publication
+from shared.messages import Acknowledgement, Expiry, Status
+from shared.store import Connection
+
+_HOLD = """
+INSERT INTO holders (order_id, action, key, ends, expires_at, exempt, lifted) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+_LET_GO = "DELETE FROM holders WHERE order_id = ?"
+_IN_FORCE = """
+INSERT INTO effects (action, key, target, arguments, since_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
+_ANEW = "UPDATE effects SET since_at = ? WHERE action = ? AND key = ?"
+_GONE = "DELETE FROM effects WHERE action = ? AND key = ?"
+
+DONE = Result(key="")
+End = Literal["reverted", "kept", "failed"]
+
+_Answer = tuple[Status, str, float]  # status, detail, the effect's end after the order
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What the host said to one effect's work."""
+
+    revert: Result = DONE
+    apply: Result = DONE
+
+
+class Settled(Struct, frozen=True, kw_only=True):
+    """What a turn came to."""
+
+    acknowledgements: tuple[Acknowledgement, ...] = ()
+    expiries: tuple[Expiry, ...] = ()
+    waits: tuple[float, ...] = ()  # s from taking to applied, for each that was
+
+
+def settle(connection: Connection, turn: Turn, outcomes: Mapping[Name, Outcome], agent_id: str, now: Now) -> Settled:
+    """Writes down what became of `turn`."""
+    settling = _Settling(connection, agent_id, now)
+    for work in turn.works:
+        settling.work(work, outcomes[(work.action, work.key)])
+    for ending in turn.deletes:
+        settling.delete(ending)
+    outbox.put(connection, settling.say)
+    return Settled(
+        acknowledgements=tuple(settling.acknowledgements),
+        expiries=tuple(settling.expiries.values()),
+        waits=tuple(settling.waits),
+    )
+
+
+class _Settling:
+    """One turn on its way into the journal."""
+
+    def __init__(self, connection: Connection, agent_id: str, now: Now) -> None:
+        self._connection, self._agent_id, self._now = connection, agent_id, now
+        self.acknowledgements: list[Acknowledgement] = []
+        self.expiries: dict[str, Expiry] = {}
+        self.waits: list[float] = []
+        self.say: list[Publication] = []
+
+    def work(self, work: Work, outcome: Outcome) -> None:
+        """Ends first, then orders: the sequence in which the host was changed."""
+        for holder, kind, detail in _ends(work, outcome, self._now):
+            self._end(work, holder, kind, detail)
+        exit_code = outcome.apply.exit_code
+        joined = [self._join(work, joining, said, exit_code) for joining, said in _joins(work, outcome)]
+        self._keep(work, outcome, any(joined))
+
+    def delete(self, ending: Ending) -> None:
+        ended = [self.expiries[each] for each in ending.order.lifts if each in self.expiries]
+        failed = next((each.detail for each in ended if each.outcome == "failed"), None)
+        detail = failed or ("" if ended else "not in force")
+        self._answer(ending.order.id, ending.received_at, "failed" if failed is not None else "lifted", detail)
+
+    def _end(self, work: Work, holder: Holder, kind: End, detail: str) -> None:
+        said = Expiry(
+            order_id=holder.order_id,
+            agent_id=self._agent_id,
+            action=work.action,
+            target=work.target,
+            cause="lifted" if holder.lifted else "timeout",
+            outcome=kind,
+            detail=detail,
+            at=self._now.wall,
+        )
+        self._connection.execute(_LET_GO, (holder.order_id,))
+        answers.keep_end(self._connection, said)
+        self.expiries[holder.order_id] = said
+        self.say.append(answers.of_expiry(said))
+
+    def _join(self, work: Work, joining: Joining, answer: _Answer, exit_code: int | None) -> bool:
+        """Answers an order; True when it holds the effect now."""
+        order, (status, detail, until) = joining.order, answer
+        if status not in ("applied", "unchanged"):
+            self._answer(order.id, joining.received_at, status, detail, exit_code=exit_code)
+            return False
+        self._answer(order.id, joining.received_at, status, detail, expires_at=self._now.wall_of(_or_none(until)))
+        ends, lifted = _or_none(joining.ends), is_buried(self._connection, order.id)
+        row = (order.id, work.action, work.key, ends, order.expires_at, order.exempt, lifted)
+        self._connection.execute(_HOLD, row)
+        if status == "applied":
+            self.waits.append(self._now.boot - joining.received_boot)
+        return True
+
+    def _answer(
+        self,
+        order_id: str,
+        received_at: float,
+        status: Status,
+        detail: str,
+        exit_code: int | None = None,
+        expires_at: float | None = None,
+    ) -> None:
+        said = Acknowledgement(
+            order_id=order_id,
+            agent_id=self._agent_id,
+            status=status,
+            detail=detail,
+            exit_code=exit_code,
+            received_at=received_at,
+            settled_at=self._now.wall,
+            expires_at=expires_at,
+        )
+        answers.keep_answer(self._connection, said)
+        self.acknowledgements.append(said)
+        self.say.append(answers.of_acknowledgement(said))
+
+    def _keep(self, work: Work, outcome: Outcome, joined: bool) -> None:
+        """The effect's row: in force, gone, or owed a revert because nobody can tell whether it is there."""
+        name = (work.action, work.key)
+        in_doubt = outcome.revert.problem or outcome.apply.problem
+        if work.staying or joined or in_doubt:
+            arguments = json.encode(work.arguments).decode()
+            self._connection.execute(_IN_FORCE, (*name, work.target, arguments, self._now.wall))
+            if joined and not work.staying:
+                self._connection.execute(_ANEW, (self._now.wall, *name))
+        else:
+            self._connection.execute(_GONE, name)
+
+
+def _ends(work: Work, outcome: Outcome, now: Now) -> list[tuple[Holder, End, str]]:
+    """Each that leaves, with its outcome and detail. Only the last holder's end is a revert."""
+    by_end = sorted(work.leaving, key=lambda each: (each.ends, each.seq))
+    if work.staying:
+        return [(each, "kept", f"held by others {_until(work.stood_until, now)}") for each in by_end]
+    problem = outcome.revert.problem
+    said: list[tuple[Holder, End, str]] = [(each, "kept", f"held by others {_until(now.boot, now)}") for each in by_end]
+    said[-1:] = [(each, "failed" if problem else "reverted", problem) for each in by_end[-1:]]
+    return said
+
+
+def _joins(work: Work, outcome: Outcome) -> list[tuple[Joining, _Answer]]:
+    """Each that joins, with its answer."""
+    said: list[tuple[Joining, _Answer]] = []
+    until = work.stood_until
+    for joining in work.joining:
+        if joining.word == "lifted":
+            said.append((joining, ("lifted", "lifted before it was carried out", until)))
+        elif joining.word:
+            said.append((joining, ("stale", "its end had passed before it could be carried out", until)))
+        elif joining.ends <= until + SAME:
+            said.append((joining, ("unchanged", "", until)))
+        elif outcome.apply.problem:
+            said.append((joining, ("failed", outcome.apply.problem, until)))
+        else:
+            detail = "new" if until == -FOREVER else "extended"
+            until = joining.ends
+            said.append((joining, ("applied", detail, until)))
+    return said
+
+
+def _until(ends: float, now: Now) -> str:
+    wall = now.wall_of(_or_none(ends))
+    if wall is None:
+        return "until lifted"
+    return f"until {datetime.fromtimestamp(wall, UTC).isoformat(timespec='seconds')}"
+
+
+def _or_none(ends: float) -> float | None:
+    return None if ends == FOREVER else ends

@@ -1,0 +1,131 @@
+"""A real agent daemon on a real broker, whose firewall is a namespace's; and what a manager would send it."""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from agent.actions.nftables import Nftables
+from shared import codec, topology
+from shared.broker import Publication, Publisher
+from shared.messages import Acknowledgement, Expiry, Heartbeat, Order
+from shared.outbox import unsent
+from shared.store import reading
+from tests.stage.broker import Broker
+from tests.stage.fleet import toml
+from tests.stage.guard import Guard
+from tests.stage.judge import Judge
+from tests.stage.network import Host
+from tests.stage.process import Process
+from tests.waiting import eventually
+
+COMMAND = Path(sys.executable).with_name("thwart-agent")
+NAME = "web1"
+
+
+class AnAgent:
+    """The daemon `web1`: its settings, state and log stay, its process comes and goes. Knows what the broker hears."""
+
+    def __init__(self, guard: Guard, broker: Broker, host: Host, folder: Path, **agent: Any) -> None:
+        self._guard, self.host = guard, host
+        self.config, self.log, self.state = folder / "agent.toml", folder / "agent.log", folder / "state"
+        section = {"id": NAME, "state_dir": str(self.state), **agent}
+        settings = {"broker": {"urls": [broker.url]}, "agent": section, "metrics": {"listen": ""}}
+        self.config.write_text(toml(settings))
+        self.process: Process | None = None
+        self.judge = Judge(broker.url)
+        self._publisher = Publisher(broker.settings, "test", topology.exchanges())
+        self._publishing: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "tests.stage.agent_elsewhere", str(self.host.path), str(self.config)]
+        self.process = Process(self._guard, command, self.log)
+
+    async def started(self) -> None:
+        """Starts it and returns when its queue is there to be sent to."""
+        before = len(self.heartbeats())
+        self.start()
+        await eventually(lambda: len(self.heartbeats()) > before, 15)
+
+    def stop(self) -> int:
+        assert self.process is not None
+        return self.process.stop()
+
+    async def send(self, *orders: Order, key: str = f"agent.{NAME}") -> None:
+        """Returns when the broker has them."""
+        await self.send_raw((codec.encode(order) for order in orders), key)
+
+    async def send_raw(self, bodies: Iterable[bytes], key: str = f"agent.{NAME}") -> None:
+        if self._publishing is None:
+            self._publishing = asyncio.create_task(self._publisher.run())
+        await self._publisher.writable()
+        some = [
+            Publication(exchange=topology.ORDERS, routing_key=key, kind="order", message_id="", body=body)
+            for body in bodies
+        ]
+        await asyncio.gather(*map(self._publisher.send, some))
+
+    def command(self, *words: str) -> Any:
+        """What `thwart-agent WORDS -o json` says on the host, where there is no broker. Raises ThwartError."""
+        return json.loads(self.host.run(str(COMMAND), *words, "--config", str(self.config), "-o", "json"))
+
+    def in_force(self) -> dict[str, float | None]:
+        """What the kernel drops: seconds left by address, None for until lifted."""
+        return self.host.call(lambda: Nftables().inspect())
+
+    def answers(self, order: Order | str) -> list[Acknowledgement]:
+        """What it said to an order, each message that came."""
+        wanted = order if isinstance(order, str) else order.id
+        return [each for each in self.judge.heard(Acknowledgement) if each.order_id == wanted]
+
+    def ends(self, order: Order) -> list[Expiry]:
+        return [each for each in self.judge.heard(Expiry) if each.order_id == order.id]
+
+    def heartbeats(self) -> list[Heartbeat]:
+        return self.judge.heard(Heartbeat)
+
+    async def answered(self, order: Order | str, count: int = 1) -> Acknowledgement:
+        """Its latest answer, once there are `count`."""
+        return (await eventually(lambda: len(self.answers(order)) >= count and self.answers(order), 10))[-1]
+
+    async def ended(self, order: Order, within: float = 10.0) -> Expiry:
+        return (await eventually(lambda: self.ends(order), within))[-1]
+
+    def unsent(self) -> int:
+        """Rows of its outbox."""
+        with reading(self.state / "journal.db") as connection:
+            return unsent(connection)
+
+    async def close(self) -> None:
+        self.judge.close()
+        if self._publishing is not None:
+            self._publishing.cancel()
+            await asyncio.wait([self._publishing])
+
+
+def an_order(order_id: str, target: str = "203.0.113.9", timeout: float | None = 600.0, **said: Any) -> Order:
+    now = time.time()
+    span = timeout if timeout is not None else 30 * 86_400.0
+    fields = {
+        "operation": "add",
+        "action": "firewall-drop",
+        "location": "agent",
+        "agents": (NAME,),
+        "issued_at": now,
+        "deadline": now + span,
+        "timeout": timeout,
+        "expires_at": None if timeout is None else now + timeout,
+        **said,
+    }
+    return Order(id=order_id, target=target, **fields)
+
+
+def a_delete(order_id: str, *lifts: str, target: str = "203.0.113.9", **said: Any) -> Order:
+    return an_order(order_id, target, None, operation="delete", lifts=lifts, **said)
+
+
+def _message(body: bytes, key: str) -> Publication:
+    return Publication(exchange=topology.ORDERS, routing_key=key, kind="order", message_id="", body=body)
