@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import pwd
 import signal
 import subprocess
 import threading
@@ -9,7 +10,9 @@ from collections.abc import Callable, Iterable
 
 from tests.stage.network import Host
 
-NOBODY = ("admin", "oracle", "test", "postgres", "ubnt", "git", "deploy", "minecraft")  # users that do not exist
+WANTED = ("admin", "oracle", "test", "postgres", "ubnt", "git", "deploy", "minecraft")
+_EXIST = {account.pw_name for account in pwd.getpwall()}
+NOBODY = tuple(name for name in WANTED if name not in _EXIST)  # users that do not exist here
 OPTIONS = (
     "StrictHostKeyChecking=no",
     "UserKnownHostsFile=/dev/null",

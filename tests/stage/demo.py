@@ -143,9 +143,10 @@ class Demo:
         for number, (name, part) in enumerate(parts):
             try:
                 part()
-            except (ThwartError, AssertionError, OSError) as error:
+            except Exception as error:  # whatever it is, the step did not happen
                 self.finish(name, str(error) or repr(error))
                 self._tell.bad("", f"{name}: {error}")
+                self._tell.small_print(self._fleet.last_words() if self._fleet else {})
                 self.steps += [Step(name=rest, ok=False, at=None, why="not reached") for rest, _ in parts[number + 1 :]]
                 return False
             self.finish(name, "")

@@ -10,11 +10,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import httpx
+from msgspec import Struct
 
-from shared.errors import ThwartError
+from manager import tokens
+from manager.api_bodies import Agents
+from manager.cli.client import Client
+from shared.errors import ApiError, SettingsError, ThwartError
 from tests.stage.guard import NETNS, Guard
 from tests.stage.judge import Judge
 from tests.stage.network import Host, Network
@@ -31,6 +34,7 @@ API = "127.0.0.1:9460"
 ATTACKERS = (66, 67, 77)  # last numbers of the attacker's addresses
 READY = 30.0  # s for a daemon to be of use
 
+Answer = TypeVar("Answer", bound=Struct)
 Settings = Mapping[str, Mapping[str, Any]]  # section -> key -> value
 
 
@@ -138,16 +142,13 @@ class Fleet:
         """Hears what is said from now on."""
         return Judge(self.broker.url, self.hosts["manager1"].path)
 
-    def api(self, path: str) -> Any:
-        """What the manager's API answers to a GET. Raises httpx.HTTPError, OSError."""
-        headers = {"authorization": f"Bearer {self.token}"}
-        manager1 = self.hosts["manager1"]
-        return manager1.call(lambda: httpx.get(f"http://{API}{path}", headers=headers).raise_for_status().json())
+    def api(self, path: str, kind: type[Answer]) -> Answer:
+        """What the manager's API answers to a GET. Raises ApiError, and SettingsError before its token is there."""
+        return self.hosts["manager1"].call(lambda: self._ask(path, kind))
 
-    @property
-    def token(self) -> str:
-        """The API's. Raises OSError before the manager has made it."""
-        return (self.manager.folder / "state" / "api.token").read_text().split()[-1]
+    def _ask(self, path: str, kind: type[Answer]) -> Answer:
+        with Client(f"http://{API}", self.manager.folder / "state" / tokens.FILE) as client:
+            return client.get(path, kind)
 
     def thwart(self, *arguments: str) -> Any:
         """What `thwart ARGUMENTS -o json` says on the manager's host. Raises ThwartError with its words."""
@@ -157,6 +158,11 @@ class Fleet:
     def wait_until_known(self, *names: str) -> None:
         """Returns when the manager calls all these agents living."""
         wait_for(lambda: self._all_run() and set(names) <= self._living(), READY)
+
+    def last_words(self) -> dict[str, str]:
+        """What each daemon that was started logged last, by name."""
+        started = {"manager": self.manager, **self.agents}
+        return {name: daemon.process.last_words(3) for name, daemon in started.items() if daemon.log.exists()}
 
     def left(self) -> list[str]:
         """What has not been removed: the folder, namespaces, processes that were started from the folder."""
@@ -172,8 +178,8 @@ class Fleet:
         return False
 
     def _living(self) -> set[str]:
-        with suppress(httpx.HTTPError, OSError):  # neither API nor token are there at once
-            return {agent["id"] for agent in self.api("/v1/agents")["agents"] if agent["state"] == "living"}
+        with suppress(ApiError, SettingsError):  # neither API nor token are there at once
+            return {agent.id for agent in self.api("/v1/agents", Agents).agents if agent.state == "living"}
         return set()
 
     def _all_run(self) -> bool:

@@ -46,6 +46,11 @@ class Timeline:
         """Something that is not as it should be."""
         self.say(where, f"[bold red]✗ {escape(what)}[/bold red]")
 
+    def small_print(self, words: Mapping[str, str]) -> None:
+        """What daemons said last, by name."""
+        for name, said in words.items():
+            self._console.print(f"[dim]{escape(name)}: {escape(said)}[/dim]", soft_wrap=True)
+
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
         """Shows that something is still to come, where a terminal can take it away again."""
