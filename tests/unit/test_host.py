@@ -6,6 +6,7 @@ import pytest
 
 from agent import host
 from shared.errors import ProtectedTarget
+from shared.targets import Allowlist
 from tests.stage.network import Network
 
 NAMED = {"broker.example": ["192.0.2.50", "2001:db8::50"]}
@@ -37,7 +38,7 @@ def test_the_host_is_protected_and_its_neighbours_are_not(network: Network) -> N
     """Every entry is a single address with its reason: an attacker in the same network can be blocked."""
     web = network.host("web1", 11)
     web.run("ip", "route", "add", "default", "via", "192.0.2.254")
-    protected = web.call(lambda: host.automatic_allowlist(["amqp://thwart:secret@192.0.2.50:5672/"]))
+    protected = web.call(lambda: _protected("amqp://thwart:secret@192.0.2.50:5672/"))
     for target, reason in {
         "127.0.0.1": "loopback",
         "::1": "loopback",
@@ -99,14 +100,14 @@ def test_a_broker_whose_name_stops_resolving_stays_protected() -> None:
 )
 def test_a_broker_that_cannot_be_found_is_skipped(url: str) -> None:
     """Nothing raises, and the rest of the allowlist is there."""
-    reasons = {because for _, because in host.automatic_allowlist([url])}
+    reasons = {because for _, because in _protected(url)}
     assert "loopback" in reasons
     assert "the broker" not in reasons
 
 
 def test_a_broker_is_protected_by_the_name_it_is_reached_by() -> None:
     """`localhost` needs no network to resolve."""
-    assert "the broker" in {because for _, because in host.automatic_allowlist(["amqp://localhost/"])}
+    assert "the broker" in {because for _, because in _protected("amqp://localhost/")}
 
 
 def test_a_boot_has_an_id_and_the_host_a_name() -> None:
@@ -114,3 +115,9 @@ def test_a_boot_has_an_id_and_the_host_a_name() -> None:
     assert host.boot_id() == host.boot_id()
     assert len(host.boot_id()) == 36
     assert host.hostname()
+
+
+def _protected(url: str) -> Allowlist:
+    broker = host.BrokerAddresses([url])
+    broker.look_up()
+    return host.protected(broker.known())
