@@ -1,0 +1,91 @@
+"""The correlator has shortcuts. Line by line they must come to what the plainest reading of the rules comes to."""
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from manager.correlation import Correlator, load, shipped
+from tests.stage.auth_log import auth_log
+from tests.unit.a_plain_correlator import PlainCorrelator
+from tests.unit.a_ruleset import line, rules
+from tests.unit.test_decoders import HOSTILE, MESSAGES
+from tests.unit.test_rules import OVERWRITES
+
+_WORDS = sorted({word for message, *_ in MESSAGES for word in re.findall(r"\S+ ?", message)})
+_SOURCES = some.sampled_from(["203.0.113.9", "203.0.113.10"])
+_SAID = some.builds(str.format, some.sampled_from([message for message, *_ in MESSAGES]), _SOURCES)
+_NAMED = some.builds(
+    "Failed password for invalid user {} from {} port 4022 ssh2".format, some.sampled_from(HOSTILE), _SOURCES
+)
+_GARBLED = some.lists(some.sampled_from(_WORDS), max_size=8).map("".join)
+_OFTEN = some.builds(
+    str.format, some.sampled_from([message for message, *_ in MESSAGES if "Failed pa" in message]), _SOURCES
+)
+_PROGRAMS = some.sampled_from(["sshd", "sshd", "sshd-session", "SSHD", "xsshd", "CRON"])
+_LINES = some.lists(
+    some.tuples(some.integers(0, 20), _PROGRAMS, some.one_of(_OFTEN, _OFTEN, _SAID, _NAMED, _GARBLED)), max_size=80
+)
+
+
+@pytest.fixture(scope="module", params=["shipped", "overwritten"])
+def ruleset(request, tmp_path_factory):
+    return rules(tmp_path_factory.mktemp("rules"), *([OVERWRITES] if request.param == "overwritten" else []))
+
+
+@settings(max_examples=150, deadline=None)
+@given(said=_LINES)
+def test_shortcuts_change_nothing(ruleset, said):
+    """Whatever an ssh server says, true or garbled, each line makes the same rule fire as without any shortcut."""
+    quick, plain = Correlator(ruleset), PlainCorrelator(ruleset)
+    at = 0.0
+    for pause, program, message in said:
+        at += pause
+        one = line(f"Nov 24 16:00:00 web1 {program}[4711]: {message}", at)
+        firing = quick.feed(one)
+        assert (firing.rule.id if firing else None) == plain.feed(one)
+
+
+def test_shortcuts_change_nothing_in_a_whole_log(ruleset):
+    """The same over a log of a host under attack, in which every rule that counts fires."""
+    quick, plain = Correlator(ruleset), PlainCorrelator(ruleset)
+    fired = set()
+    for number, text in enumerate(auth_log(4_000)):
+        one = line(text, number // 10)
+        firing = quick.feed(one)
+        assert (firing.rule.id if firing else None) == plain.feed(one)
+        fired.add(firing.rule.id if firing else None)
+    assert fired >= {"5710", "5712", "5715", "5760", "5763"}
+
+
+def edited(folder, file: str, old: str, new: str):
+    """The shipped rules with a text in one of their files replaced."""
+    for path in shipped().rglob("*.xml"):
+        text = path.read_text()
+        if path.parent.name == file:
+            assert old in text
+            text = text.replace(old, new)
+        target = folder / path.parent.name / path.name
+        target.parent.mkdir()
+        target.write_text(text)
+    return load([folder])
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "rule", "before", "after"),
+    [
+        ("rules", "<match>^Accepted </match>", "<match>^Welcome </match>", "5715", True, False),
+        ("rules", 'id="5763" level="10" frequency="8"', 'id="5763" level="10" frequency="80"', "5763", True, False),
+        ("rules", 'id="5712" level="10" frequency="8"', 'id="5712" level="10" frequency="2"', "5712", False, True),
+        ("decoders", "^(\\.*) from (\\S+) port (\\d+) ssh\\d$", "^(\\.*) von (\\S+) port$", "5763", True, False),
+    ],
+)
+def test_the_files_say_everything(tmp_path, file, old, new, rule, before, after):
+    """Editing a match, a frequency or a decoder's expression changes what fires: nothing is known from elsewhere."""
+    said = ["Accepted password for anna from 192.0.2.7 port 1 ssh2"]
+    said += ["Failed password for invalid user admin from 203.0.113.9 port 1 ssh2"] * 3
+    said += ["Failed password for root from 203.0.113.9 port 1 ssh2"] * 8
+    lines = [line(f"Nov 24 16:00:00 web1 sshd[1]: {message}", at) for at, message in enumerate(said)]
+    for ruleset, fires in ((load([shipped()]), before), (edited(tmp_path, file, old, new), after)):
+        assert (rule in {firing.rule.id for firing in Correlator(ruleset).feed_all(lines)}) is fires
