@@ -1,6 +1,6 @@
 """What happened, told in log lines and figures. Each order has one line when it is given and one when it is over."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import structlog
 
@@ -22,8 +22,11 @@ class Chronicle:
         self._metrics, self._clock = metrics, clock
         self._given: dict[str, float] = {}  # order id -> when, by the boot clock; oldest first
 
-    def taken(self, taken: Iterable[Taken]) -> None:
+    def taken(self, taken: Sequence[Taken]) -> None:
         """Alerts that were responded to."""
+        late = sum(each.late for each in taken)
+        if late:
+            log.warning("alerts came too late to act on", action="late", alerts=late)
         for each in taken:
             self._metrics.alerts.labels(_outcome(each)).inc()
             for refusal in each.refusals:
@@ -53,9 +56,6 @@ class Chronicle:
         self._close(lapsed.closed)
 
     def _ordered(self, taken: Taken) -> None:
-        alert = taken.sighting.alert
-        if taken.late:
-            log.warning("an alert came too late to act on", action="late", alert_id=alert.id, rule_id=alert.rule.id)
         for order in taken.orders:
             self._metrics.log_to_order.observe(max(0.0, order.issued_at - taken.sighting.at))
             self._given_out(order, "alert")

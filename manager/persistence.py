@@ -32,7 +32,10 @@ async def until_stored(work: Callable[[], Awaitable[Result]], what: str) -> Resu
         retry=tenacity.retry_if_exception_type(StoreError),
         before_sleep=say,
     )
-    return await attempts(work)
+    async for attempt in attempts:
+        with attempt:
+            return await work()
+    raise AssertionError("the attempts never end")
 
 
 async def store_all(

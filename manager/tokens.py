@@ -3,6 +3,7 @@
 import hmac
 import os
 import secrets
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,12 +20,12 @@ log = structlog.get_logger()
 
 def make(path: Path) -> None:
     """A file with one new token, readable by its owner alone. One that is there already is left as it is."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+    if path.exists():
         return
+    descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=f"{FILE}-")  # mode 0600
     with os.fdopen(descriptor, "w") as file:
         file.write(f"{OWNER} {secrets.token_urlsafe(32)}\n")
+    os.replace(new, path)  # at once: a client never reads half of it
     log.info("made a token for the API", action="token_made", file=str(path))
 
 
