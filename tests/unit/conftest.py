@@ -1,0 +1,49 @@
+"""Fixtures that unit tests share."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from manager.correlation import Ruleset, shipped
+from manager.correlation import load as load_rules
+from manager.dispatch import Sighting, Verdict
+from manager.responses.configuration import load
+from manager.responses.responses import Responses
+from manager.roster import Members
+from shared.messages import Alert
+from shared.targets import Allowlist
+from tests.unit.a_manager import START
+from tests.unit.a_verdict import LOCAL_RULES, Judge, Newcomers, members
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes an ossec.conf and returns its path."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "ossec.conf"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def ruleset(tmp_path_factory: pytest.TempPathFactory) -> Ruleset:
+    """The shipped rules, and some that respond or don't."""
+    local = tmp_path_factory.mktemp("rules") / "local_rules.xml"
+    local.write_text(LOCAL_RULES)
+    return load_rules([shipped(), local])
+
+
+@pytest.fixture
+def judge(conf: Callable[[str], Path], ruleset: Ruleset) -> Judge:
+    """Judges an alert by a configuration."""
+
+    def judged(text: str, about: Alert, who: Members | None = None, automatic: Allowlist | None = None) -> Verdict:
+        responses = Responses(load(conf(text)), ruleset, automatic=automatic, issuer="manager1")
+        standing = Newcomers()
+        return responses.judge(Sighting(alert=about, at=START), who or members("manager1"), standing, START)
+
+    return judged

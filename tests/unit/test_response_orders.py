@@ -1,0 +1,126 @@
+"""What an order carries, and how many of them an alert makes."""
+
+import msgspec
+import pytest
+
+from manager.responses.enclosure import LIMIT, MARK
+from shared import codec
+from shared.ids import digest
+from shared.messages import Order
+from tests.unit.a_conf import block
+from tests.unit.a_manager import ATTACKER, START
+from tests.unit.a_verdict import Judge, alert
+
+
+def test_an_order_says_what_and_why(judge: Judge):
+    """Everything that an agent, a person or a script asks for is in it, and it survives the wire."""
+    (order,) = judge(block("<name>ssh</name><timeout>600</timeout>"), alert()).orders
+    assert order == Order(
+        id=digest("a1", "ssh", "add", (), "local", ("web1",), ATTACKER),
+        operation="add",
+        action="firewall-drop",
+        location="local",
+        agents=("web1",),
+        target=ATTACKER,
+        timeout=600.0,
+        issued_at=START,
+        deadline=START + 600,
+        expires_at=START + 600,
+        response="ssh",
+        rule_id="5712",
+        reason="sshd: brute force (rule 5712, level 10)",
+        alert=msgspec.json.decode(msgspec.json.encode(alert())),
+        issuer="manager1",
+    )
+    assert codec.decode(codec.encode(order), Order) == order
+
+
+def test_what_has_no_end_may_be_started_for_a_month(judge: Judge):
+    """Until lifted: no timeout, no end, a deadline of 30 days."""
+    (order,) = judge(block(), alert()).orders
+    assert (order.timeout, order.expires_at, order.deadline) == (None, None, START + 30 * 86_400)
+
+
+def test_a_one_shot_has_a_minute_and_no_end(judge: Judge):
+    """A restart is for now or never, whatever the file says, and is no offence."""
+    verdict = judge(block("<timeout>600</timeout>", command="restart-wazuh"), alert())
+    (order,) = verdict.orders
+    assert (order.timeout, order.expires_at, order.deadline) == (None, None, START + 60)
+    assert (order.target, verdict.offences) == ("", ())
+
+
+def test_a_message_about_a_protected_address_is_sent_all_the_same(judge: Judge):
+    """What acts on nothing is held back by no list."""
+    listed = f"<global><white_list>{ATTACKER}</white_list></global>"
+    assert judge(listed + block(command="wazuh-slack", location="server"), alert()).orders
+
+
+def test_arguments_go_along(judge: Judge):
+    """`extra_args` are the order's arguments."""
+    declared = "<command><name>x</name><executable>firewall-drop</executable><extra_args>a 'b c'</extra_args></command>"
+    (order,) = judge(declared + block(command="x"), alert()).orders
+    assert (order.action, order.arguments) == ("firewall-drop", ("a", "b c"))
+
+
+def test_the_same_alert_gives_the_same_order(judge: Judge):
+    """An alert that comes again can't become a second order, also when timeouts and places in the file changed."""
+    text = block("<timeout>5</timeout>") + block(location="server")
+    first = judge(text, alert()).orders
+    again = judge(block(location="server") + block("<timeout>9</timeout>"), alert()).orders
+    assert {order.id for order in first} == {order.id for order in again}
+    assert len({order.id for order in first}) == 2
+
+
+def test_equal_orders_become_one_and_the_longest_timeout_wins(judge: Judge):
+    """Same effect, same place: one order; another place or another effect keeps its own."""
+    text = (
+        block("<name>short</name><timeout>60</timeout>")
+        + block("<name>long</name><timeout>600</timeout>")
+        + block("<name>middle</name><timeout>300</timeout>")
+        + block("<name>elsewhere</name><timeout>60</timeout>", location="server")
+        + block("<name>otherwise</name><timeout>60</timeout>", command="pf")
+    )
+    verdict = judge(text, alert())
+    assert [order.response for order in verdict.orders] == ["long", "elsewhere", "otherwise"]
+    assert {offence.response for offence in verdict.offences} == {"short", "long", "middle", "elsewhere", "otherwise"}
+
+
+def test_until_lifted_is_the_longest(judge: Judge):
+    """No end is later than any."""
+    text = block("<name>timed</name><timeout>600</timeout>") + block("<name>for ever</name>")
+    assert [order.response for order in judge(text, alert()).orders] == ["for ever"]
+
+
+def test_a_dry_run_takes_no_real_orders_place(judge: Judge):
+    """A response on trial is simulated beside an equal one that is not, and is no offence."""
+    text = block("<dry_run>yes</dry_run><timeout>600</timeout>") + block("<timeout>60</timeout>")
+    verdict = judge(text, alert())
+    assert [order.dry_run for order in verdict.orders] == [True, False]
+    assert [offence.response for offence in verdict.offences] == [verdict.orders[1].response]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"full_log": "x" * 200_000},
+        {"full_log": "é" * 60_000, "previous_output": "y" * 300_000},
+        {"previous_output": "\x00\ud800" * 50_000},
+        {"data": {"srcip": ATTACKER, "dump": "z" * 500_000}},
+        {"data": {"srcip": ATTACKER, **{f"k{number}": "z" * 100 for number in range(5_000)}}},
+        {"location": "w" * 100_000},
+    ],
+)
+def test_the_alert_in_an_order_is_cut_to_its_limit(judge: Judge, fields: dict):
+    """At most 64 KiB, whatever was in it; who, when and which rule are never lost."""
+    (order,) = judge(block(), alert(**fields)).orders
+    assert codec.size(order.alert) <= LIMIT
+    assert (order.alert["id"], order.alert["rule"]["id"], order.target) == ("a1", "5712", ATTACKER)
+    assert codec.decode(codec.encode(order), Order).id == order.id
+
+
+def test_previous_output_is_cut_before_the_line_itself(judge: Judge):
+    """The line that fired stays whole where it can, and what was cut says so."""
+    (order,) = judge(block(), alert(full_log="x" * 1_000, previous_output="y" * 100_000)).orders
+    assert order.alert["full_log"] == "x" * 1_000
+    assert order.alert["previous_output"].endswith(MARK)
+    assert codec.size(order.alert) > LIMIT - 100
