@@ -28,7 +28,7 @@ async def until_stored(work: Callable[[], Awaitable[Result]], what: str) -> Resu
         log.error("the ledger can't be written, trying again", action="store_retry", waiting=what, error=str(error))
 
     attempts = tenacity.AsyncRetrying(
-        wait=tenacity.wait_exponential_jitter(initial=0.1, max=SLOWEST_RETRY, jitter=0.1),
+        wait=tenacity.wait_exponential(multiplier=0.1, max=SLOWEST_RETRY),
         retry=tenacity.retry_if_exception_type(StoreError),
         before_sleep=say,
     )

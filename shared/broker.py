@@ -29,6 +29,7 @@ from shared.topology import Exchange, Queue
 
 HEARTBEAT = 10  # s
 SLOWEST_RETRY = 5.0  # s between two attempts to connect
+PATIENCE = tenacity.wait_exponential(multiplier=0.05, max=SLOWEST_RETRY) + tenacity.wait_random(0, 0.5)
 CONNECT_LIMIT = 15.0  # s for one attempt, the declarations included
 RESOURCE_LOCKED, PRECONDITION_FAILED, NOT_FOUND = 405, 406, 404
 
@@ -122,7 +123,7 @@ class Link:
 
     async def _connect_until_it_works(self) -> None:
         attempts = tenacity.AsyncRetrying(
-            wait=tenacity.wait_exponential_jitter(initial=0.05, max=SLOWEST_RETRY, jitter=0.5),
+            wait=PATIENCE,
             retry=tenacity.retry_if_exception_type(BrokerError),
             before_sleep=self._say_why,
         )
@@ -323,7 +324,7 @@ class Publisher(Link):
     async def insist(self, publication: Publication) -> None:
         """Sends one again and again until the broker has confirmed it. Raises Unroutable."""
         attempts = tenacity.AsyncRetrying(
-            wait=tenacity.wait_exponential_jitter(initial=0.05, max=SLOWEST_RETRY, jitter=0.5),
+            wait=PATIENCE,
             retry=tenacity.retry_if_exception_type((Disconnected, Refused)),
         )
         async for attempt in attempts:

@@ -65,7 +65,7 @@ class Client:
     def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
         attempts = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(TRIES),
-            wait=tenacity.wait_exponential_jitter(initial=0.1, max=1.0),
+            wait=tenacity.wait_exponential(multiplier=0.1, max=1.0),
             retry=tenacity.retry_if_exception(_may_pass),
             reraise=True,
         )
