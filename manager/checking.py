@@ -40,19 +40,20 @@ def check(files: Sequence[Path], rules: Sequence[Path]) -> Report:
     Rules are read in the order given, after the shipped ones. Raises nothing for what is in a file.
     """
     errors: list[ConfigurationError] = []
-    checked = [_checked(path, errors) for path in files]
+    checked = [each for each in (_checked(path, errors) for path in files) if each]
     ruleset = _ruleset([*rules, *_of(checked, "rules")], errors)
-    configurations = []
+    configurations, warnings = [], []
     for path in _of(checked, "ossec.conf"):
         configuration, wrong = examine(path)
         configurations.append(configuration)
         errors += wrong
+        warnings += _warnings(path, configuration, ruleset)
     return Report(
-        files=tuple(each for each in checked if each),
+        files=tuple(checked),
         configurations=tuple(configurations),
         ruleset=ruleset,
         errors=tuple(Remark(path=each.path, line=each.line or 0, message=each.message) for each in errors),
-        warnings=tuple(remark for each in configurations for remark in _warnings(each, ruleset)),
+        warnings=tuple(warnings),
     )
 
 
@@ -68,8 +69,8 @@ def _checked(path: Path, errors: list[ConfigurationError]) -> Checked | None:
     return Checked(path=path, kind="rules" if elements and elements[0].name in _OF_RULES else "ossec.conf")
 
 
-def _of(checked: Iterable[Checked | None], kind: Kind) -> list[Path]:
-    return [each.path for each in checked if each is not None and each.kind == kind]
+def _of(checked: Iterable[Checked], kind: Kind) -> list[Path]:
+    return [each.path for each in checked if each.kind == kind]
 
 
 def _ruleset(paths: Sequence[Path], errors: list[ConfigurationError]) -> Ruleset:
@@ -85,7 +86,9 @@ def _ruleset(paths: Sequence[Path], errors: list[ConfigurationError]) -> Ruleset
     return ruleset
 
 
-def _warnings(configuration: Configuration, ruleset: Ruleset) -> list[Remark]:
-    """In the file's order, each once: what a file says twice is wrong twice, but in two places."""
+def _warnings(path: Path, configuration: Configuration, ruleset: Ruleset) -> list[Remark]:
+    """In the file's order."""
     found = [*configuration.warnings, *review(configuration, ruleset)]
+    if not configuration.responses:
+        found.append(Remark(path=path, line=0, message="holds no response that is on, so nothing is ever ordered"))
     return sorted(found, key=lambda remark: remark.line)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from manager.checking import Report
 from manager.responses.configuration import Remark
@@ -56,7 +57,8 @@ def _table(responses: Iterable[Response]) -> Table:
     for heading in ("LINE", "COMMAND", "LOCATION", "FIRES ON", "TIMEOUT", "THEN"):
         table.add_column(heading, overflow="fold")
     for each in responses:
-        table.add_row(_line_of(each), _command(each), _place(each), _selectors(each), _timeout(each), _repeats(each))
+        row = (_line_of(each), _command(each), _place(each), _selectors(each), _timeout(each), _repeats(each))
+        table.add_row(*map(Text, row))  # as text: a name may have square brackets, which would be taken for markup
     return table
 
 
