@@ -86,7 +86,7 @@ def _progress(lines: "Iterator[LogLine]", logs: "Sequence[LogFile]", *, hidden: 
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with Progress(console=Console(stderr=True), transient=True, refresh_per_second=4) as progress:
         task = progress.add_task("reading", total=sum(log.size for log in logs) or None)
         yield _looked_at(lines, lambda: progress.update(task, completed=sum(log.done() for log in logs)))
 

@@ -6,15 +6,14 @@ from datetime import UTC, datetime
 from manager.correlation.correlator import Firing
 from shared.ids import digest
 from shared.messages import Alert, AlertAgent, AlertRule
+from shared.names import agent_id_of_host
 
 _PLACEHOLDER = re.compile(r"\$\(([\w.]+)\)")
-_NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9_-]")
 
 
 def agent_of(firing: Firing) -> str:
     """The agent that collected the line or, for a log read offline, the host that it names, spelt as an agent id."""
-    named = firing.line.agent_id or _NOT_IN_AN_ID.sub("-", firing.event.host).lstrip("-_")[:63]
-    return named or "unknown"
+    return firing.line.agent_id or agent_id_of_host(firing.event.host or "unknown")
 
 
 def alert_id(firing: Firing) -> str:
