@@ -14,7 +14,7 @@ from manager.responses.response import Response
 from manager.responses.white_list import HostPattern
 from shared.errors import InvalidTarget, ProtectedTarget
 from shared.messages import Alert
-from shared.targets import Allowlist, normalise_account, normalise_address
+from shared.targets import Allowlist, normalise_account, normalise_address, parse_network
 
 ADDRESSES = ("srcip", "src_ip", "data.srcip", "source.ip", "win.eventdata.ipAddress")
 ACCOUNTS = ("dstuser", "user", "srcuser")
@@ -60,9 +60,7 @@ def target(response: Response, alert: Alert, guard: Guard) -> str:
     if kind == "account":
         return normalise_account(found)
     guard.check_name(found, response.exempt)
-    address = normalise_address(found)
-    guard.check(address, response.exempt)
-    return address
+    return _address(response, found, guard)
 
 
 def named(response: Response, alert: Alert) -> str:
@@ -75,22 +73,38 @@ def _paths(response: Response) -> tuple[str, ...]:
 
 
 def _for_script(response: Response, found: str | None, guard: Guard) -> str:
-    """A script gets the whole alert and may need no target, but never a protected address.
+    """A script gets the whole alert and may need no target, but never an address that can't be meant or is protected.
 
     Without a `<target>` only an address will do: it tells one offender from the next.
     """
     if found is None:
         return ""
     guard.check_name(found, response.exempt)
+    if not response.target or _looks_like_address(found):
+        return _address(response, found, guard)
+    if len(found) > _LONGEST or not found.isprintable():
+        raise InvalidTarget(f"a script's target is one line of at most {_LONGEST} characters")
+    return found
+
+
+def _looks_like_address(text: str) -> bool:
     try:
-        address = normalise_address(found)
+        parse_network(text)
     except InvalidTarget:
-        if not response.target:
-            raise
-        if len(found) > _LONGEST or not found.isprintable():
-            raise InvalidTarget(f"a script's target is one line of at most {_LONGEST} characters") from None
-        return found
+        return False
+    return True
+
+
+def _address(response: Response, found: str, guard: Guard) -> str:
+    """The address that the alert names, when it may be acted on.
+
+    A network has to be asked for by <target>: a field like X-Forwarded-For may hold whatever the client sent, and
+    `0.0.0.0/1` would be half of the internet.
+    """
+    address = normalise_address(found)
     guard.check(address, response.exempt)
+    if "/" in address and not response.target:
+        raise InvalidTarget(f"{address} is a network; a <target> in the response allows one")
     return address
 
 

@@ -69,6 +69,7 @@ def test_the_target_option_names_another_field(judge: Judge):
         "203.0.113.9; rm -rf /",
         "٢٠٣.0.113.9",
         "203.0.113.999",
+        "203.0.113.0/24",
         None,
         ["203.0.113.9"],
     ],
@@ -78,6 +79,14 @@ def test_what_no_block_can_mean_is_refused(judge: Judge, source: object):
     verdict = judge(block(), alert(data={"srcip": source}))
     assert (verdict.orders, verdict.offences) == ((), ())
     assert [refusal.reason for refusal in verdict.refusals] == ["invalid-target"]
+
+
+def test_a_network_has_to_be_asked_for(judge: Judge):
+    """A field that a client can write holds no network unless the response names the field."""
+    about = alert(data={"srcip": "203.0.113.77/24"})
+    assert not judge(block(), about).orders
+    (order,) = judge(block("<target>srcip</target>"), about).orders
+    assert order.target == "203.0.113.0/24"
 
 
 @pytest.mark.parametrize("name", ["-rf", "a b", "../etc", "a:b", "", "x" * 300, "a\nb"])
@@ -155,4 +164,5 @@ def test_a_script_may_name_any_field_as_its_target(judge: Judge):
     """With `target` a script acts on what it likes, on one line."""
     text = SCRIPT + block("<target>container</target>", command="mine")
     assert judge(text, alert(data={"container": "web-1"})).orders[0].target == "web-1"
-    assert not judge(text, alert(data={"container": "a\nb"})).orders
+    for wrong in ("a\nb", "x" * 256, "127.0.0.1", "::ffff:127.0.0.1", "224.0.0.1"):
+        assert not judge(text, alert(data={"container": wrong})).orders
