@@ -23,6 +23,7 @@ T = TypeVar("T")
 BYSTANDER = "203.0.113.67"  # never attacks, so it always gets through
 ATTACK = 30.0  # s for an attack to be answered with an order
 ANSWER = 3.0  # s for what follows an order at once
+ORDINALS = {1: "first", 2: "second"}
 LATE = 1.0  # s that a block may end late
 
 PARTS = ("attacked", "ordered", "applied", "proved", "ended", "open again")  # in this order
@@ -98,7 +99,7 @@ class Life:
         self._tell.say("web1", f"{quoted(line.split(' ', 2)[2])}  [dim]← the line that did it[/dim]", at=self.line_at)
         for order in self._orders:
             told = f"rule {order.rule_id}: block {order.target} on {_where(order)} for {order.timeout:g} s"
-            told += "" if order.offence == 1 else f" ({order.offence}. offence)"
+            told += f", {ORDINALS.get(order.offence, order.offence)} offence"
             self._tell.say("manager1", told, at=order.issued_at, after=order.issued_at - self.line_at)
             check(order.rule_id == block.rule, f"rule {order.rule_id} fired instead of {block.rule}")
             check(order.offence == block.offence, f"offence {order.offence} instead of {block.offence}")
@@ -114,7 +115,8 @@ class Life:
         soon(lambda: {(a.order_id, a.agent_id) for a in self._answers()} >= wanted, ANSWER, "every agent's answer")
         for answer in self._answers():
             order = next(order for order in self._orders if order.id == answer.order_id)
-            told = f"[green]{answer.status}[/green] {answer.detail}, says the answer to the order for {_where(order)}"
+            detail = f" ({answer.detail})" if answer.detail else ""
+            told = f"[green]{answer.status}[/green]{detail}, it answers for {_where(order)}"
             self._tell.say(answer.agent_id, told, at=answer.settled_at, after=answer.settled_at - self.line_at)
             check(answer.status in ("applied", "unchanged"), f"{answer.agent_id}: {answer.status}: {answer.detail}")
         applied = {answer.agent_id for answer in self._answers() if answer.status == "applied"}
@@ -144,9 +146,7 @@ class Life:
         for end in self._ends():
             order = next(order for order in self._orders if order.id == end.order_id)
             late = end.at - (order.expires_at or 0.0)
-            told = (
-                f"block ended: {end.cause}, {end.outcome}, for {_where(order)}; {late * 1_000:+.0f} ms of the time set"
-            )
+            told = f"ended ({end.cause}, {end.outcome}) for {_where(order)}, {late * 1_000:+.0f} ms off its time"
             self._tell.say(end.agent_id, told, at=end.at)
             check(end.cause == "timeout" and end.outcome != "failed", f"{end.agent_id}: {end.cause}, {end.outcome}")
             check(-0.1 <= late <= LATE, f"{end.agent_id}: the block ended {late:+.2f} s off its time")
@@ -196,7 +196,7 @@ class Life:
         soon(lambda: watch.taken(source, self.line_at) is not None, ANSWER, f"{source} in the kernel of {agent}")
         at = watch.taken(source, self.line_at) or 0.0
         ordered = min(order.issued_at for order in self._orders if agent in self._audience(order))
-        self._tell.say(agent, f"{source} is in the kernel's set, says nft", at=at, after=at - self.line_at)
+        self._tell.say(agent, f"{source} is in the kernel's set", at=at, after=at - self.line_at)
         self.latencies[agent] = {
             "line_to_order": (ordered - self.line_at) * 1_000,
             "order_to_applied": (at - ordered) * 1_000,

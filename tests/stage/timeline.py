@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-NARROWEST = 100  # columns where there is no terminal to ask
+NARROWEST = 120  # columns where there is no terminal to ask
 Latencies = Mapping[str, Mapping[str, float]]  # agent -> stage -> milliseconds
 
 
