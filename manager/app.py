@@ -110,7 +110,7 @@ async def run(settings: ManagerSettings, *, parts: Parts = REAL) -> None:
     catch_up = CatchUp(store, roster, clock, answer_within=settings.manager.answer_within, wake=outbox.wake)
     metrics = Metrics()
     chronicle = Chronicle(metrics, clock)
-    dead = DeadLetters(publisher, metrics)
+    dead = DeadLetters(publisher, metrics, clock)
     thread = CorrelatorThread(Correlator(rules), await ledger.positions())
     api = Api(
         dispatch,

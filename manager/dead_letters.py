@@ -11,13 +11,14 @@ import structlog
 from manager.metrics import DEAD_REASONS, Metrics, closed
 from shared import codec
 from shared.broker import Consumer, Delivery, Publication, Publisher
+from shared.clock import Clock
 from shared.errors import ForgedSender, MalformedMessage, MessageError, Unroutable
 from shared.messages import Acknowledgement, Expiry, Heartbeat, LogBatch
 from shared.topology import DEAD, MANAGER_DEAD, MANAGER_UNROUTABLE
 
 KEPT = 64 * 1024  # bytes of a body that are kept
 EXCERPT = 200  # bytes of it that are logged
-SAID = 10  # dead letters of one batch that are logged one by one
+SAID, SPAN = 20, 60.0  # so many are logged in so many seconds; all are counted
 
 log = structlog.get_logger()
 
@@ -40,8 +41,9 @@ def read(delivery: Delivery, kinds: Mapping[str, type[FromAgent]]) -> FromAgent:
 class DeadLetters:
     """Sets messages aside, and reads what was set aside by anyone."""
 
-    def __init__(self, publisher: Publisher, metrics: Metrics) -> None:
+    def __init__(self, publisher: Publisher, metrics: Metrics, clock: Clock) -> None:
         self._publisher, self._metrics = publisher, metrics
+        self._set_aside, self._read = Ration(clock), Ration(clock)
 
     async def sift(
         self, deliveries: Sequence[Delivery], kinds: Mapping[str, type[FromAgent]]
@@ -57,7 +59,7 @@ class DeadLetters:
 
     async def set_aside(self, delivery: Delivery, error: MessageError) -> None:
         """Dead-letters a delivery; the broker has it when this returns, and the delivery may be acked."""
-        log.warning(
+        self._set_aside.say(
             "set aside a message that can't be taken",
             action="dead_lettered",
             queue=delivery.queue,
@@ -84,27 +86,43 @@ class DeadLetters:
             deliveries = await consumer.batch(queue)
             for delivery in deliveries:
                 self._metrics.dead.labels(closed(_reason(delivery), DEAD_REASONS)).inc()
-            for delivery in deliveries[:SAID]:
-                _say(delivery)
-            if len(deliveries) > SAID:
-                log.warning("more dead letters", action="dead_letters", queue=queue, count=len(deliveries) - SAID)
+                self._show(delivery)
             consumer.ack_through(deliveries[-1])
+
+    def _show(self, delivery: Delivery) -> None:
+        self._read.say(
+            "a dead letter",
+            action="dead_letter",
+            reason=_reason(delivery)[:EXCERPT],
+            exchange=delivery.exchange,
+            routing_key=delivery.routing_key,
+            kind=delivery.kind,
+            message_id=delivery.message_id,
+            size=len(delivery.body),
+            excerpt=repr(delivery.body[:EXCERPT]),
+        )
+
+
+class Ration:
+    """Warnings that others can cause, so many a minute, and then how many were left out."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._until, self._said, self._left_out = 0.0, 0, 0
+
+    def say(self, event: str, **fields: object) -> None:
+        """Logs it, or counts it."""
+        now = self._clock.boot()
+        if now >= self._until:
+            fields = {**fields, "left_out_before": self._left_out} if self._left_out else fields
+            self._until, self._said, self._left_out = now + SPAN, 0, 0
+        if self._said < SAID:
+            self._said += 1
+            log.warning(event, **fields)
+        else:
+            self._left_out += 1
 
 
 def _reason(delivery: Delivery) -> str:
     """A message that no queue took has no reason of its own."""
     return delivery.reason or ("unroutable" if delivery.queue == MANAGER_UNROUTABLE else "")
-
-
-def _say(delivery: Delivery) -> None:
-    log.warning(
-        "a dead letter",
-        action="dead_letter",
-        reason=_reason(delivery)[:EXCERPT],
-        exchange=delivery.exchange,
-        routing_key=delivery.routing_key,
-        kind=delivery.kind,
-        message_id=delivery.message_id,
-        size=len(delivery.body),
-        excerpt=repr(delivery.body[:EXCERPT]),
-    )
