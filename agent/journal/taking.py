@@ -22,10 +22,8 @@ DAY = 86_400.0  # s that an id is kept after its deadline
 _KNOWN = "SELECT * FROM orders WHERE id = ?"
 _TAKE = """
 INSERT INTO orders (id, body, key, ends, received_at, received_boot, forget_at) VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (id) DO UPDATE SET body = excluded.body, key = excluded.key, ends = excluded.ends,
-    received_at = excluded.received_at, received_boot = excluded.received_boot, forget_at = excluded.forget_at,
-    status = NULL, detail = '', settled_at = NULL
 """
+_DROP = "DELETE FROM orders WHERE id = ?"
 _KEEP_LONGER = "UPDATE orders SET forget_at = ? WHERE id = ? AND forget_at < ?"
 _BURY = """
 INSERT INTO tombstones (order_id, forget_at) VALUES (?, ?)
@@ -140,6 +138,7 @@ class _Taking:
         body = codec.encode(replace(order, alert={}))  # up to 64 KiB that nothing here needs
         ends = None if left is None else now.boot + left
         times = (now.wall, now.boot, order.deadline + DAY)
+        self._connection.execute(_DROP, (order.id,))  # a stale one; it is carried out in the order in which it came now
         self._connection.execute(_TAKE, (order.id, body, incoming.key, ends, *times))
 
     def _repeat(self, order: Order, known: Row) -> None:
