@@ -200,6 +200,7 @@ def test_disabled_switches_off_one_block_alone(conf):
     configuration = load(conf(block("<disabled>yes</disabled>") + block(location="server")))
     assert [each.location for each in configuration.responses] == ["server"]
     assert [each.location for each in configuration.disabled] == ["local"]
+    assert messages(conf(block("<disabled>yes</disabled>") + block())) == []
 
 
 @pytest.mark.parametrize(

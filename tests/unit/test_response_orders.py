@@ -85,6 +85,24 @@ def test_equal_orders_become_one_and_the_longest_timeout_wins(judge: Judge):
     assert {offence.response for offence in verdict.offences} == {"short", "long", "middle", "elsewhere", "otherwise"}
 
 
+@pytest.mark.parametrize("timeouts", [(60, 600), (600, 60)])
+def test_of_two_that_are_the_same_the_longer_block_is_remembered(judge: Judge, timeouts: tuple[int, int]):
+    """A block that stands twice with two timeouts is one response, whose offence ends with the longer one."""
+    verdict = judge("".join(block(f"<timeout>{timeout}</timeout>") for timeout in timeouts), alert())
+    assert [order.timeout for order in verdict.orders] == [600.0]
+    assert [offence.ends_at for offence in verdict.offences] == [START + 600]
+
+
+def test_other_arguments_are_another_effect(judge: Judge):
+    """A script that is told something else does something else."""
+    commands = "".join(
+        f"<command><name>{word}</name><executable>x.py</executable><extra_args>{word}</extra_args></command>"
+        for word in ("a", "b")
+    )
+    orders = judge(commands + block(command="a") + block(command="b"), alert()).orders
+    assert [order.arguments for order in orders] == [("a",), ("b",)]
+
+
 def test_until_lifted_is_the_longest(judge: Judge):
     """No end is later than any."""
     text = block("<name>timed</name><timeout>600</timeout>") + block("<name>for ever</name>")

@@ -120,6 +120,8 @@ def test_a_host_pattern_protects_a_source_that_the_log_names(judge: Judge):
     listed = "<global><white_list>^dns.example$</white_list></global>"
     (refusal,) = judge(listed + block(), alert(data={"srcip": "DNS.example"})).refusals
     assert (refusal.reason, refusal.detail) == ("protected", "DNS.example is protected by ^dns.example$ (white_list)")
+    exempt = block("<white_list_exempt>yes</white_list_exempt>")
+    assert judge(listed + exempt, alert(data={"srcip": "dns.example"})).refusals[0].reason == "invalid-target"
     (other,) = judge(listed + block(), alert(data={"srcip": "xdns.example"})).refusals
     assert other.reason == "invalid-target"
 

@@ -28,6 +28,7 @@ from tests.unit.a_verdict import Judge, alert, members
         ("<rules_id>100002</rules_id>", alert(rule="100002", level=9), False),
         ("<rules_id>100003</rules_id>", alert(rule="100003", level=9), True),
         ("<rules_id>31151</rules_id>", alert(rule="31151"), True),
+        ("<rules_id>31100</rules_id>", alert(rule="31100", level=0), False),
     ],
 )
 def test_a_response_fires_by_rule_or_by_level_and_group(judge: Judge, selectors: str, about: Alert, fires: bool):
