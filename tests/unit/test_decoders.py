@@ -4,7 +4,7 @@ import pytest
 
 from manager.correlation import Correlator, load, shipped
 from manager.correlation.events import Event
-from tests.unit.a_ruleset import line, sshd
+from tests.unit.a_ruleset import line, rules, sshd
 
 HEADERS = [
     "Dec 10 06:55:46 web1 {program}[24200]: ",
@@ -164,3 +164,42 @@ def test_a_line_without_a_header_is_all_message(correlator, text):
     """What has no header is no program's, and nothing is taken from it."""
     event = decoded(correlator, text)
     assert (event.program, event.message, event.fields) == ("", text, {})
+
+
+CHAIN = """
+<decoder name="p"><program_name>^p$</program_name></decoder>
+<decoder name="p-in">
+  <parent>p</parent>
+  <prematch>^in </prematch>
+  <regex offset="after_prematch">^user=(\\S+)</regex>
+  <order>user</order>
+</decoder>
+<decoder name="p-in">
+  <parent>p</parent>
+  <regex offset="after_regex">^ from=(\\S+)</regex>
+  <order>srcip</order>
+</decoder>
+<decoder name="p-in">
+  <parent>p</parent>
+  <prematch>^out </prematch>
+  <regex offset="after_prematch">^(\\S+)</regex>
+  <order>action</order>
+</decoder>
+<rule id="1" level="1"><decoded_as>p</decoded_as><description>all</description></rule>
+"""
+
+
+@pytest.mark.parametrize(
+    ("message", "fields"),
+    [
+        ("in user=a from=10.0.0.1", {"dstuser": "a", "srcip": "10.0.0.1"}),
+        ("in user=a by=10.0.0.1", {"dstuser": "a"}),
+        ("in nobody from=10.0.0.1", {}),
+        ("out done", {"action": "done"}),
+        ("up", {}),
+    ],
+)
+def test_a_decoder_can_be_continued(tmp_path, message, fields):
+    """A child of the same name without a `prematch` goes on where the one before ended; with one it is another way."""
+    correlator = Correlator(rules(tmp_path, CHAIN, shipped_too=False))
+    assert decoded(correlator, f"Nov 24 16:00:00 web1 p: {message}").fields == fields

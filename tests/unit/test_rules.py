@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from manager.correlation import Correlator
+from manager.correlation import Correlator, windows
 from shared.errors import RuleFileError
 from tests.unit.a_ruleset import ATTACKER, OTHER, START, fired, ids, line, rules, unknown, when, wrong
 
@@ -72,6 +72,27 @@ def test_windows_go_by_the_time_of_the_lines(tmp_path):
     assert when(fired(ruleset, [bad(300), bad(0), bad(308), bad(8), bad(4)]), "3") == [4]
 
 
+def test_a_window_does_not_wait_for_ever(tmp_path):
+    """What comes more than ten minutes later than newer lines of its key finds the old ones gone."""
+    ruleset = small(tmp_path, f'<rule id="3" level="9" frequency="3" timeframe="10">{BY_SOURCE}</rule>')
+    lines = [bad(0), bad(1), bad(600), bad(2)]
+    assert when(fired(ruleset, lines), "3") == [2]
+    assert when(fired(ruleset, [bad(0), bad(1), bad(1_000), bad(2)]), "3") == []
+
+
+def test_windows_are_bounded(tmp_path, monkeypatch):
+    """Neither lines of one source nor any number of sources make windows grow without end; the newest are kept."""
+    rule = f'<rule id="{{}}" level="{{}}" frequency="{{}}" timeframe="9999">{BY_SOURCE}</rule>'
+    correlator = Correlator(small(tmp_path, rule.format(3, 9, 2), rule.format(4, 8, 5)))
+    monkeypatch.setattr(windows, "MAX_KEYS", 100)
+    correlator.feed_all([bad(at / 10) for at in range(1_000)])
+    correlator.feed_all([bad(at, f"192.0.2.{at % 250}") for at in range(1_000)])
+    for each in correlator._windows:
+        assert len(each._open) <= 100
+        assert max(map(len, each._open.values())) <= 8 * 5
+    assert ids(correlator.feed_all([bad(2_000, "198.51.100.1"), bad(2_001, "198.51.100.1")])) == ["2", "3"]
+
+
 def test_sources_are_counted_apart(tmp_path):
     """With `same_source_ip` lines of different sources are never added up; without it they are."""
     mixed = [bad(1), bad(2, OTHER), bad(3), bad(4, OTHER)]
@@ -91,8 +112,10 @@ def test_several_fields_can_have_to_be_the_same(tmp_path):
 
 def test_a_line_without_the_field_is_not_counted(tmp_path):
     """Lines that lack what has to be the same have nothing in common."""
-    ruleset = small(tmp_path, f'<rule id="3" level="9" frequency="2" timeframe="100">{BY_SOURCE}</rule>')
-    assert ids(fired(ruleset, [said("bad"), said("bad"), said("bad")])) == ["2", "2", "2"]
+    rule = '<rule id="3" level="9" frequency="2" timeframe="100">{}</rule>'
+    for same in (BY_SOURCE, f"{BY_SOURCE}<same_user/>"):
+        ruleset = small(tmp_path, rule.format(same))
+        assert ids(fired(ruleset, [said("bad"), said("bad"), said("bad")])) == ["2", "2", "2"]
 
 
 def test_a_field_can_have_to_differ(tmp_path):
@@ -137,17 +160,15 @@ def test_a_plain_rule_can_be_silent_too(tmp_path):
         tmp_path,
         '<rule id="3" level="5" ignore="60"><if_sid>2</if_sid><match>x</match><description>x</description></rule>',
     )
-    assert ids(fired(ruleset, [bad(0, "x"), bad(1, "x"), bad(61, "x")])) == ["3", "2", "3"]
+    assert ids(fired(ruleset, [bad(0, "x"), bad(59, "x"), bad(60, "x")])) == ["3", "2", "3"]
 
 
 def test_what_fired_is_used_up_for_rules_of_its_level(tmp_path):
     """Lines that made a rule fire don't count for another one of that level, but for a higher one they do."""
-    count = f'timeframe="100">{BY_SOURCE}</rule>'
-    equal = small(tmp_path, f'<rule id="3" level="9" frequency="2" {count}<rule id="4" level="9" frequency="3" {count}')
+    rule = f'<rule id="{{}}" level="{{}}" frequency="{{}}" timeframe="100">{BY_SOURCE}</rule>'
+    equal = small(tmp_path, rule.format(4, 9, 3), rule.format(3, 9, 2))
     assert ids(fired(equal, [bad(at) for at in range(4)])) == ["2", "3", "2", "3"]
-    higher = small(
-        tmp_path, f'<rule id="3" level="9" frequency="2" {count}<rule id="4" level="10" frequency="3" {count}'
-    )
+    higher = small(tmp_path, rule.format(4, 10, 3), rule.format(3, 9, 2))
     assert ids(fired(higher, [bad(at) for at in range(4)])) == ["2", "3", "2", "4"]
 
 
@@ -175,6 +196,17 @@ def test_level_zero_is_tried_first_and_counts_nothing(tmp_path):
         f'<rule id="5" level="9" frequency="2" timeframe="9">{COUNTS}</rule>',
     )
     assert ids(fired(ruleset, [bad(0, "xx"), bad(1, "x"), bad(2), bad(3, "xx"), bad(4)])) == ["3", "2", "5"]
+
+
+def test_a_rule_of_level_zero_can_not_be_counted(tmp_path):
+    """What counts rules of level 0 alone never fires."""
+    ruleset = small(
+        tmp_path,
+        '<rule id="4" level="0"><if_sid>2</if_sid><match>xx</match><description>noise</description></rule>',
+        '<rule id="5" level="9" frequency="2" timeframe="9"><if_matched_sid>4</if_matched_sid>'
+        "<description>many</description></rule>",
+    )
+    assert ids(fired(ruleset, [bad(at, "xx") for at in range(9)])) == []
 
 
 def test_the_highest_level_is_tried_first(tmp_path):
@@ -229,6 +261,14 @@ def test_what_was_counted_of_a_source_can_be_dropped(tmp_path):
     correlator.forget(OTHER, before=START + 1)
     found = correlator.feed_all([bad(2), bad(2, OTHER), bad(3, f"::ffff:{ATTACKER}"), bad(4), bad(5, OTHER), bad(6)])
     assert ids(found) == ["2", "2", "2", "2", "3", "3"]
+
+
+def test_what_was_counted_of_an_account_can_be_dropped(tmp_path):
+    """`forget` drops an account's lines too, from whichever source they came."""
+    correlator = Correlator(small(tmp_path, f'<rule id="3" level="9" frequency="3" timeframe="100">{BY_SOURCE}</rule>'))
+    correlator.feed_all([bad(0, user="a"), bad(1, user="b"), bad(0, OTHER, "a"), bad(1, OTHER, "a")])
+    correlator.forget("a")
+    assert ids(correlator.feed_all([bad(2), bad(2, OTHER), bad(3)])) == ["2", "2", "3"]
 
 
 OVERWRITES = """
