@@ -101,7 +101,8 @@ class _Reader:
         """Reads everything; what is wrong with one section doesn't hide what is wrong with the next."""
         by_name = {name: [section for section in sections if section.name == name] for name in _OURS}
         listed = [entry for section in by_name["global"] for entry in section.named("white_list")]
-        self._attempt(_misspelt, [section for section in sections if section.name not in _OURS])
+        others = [option for section in by_name["global"] for option in section.children if option not in listed]
+        self._attempt(_misspelt, [section for section in sections if section.name not in _OURS] + others)
         self._attempt(self._command, by_name["command"])  # before the responses: the order in the file is free
         self._attempt(self._response, by_name["active-response"])
         self._attempt(self._white_list, listed)
@@ -164,7 +165,7 @@ class _Reader:
         self._warnings.append(Remark(path=element.path, line=line, message=message))
 
 
-def _misspelt(section: Element) -> None:
-    """Sections that aren't ours are skipped, but a response must not be lost to a slip of the pen."""
-    if meant := get_close_matches(section.name, _OURS, n=1, cutoff=0.85):
-        fail(section, f"<{section.name}> is no section; was <{meant[0]}> meant?")
+def _misspelt(other: Element) -> None:
+    """What isn't ours is skipped, but a response or a protected address must not be lost to a slip of the pen."""
+    if meant := get_close_matches(other.name, (*_OURS, "white_list"), n=1, cutoff=0.85):
+        fail(other, f"<{other.name}> is nothing that is known; was <{meant[0]}> meant?")
