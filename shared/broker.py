@@ -71,6 +71,8 @@ def parameters(settings: BrokerSettings) -> list[pika.URLParameters]:
 
 def _parameters(url: str, settings: BrokerSettings) -> pika.URLParameters:
     try:
+        if not url.startswith(("amqp://", "amqps://")):
+            raise ValueError("another scheme")  # pika would try it
         one = pika.URLParameters(url)
     except (ValueError, TypeError, AttributeError) as error:
         raise SettingsError("broker.urls: not an AMQP URL; write amqp://user:password@host:5672/vhost") from error

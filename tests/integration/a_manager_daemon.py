@@ -113,6 +113,17 @@ class RunningManager:
             check=False,
         )
 
+    def fails(self, **change: str) -> subprocess.CompletedProcess[str]:
+        """`thwart manager` with other settings, which ends by itself."""
+        return subprocess.run(
+            [str(THWART), "manager"],
+            env={**os.environ, **self.environment, **change},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
     def rows(self, query: str, *values: object) -> list[Any]:
         """What the ledger's file says."""
         with reading(self.folder / "state" / "ledger.db") as connection:

@@ -206,7 +206,7 @@ def test_a_token_file_of_ones_own_names_who_ordered(guard, broker, tmp_path):
     assert manager.call("POST", "/v1/blocks", headers=headers, json=BLOCK).json()["orders"][0]["issuer"] == "bob"
     manager.stop()
     tokens.write_text("ann short\n")
-    failed = manager.thwart("manager", **manager.environment)
+    failed = manager.fails()
     assert failed.returncode == 2
     assert "at least 16 characters" in failed.stderr
     assert SettingsError.__name__ not in failed.stderr

@@ -1,0 +1,165 @@
+"""`thwart` as people and scripts use it: what it says, what it prints as JSON, and with which code it ends."""
+
+import asyncio
+import json
+import subprocess
+import time
+
+import pytest
+
+from tests.integration.a_manager_daemon import ATTACKER, LISTED, THWART, Hands, RunningManager, known, state_of
+
+pytestmark = pytest.mark.broker
+
+
+@pytest.fixture
+def manager(guard, broker, tmp_path):
+    running = RunningManager(guard, broker, tmp_path)
+    running.start()
+    return running
+
+
+async def test_a_block_says_what_it_does_and_waits_for_the_answer(manager, broker):
+    """`thwart block` says where and for how long, shows each agent's answer and ends with 0."""
+    async with Hands(broker, "web1") as hands:
+        await hands.beat("web1")
+        await known(manager, "web1")
+        running = asyncio.create_task(
+            asyncio.to_thread(manager.thwart, "block", ATTACKER, "--for", "10m", "--reason", "ticket 4711")
+        )
+        order = await hands.order("web1")
+        assert (order.timeout, order.reason, order.location) == (600, "ticket 4711", "all")
+        await hands.answer(order, "web1")
+        done = await running
+    assert done.returncode == 0, done.stderr
+    assert f"blocking {ATTACKER} on all agents and manager hosts for 10 min" in done.stderr
+    assert "no manager host is covered" in done.stderr
+    assert "applied" in done.stdout
+
+
+async def test_a_block_that_an_agent_did_not_carry_out_ends_with_1(manager, broker):
+    """What an agent refuses or fails to do is shown, and scripts can tell."""
+    async with Hands(broker, "web1") as hands:
+        await hands.beat("web1")
+        await known(manager, "web1")
+        running = asyncio.create_task(
+            asyncio.to_thread(manager.thwart, "block", ATTACKER, "--agent", "web1", "-o", "json")
+        )
+        order = await hands.order("web1")
+        await hands.answer(order, "web1", "refused", detail="protected: \x1b[31mthe gateway")
+        done = await running
+    assert done.returncode == 1
+    (story,) = json.loads(done.stdout)["orders"]
+    assert story["view"]["agents"][0]["state"] == "refused"
+    shown = manager.thwart("orders", "show", order.id[:10])
+    assert "the gateway" in shown.stdout
+    assert "\x1b" not in shown.stdout, "what an agent says can't steer the terminal"
+
+
+async def test_lists_are_tables_for_people_and_arrays_for_programs(manager, broker):
+    """Orders, blocks and agents come out both ways, and a lift ends the block."""
+    async with Hands(broker, "web1") as hands:
+        await hands.beat("web1", actions={"firewall-drop": "nftables"})
+        await known(manager, "web1")
+        manager.thwart("block", ATTACKER, "--for", "forever", "--no-wait")
+        order = await hands.order("web1")
+        await hands.answer(order, "web1")
+        await state_of(manager, order, {"web1": "applied"})
+        for command in (("orders", "list"), ("blocks",), ("agents",)):
+            (one,) = json.loads(manager.thwart(*command, "-o", "json").stdout)
+            table = manager.thwart(*command).stdout
+            assert one.get("target", one.get("hostname")) in table
+        story = json.loads(manager.thwart("orders", "show", order.id, "-o", "json").stdout)
+        assert story["history"][0]["word"] == "applied"
+        running = asyncio.create_task(asyncio.to_thread(manager.thwart, "unblock", ATTACKER))
+        lift = await hands.order("web1")
+        await hands.answer(lift, "web1", "lifted")
+        await hands.end(order, "web1", cause="lifted")
+        assert (await running).returncode == 0
+        await state_of(manager, order, {"web1": "ended"})
+    assert json.loads(manager.thwart("blocks", "-o", "json").stdout) == []
+    assert "nothing is blocked" in manager.thwart("blocks").stderr
+
+
+def test_what_can_not_be_done_ends_with_1(manager):
+    """The manager's no is a sentence on standard error; nothing is on standard output."""
+    for arguments, words in (
+        (("block", LISTED), "white_list"),
+        (("block", ATTACKER, "--agent", "nobody"), "nobody"),
+        (("orders", "show", "0000"), "no order"),
+    ):
+        done = manager.thwart(*arguments, "-o", "json")
+        assert (done.returncode, done.stdout) == (1, ""), arguments
+        assert words in done.stderr
+    wrong_token = manager.folder / "wrong"
+    wrong_token.write_text("0123456789abcdef\n")
+    assert manager.thwart("agents", THWART_API_TOKEN_FILE=str(wrong_token)).returncode == 1
+
+
+def test_wrong_usage_ends_with_2(manager):
+    """What is wrong before anything is asked of the manager."""
+    for arguments, words in (
+        (("block", "localhost"), "not an IP address"),
+        (("block", "127.0.0.1"), "loopback"),
+        (("block", "203.0.113.0/24"), "say where"),
+        (("block", ATTACKER, "--server", "--all"), "one place"),
+        (("block", ATTACKER, "--for", "ten"), "duration"),
+        (("block", ATTACKER, "--for", "0"), "forever"),
+        (("orders", "list", "--state", "lost"), "lost"),
+        (("agents", "--token-file", "/nowhere/token"), "/nowhere/token"),
+        (("nonsense",), "nonsense"),
+    ):
+        done = manager.thwart(*arguments)
+        assert (done.returncode, done.stdout) == (2, ""), arguments
+        assert words in done.stderr, arguments
+    assert manager.rows("SELECT count(*) FROM orders") == [(0,)]
+
+
+def test_a_manager_that_is_away_ends_with_3(manager):
+    """Scripts can tell an unreachable manager from one that says no."""
+    manager.stop()
+    for arguments in (("agents",), ("block", ATTACKER), ("orders", "list", "-o", "json")):
+        done = manager.thwart(*arguments)
+        assert (done.returncode, done.stdout) == (3, ""), arguments
+        assert manager.url in done.stderr
+
+
+def test_a_dry_run_is_an_order_that_says_so(manager):
+    """`--dry-run` goes all the way as an order that changes nothing."""
+    done = manager.thwart("block", ATTACKER, "--dry-run", "--no-wait", "-o", "json")
+    assert "only trying" in done.stderr
+    assert json.loads(done.stdout)["orders"][0]["view"]["order"]["dry_run"] is True
+
+
+def test_help_answers_at_once():
+    """Nothing heavy is imported before a command runs."""
+    for arguments in (("--help",), ("block", "--help"), ("orders", "list", "--help"), ("manager", "--help")):
+        began = time.monotonic()
+        done = subprocess.run([THWART, *arguments], capture_output=True, text=True, check=True)
+        taken = time.monotonic() - began
+        assert "Usage: thwart" in done.stdout
+        assert taken < 1.0, f"{arguments}: {taken:.2f} s"  # some 0.1 s on an idle machine
+
+
+def test_a_file_that_was_named_has_to_be_right(guard, broker, tmp_path):
+    """A missing or wrong ossec.conf, rule file or setting ends the start with 2 and names the place."""
+    manager = RunningManager(guard, broker, tmp_path)
+    conf = tmp_path / "ossec.conf"
+    for change, words in (
+        ({"THWART_MANAGER_OSSEC_CONF": "/nowhere/ossec.conf"}, "/nowhere/ossec.conf"),
+        ({"THWART_MANAGER_RULES": "/nowhere/rules.xml"}, "/nowhere/rules.xml"),
+        ({"THWART_API_LISTEN": "nowhere"}, "api.listen"),
+        ({"THWART_API_LISTEN": "203.0.113.1:80"}, "can't listen"),
+        ({"THWART_API_TOKEN_FILE": "/nowhere/token"}, "/nowhere/token"),
+        ({"THWART_MANAGER_STATE_DIR": "/dev/null/state"}, "state_dir"),
+        ({"THWART_BROKER_URLS": "http://x/"}, "AMQP"),
+        ({"THWART_MANAGER_ANSWER_WITHIN": "-1"}, "ANSWER_WITHIN"),
+    ):
+        failed = manager.fails(**change)
+        assert failed.returncode == 2, (change, failed.stderr)
+        assert words in failed.stderr, change
+        assert "Traceback" not in failed.stderr
+    conf.write_text("<ossec_config>\n<active-response>\n<command>nonsense</command>\n</active-response></ossec_config>")
+    failed = manager.fails()
+    assert failed.returncode == 2
+    assert f"{conf}:2" in failed.stderr
