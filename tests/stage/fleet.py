@@ -161,8 +161,7 @@ class Fleet:
 
     def last_words(self) -> dict[str, str]:
         """What each daemon that was started logged last, by name."""
-        started = {"manager": self.manager, **self.agents}
-        return {name: daemon.process.last_words(3) for name, daemon in started.items() if daemon.log.exists()}
+        return {name: daemon.process.last_words(3) for name, daemon in self._started().items()}
 
     def left(self) -> list[str]:
         """What has not been removed: the folder, namespaces, processes that were started from the folder."""
@@ -183,11 +182,14 @@ class Fleet:
         return set()
 
     def _all_run(self) -> bool:
-        started = {"manager": self.manager, **self.agents}
-        for name, daemon in started.items():
+        for name, daemon in self._started().items():
             if not daemon.running:
                 raise ThwartError(f"{name} ended: {daemon.process.last_words()}")
         return True
+
+    def _started(self) -> dict[str, Daemon]:
+        everyone = {"manager": self.manager, **self.agents}
+        return {name: daemon for name, daemon in everyone.items() if daemon.log.exists()}
 
     def _private_broker(self) -> PrivateBroker:
         host = self.hosts["manager1"]
