@@ -23,14 +23,12 @@ class Admission:
         agent_id: str,
         roles: Sequence[str],
         actions: Mapping[str, Action],
-        unsupported: Mapping[str, str],
         *,
         allow: Allowlist,
         automatic: Automatic,
     ) -> None:
         self._agent_id, self._roles = agent_id, roles
-        self._actions, self._unsupported = actions, unsupported
-        self._allow, self._automatic = allow, automatic
+        self._actions, self._allow, self._automatic = actions, allow, automatic
 
     def judge(self, orders: Sequence[Order]) -> list[Incoming | MalformedMessage]:
         """For each order what is to be taken of it, with a refusal if there is one; an error when it isn't for us."""
@@ -48,7 +46,7 @@ class Admission:
             return Incoming(order=order)
         action = self._actions.get(order.action)
         if action is None:
-            return Incoming(order=order, refusal=self._unknown(order.action))
+            return Incoming(order=order, refusal=f"unknown-action: {order.action[:80]}")
         try:
             key = action.key(order.target, order.arguments)
         except InvalidTarget as error:
@@ -61,11 +59,6 @@ class Admission:
         if order.location == "server" and "server" not in self._roles:
             return f"it is for servers, and {self._agent_id} is none"
         return ""
-
-    def _unknown(self, name: str) -> str:
-        if name in self._unsupported:
-            return f"unsupported: {self._unsupported[name]}"
-        return f"unknown-action: {name[:80]}"
 
     def _protected(self, target: str, exempt: bool, automatic: Allowlist) -> str:
         if not target:

@@ -3,14 +3,14 @@
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
 import structlog
 from msgspec import Struct
 
-from agent import folder, host
+from agent import collector, folder, host
 from agent.actions.action import Action
 from agent.actions.nftables import Nftables
 from agent.admission import Admission
@@ -61,12 +61,8 @@ async def run(settings: AgentSettings, *, parts: Parts = Parts()) -> None:  # no
     Raises ActionError when this host can't carry anything out, FolderInUse, StoreError, SettingsError.
     """
     state = Path(settings.agent.state_dir)
-    with folder.owned(state):
-        store = Store(state / folder.JOURNAL, SCHEMA)
-        try:
-            await _run(settings, parts, state, store)
-        finally:
-            store.close()
+    with folder.owned(state), closing(Store(state / folder.JOURNAL, SCHEMA)) as store:
+        await _Daemon(settings, parts, state, store).run()
 
 
 def agent_id(settings: AgentSettings) -> str:
@@ -76,86 +72,110 @@ def agent_id(settings: AgentSettings) -> str:
     return names.agent_id_of_host(host.hostname())
 
 
-async def _run(settings: AgentSettings, parts: Parts, state: Path, store: Store) -> None:
-    mine, clock, boot = agent_id(settings), parts.clock(), host.boot_id()
-    structlog.contextvars.bind_contextvars(agent=mine)
-    figures, trouble = AgentMetrics(), Trouble()
-    journal = parts.journal(store, mine, boot, clock)
-    actions = {action.name: action for action in parts.actions()}
-    broker_addresses = host.BrokerAddresses(settings.broker.urls)
-    publisher = parts.publisher(settings.broker)
-    queue = topology.agent_queue(mine, settings.agent.roles, settings.broker.queue_type)
-    consumer = parts.consumer(settings.broker, topology.agent_lock(mine), queue)
-    outbox = Outbox(store, publisher)
-    executor = Executor(journal, actions, metrics=figures, trouble=trouble, said=outbox.wake)
-    admission = Admission(
-        mine,
-        settings.agent.roles,
-        actions,
-        {},
-        allow=_allow(settings),
-        automatic=lambda: host.protected(broker_addresses.known()),
-    )
-    inbox = Inbox(
-        consumer,
-        queue.name,
-        journal,
-        admission,
-        work=executor.work,
-        outbox=outbox,
-        metrics=figures,
-        trouble=trouble,
-    )
-    me = Self(
-        agent_id=mine,
-        boot=boot,
-        started_at=clock.wall(),
-        hostname=host.hostname(),
-        roles=settings.agent.roles,
-        labels=settings.agent.labels,
-        actions={name: action.backend for name, action in actions.items()},
-        unsupported={},
-    )
-    heartbeats = Heartbeats(
-        me,
-        journal,
-        publisher,
-        consumer,
-        queue.name,
-        clock,
-        addresses=host.own_addresses,
-        metrics=figures,
-        trouble=trouble,
-    )
-    stopping = _stop_signals()
-    await executor.prepare()
-    await asyncio.to_thread(broker_addresses.look_up)
-    _serve_metrics(settings, figures)
-    await journal.lift(lambda hold: bool(admission.protects(hold.target, exempt=hold.exempt)))
-    await executor.start()
-    log.info("in force again is what should be, taking orders", action="started", journal=journal.id)
-    background = (
-        publisher.run(),
-        consumer.run(),
-        inbox.run(),
-        heartbeats.run(),
-        Control(state, executor).run(),
-        _again(outbox.run, trouble, "outbox"),
-        _every(TIDY, journal.tidy, trouble),
-        _every(LOOK_UP, lambda: asyncio.to_thread(broker_addresses.look_up), trouble),
-        _watch_lock(consumer, mine),
-    )
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(each) for each in background]
-        await executor.run(stopping)
-        # What is taken by now is in the journal, what the executor did is too. The rest may be said in a moment; if
-        # the broker is away, the next start says it.
-        with suppress(TimeoutError):
-            await asyncio.wait_for(outbox.drained(), LAST_WORDS)
-        for task in tasks:
-            task.cancel()
-    executor.close()
-    log.info("stopped; every block stays in force", action="stopped")
+class _Daemon:
+    """Everything wired, and how it begins and ends."""
+
+    def __init__(self, settings: AgentSettings, parts: Parts, state: Path, store: Store) -> None:
+        broker, mine, clock, boot = settings.broker, agent_id(settings), parts.clock(), host.boot_id()
+        structlog.contextvars.bind_contextvars(agent=mine)
+        self.settings, self.id, self.clock, self.state = settings, mine, clock, state
+        self.metrics, self.trouble = AgentMetrics(), Trouble()
+        self.queue = topology.agent_queue(mine, settings.agent.roles, broker.queue_type)
+        self.publisher = parts.publisher(broker)
+        self.consumer = parts.consumer(broker, topology.agent_lock(mine), self.queue)
+        self.broker_addresses = host.BrokerAddresses(broker.urls)
+        self.journal = parts.journal(store, mine, boot, clock)
+        self.outbox = Outbox(store, self.publisher)
+        actions = {action.name: action for action in parts.actions()}
+        self.executor = Executor(
+            self.journal, actions, metrics=self.metrics, trouble=self.trouble, said=self.outbox.wake
+        )
+        self.admission = Admission(
+            mine,
+            settings.agent.roles,
+            actions,
+            allow=_allow(settings),
+            automatic=lambda: host.protected(self.broker_addresses.known()),
+        )
+        self.me = Self(
+            agent_id=mine,
+            boot=boot,
+            started_at=clock.wall(),
+            hostname=host.hostname(),
+            roles=settings.agent.roles,
+            labels=settings.agent.labels,
+            actions={name: action.backend for name, action in actions.items()},
+        )
+
+    async def run(self) -> None:
+        """From the first revert that is due to the last word."""
+        stopping = _stop_signals()
+        await self._begin()
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each) for each in self._background()]
+            await self.executor.run(stopping)
+            # What was taken is in the journal, and so is what was done. What is still to be said is said now; if the
+            # broker is away, after the next start.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.outbox.drained(), LAST_WORDS)
+            for task in tasks:
+                task.cancel()
+        self.executor.close()
+        log.info("stopped; every block stays in force", action="stopped")
+
+    async def _begin(self) -> None:
+        """Before the first order: reverts that are due, then what should be in force."""
+        await self.executor.prepare()
+        await asyncio.to_thread(self.broker_addresses.look_up)
+        _serve_metrics(self.settings, self.metrics)
+        await self.journal.lift(lambda hold: bool(self.admission.protects(hold.target, exempt=hold.exempt)))
+        await self.executor.start()
+        log.info("what should be in force is; taking orders", action="started", journal=self.journal.id)
+
+    def _background(self) -> list[Coroutine[None, None, None]]:
+        return [
+            self.publisher.run(),
+            self.consumer.run(),
+            self._inbox().run(),
+            self._heartbeats().run(),
+            Control(self.state, self.executor).run(),
+            _again(self.outbox.run, self.trouble, "outbox"),
+            _again(self._collect, self.trouble, "collector"),
+            _every(TIDY, self.journal.tidy),
+            _every(LOOK_UP, lambda: asyncio.to_thread(self.broker_addresses.look_up)),
+            _watch_lock(self.consumer, self.id),
+        ]
+
+    def _inbox(self) -> Inbox:
+        return Inbox(
+            self.consumer,
+            self.queue.name,
+            self.journal,
+            self.admission,
+            work=self.executor.work,
+            outbox=self.outbox,
+            metrics=self.metrics,
+            trouble=self.trouble,
+        )
+
+    def _heartbeats(self) -> Heartbeats:
+        return Heartbeats(
+            self.me,
+            self.journal,
+            self.publisher,
+            self.consumer,
+            self.queue.name,
+            self.clock,
+            metrics=self.metrics,
+            trouble=self.trouble,
+        )
+
+    async def _collect(self) -> None:
+        """Follows the logs that this agent is to follow. Their positions have a file of their own: they move often."""
+        files = self.settings.agent.logs
+        if files:
+            with closing(Store(self.state / folder.COLLECTOR, collector.SCHEMA)) as store:
+                await collector.Collector(files, self.id, store, self.publisher, self.clock).run()
 
 
 def _allow(settings: AgentSettings) -> Allowlist:
@@ -187,17 +207,17 @@ def _serve_metrics(settings: AgentSettings, figures: AgentMetrics) -> None:
 
 
 async def _again(run: Callable[[], Awaitable[None]], trouble: Trouble, name: str) -> None:
-    """Runs what a full disk ends, again and again: expiries and everything else go on meanwhile."""
+    """Runs what a full disk ends, again and again until it returns: expiries and everything else go on meanwhile."""
     while True:
         try:
-            await run()
+            return await run()
         except StoreError as error:
             trouble.say(name, f"the {name} can't go on: {error}")
             await asyncio.sleep(PAUSE)
             trouble.over(name)
 
 
-async def _every(seconds: float, work: Callable[[], Awaitable[None]], trouble: Trouble) -> None:
+async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
     while True:
         await asyncio.sleep(seconds)
         with suppress(StoreError):  # whoever has something to write says so

@@ -121,11 +121,14 @@ def lift(address: str | None, everything: bool, config: Path | None, output: str
     """
     from agent.alone import lift_here
     from agent.control import LiftRequest
+    from shared import log
+    from shared.settings import LogSettings
 
     if (address is None) != everything:
         raise click.UsageError("name an ADDRESS, or say --all")
     if address is not None:
         _check(address)
+    log.configure(LogSettings(level="warning"))
     answer = asyncio.run(lift_here(_settings(config), LiftRequest(address=address)))
     if output == "json":
         _print_json(answer)

@@ -4,12 +4,12 @@ They are transient and never in the outbox: an old one says nothing.
 """
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
 
 from msgspec import Struct
 
+from agent.host import own_addresses
 from agent.journal.journal import Journal
 from agent.metrics import AgentMetrics
 from agent.trouble import Trouble
@@ -35,7 +35,6 @@ class Self(Struct, frozen=True, kw_only=True):
     roles: tuple[str, ...]
     labels: dict[str, str]
     actions: dict[str, str]
-    unsupported: dict[str, str]
 
 
 class Heartbeats:
@@ -50,13 +49,12 @@ class Heartbeats:
         queue: str,
         clock: Clock,
         *,
-        addresses: Callable[[], list[str]],
         metrics: AgentMetrics,
         trouble: Trouble,
     ) -> None:
         self._me, self._journal, self._clock = me, journal, clock
         self._publisher, self._consumer, self._queue = publisher, consumer, queue
-        self._addresses, self._metrics, self._trouble = addresses, metrics, trouble
+        self._metrics, self._trouble = metrics, trouble
         self._at_once = asyncio.Event()
         self._said_new = 0  # the connection whose new queue a heartbeat has told of
         publisher.when_connected = consumer.when_connected = self._at_once.set
@@ -102,9 +100,8 @@ class Heartbeats:
             holds=await self._journal.holds(at),
             roles=self._me.roles,
             labels=self._me.labels,
-            addresses=tuple(self._addresses()),
+            addresses=tuple(own_addresses()),
             actions=self._me.actions,
-            unsupported=self._me.unsupported,
             unsent=await self._journal.unsent(),
             queue="new" if made else "kept",
             trouble=str(self._trouble),

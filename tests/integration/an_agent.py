@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +35,14 @@ class AnAgent:
         section = {"id": NAME, "state_dir": str(self.state), **agent}
         settings = {"broker": {"urls": [broker.url]}, "agent": section, "metrics": {"listen": ""}}
         self.config.write_text(toml(settings))
-        self.process: Process | None = None
+        self._process: Process | None = None
         self.judge = Judge(broker.url)
         self._publisher = Publisher(broker.settings, "test", topology.exchanges())
         self._publishing: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         command = [sys.executable, "-m", "tests.stage.agent_elsewhere", str(self.host.path), str(self.config)]
-        self.process = Process(self._guard, command, self.log)
+        self._process = Process(self._guard, command, self.log)
 
     async def started(self) -> None:
         """Starts it and returns when its queue is there to be sent to."""
@@ -51,22 +51,27 @@ class AnAgent:
         await eventually(lambda: len(self.heartbeats()) > before, 15)
 
     def stop(self) -> int:
-        assert self.process is not None
         return self.process.stop()
+
+    @property
+    def process(self) -> Process:
+        """The latest one."""
+        assert self._process is not None, "it was never started"
+        return self._process
 
     async def send(self, *orders: Order, key: str = f"agent.{NAME}") -> None:
         """Returns when the broker has them."""
-        await self.send_raw((codec.encode(order) for order in orders), key)
+        await self._publish(key, "order", [codec.encode(order) for order in orders])
 
-    async def send_raw(self, bodies: Iterable[bytes], key: str = f"agent.{NAME}") -> None:
+    async def send_raw(self, *bodies: bytes) -> None:
+        """Whatever it is; the judge doesn't look at it."""
+        await self._publish(f"agent.{NAME}", "anything", bodies)
+
+    async def _publish(self, key: str, kind: str, bodies: Sequence[bytes]) -> None:
         if self._publishing is None:
             self._publishing = asyncio.create_task(self._publisher.run())
         await self._publisher.writable()
-        some = [
-            Publication(exchange=topology.ORDERS, routing_key=key, kind="order", message_id="", body=body)
-            for body in bodies
-        ]
-        await asyncio.gather(*map(self._publisher.send, some))
+        await asyncio.gather(*(self._publisher.send(_message(key, kind, body)) for body in bodies))
 
     def command(self, *words: str) -> Any:
         """What `thwart-agent WORDS -o json` says on the host, where there is no broker. Raises ThwartError."""
@@ -127,5 +132,5 @@ def a_delete(order_id: str, *lifts: str, target: str = "203.0.113.9", **said: An
     return an_order(order_id, target, None, operation="delete", lifts=lifts, **said)
 
 
-def _message(body: bytes, key: str) -> Publication:
-    return Publication(exchange=topology.ORDERS, routing_key=key, kind="order", message_id="", body=body)
+def _message(key: str, kind: str, body: bytes) -> Publication:
+    return Publication(exchange=topology.ORDERS, routing_key=key, kind=kind, message_id="", body=body)
