@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--year", type=click.IntRange(1970, 2999), help="The year of the first line, where lines name none.")
+@click.option(
+    "--year", type=click.IntRange(1970, 2999), help="The year of each file's first line, where lines name none."
+)
 @click.option(
     "--rules",
     multiple=True,
