@@ -49,13 +49,17 @@ class LogFile(Struct, frozen=True, kw_only=True):
         line without a stamp has the time of the line before. Raises UnreadableLog.
         """
         name = self.name
-        near, at = self.changed_at + _AHEAD - YEAR / 2, self.changed_at
+        near, at, known = self.changed_at + _AHEAD - YEAR / 2, self.changed_at, ""
         for offset, raw in _raw_lines(self.stream, name):
             text = raw.decode("utf-8", "backslashreplace").rstrip("\r\n")
-            named = instant(text, near, None, year)
-            if named is not None:
-                near = at = named
-                year = None
+            stamp = text[:16]
+            if stamp != known:
+                named = instant(text, near, None, year)
+                if named is not None:
+                    near = at = named
+                    year = None
+                # `Dec 10 06:55:46 ` says all there is to say: most lines of a busy log are as old as the one before
+                known = stamp if stamp.endswith(" ") else ""
             yield LogLine(agent_id="", source=name, file=name, offset=offset, at=at, text=text)
 
 
