@@ -164,11 +164,11 @@ def _looks(
 ) -> Looks:
     async def health() -> Health:
         up = publisher.connected.is_set()
-        return Health(version=version("thwart"), broker="connected" if up else "away", unsent=await store.run(unsent))
+        return Health(version=version("thwart"), broker="connected" if up else "away", unsent=await store.read(unsent))
 
     async def text() -> bytes:
         lives = [roster.life(agent) for agent in roster.agents()]
-        metrics.refresh(await store.run(unsent), lives, {name: link.connections for name, link in links.items()})
+        metrics.refresh(await store.read(unsent), lives, {name: link.connections for name, link in links.items()})
         return metrics.exposition()
 
     return Looks(health=health, metrics=text)

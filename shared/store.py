@@ -1,6 +1,7 @@
 """A SQLite file with one writer thread: the only module that opens a database.
 
-`run` is one transaction: what it returned from is on the disk (WAL, `synchronous=FULL`) and survives SIGKILL.
+`run` is one transaction: what it returned from is on the disk (WAL, `synchronous=FULL`) and survives SIGKILL. `read`
+has a thread and a connection of its own, so that a long listing holds up nobody who decides something.
 SQL stays in the subset that PostgreSQL shares.
 """
 
@@ -20,16 +21,26 @@ Row = sqlite3.Row
 
 
 class Store:
-    """Opens `path` (":memory:" for none), applies `schema` (idempotent DDL) and runs work in its own thread."""
+    """Opens the file at `path`, applies `schema` (idempotent DDL) and runs work in its own thread."""
 
     def __init__(self, path: Path | str, schema: str) -> None:
         self.path = path
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._connection = self._thread.submit(self._open, schema).result()
+        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-reader")
+        self._reading: Connection | None = None
+        self._closed = False
 
     async def run(self, work: Callable[[Connection], Result]) -> Result:
         """What `work(connection)` returns, committed; rolled back if it raises. Raises StoreError for SQLite's."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._transaction, work)
+
+    async def read(self, work: Callable[[Connection], Result]) -> Result:
+        """What `work(connection)` finds, on a connection that can't write and that holds up no writer.
+
+        It sees what was committed when it began. Raises StoreError.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._reader, self._read, work)
 
     def run_now(self, work: Callable[[Connection], Result]) -> Result:
         """The same, blocking, for command lines and start-up."""
@@ -37,6 +48,12 @@ class Store:
 
     def close(self) -> None:
         """Waits for what is running, then closes. Twice is safe."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._reading is not None:
+            self._reader.submit(self._reading.close).result()
+        self._reader.shutdown()
         self._thread.submit(self._connection.close).result()
         self._thread.shutdown()
 
@@ -49,6 +66,18 @@ class Store:
             connection.execute("PRAGMA foreign_keys = ON")
             connection.executescript(schema)
             return connection
+
+    def _read(self, work: Callable[[Connection], Result]) -> Result:
+        with _translated(self.path):
+            if self._reading is None:
+                self._reading = sqlite3.connect(self.path, isolation_level=None, timeout=10)
+                self._reading.row_factory = sqlite3.Row
+                self._reading.execute("PRAGMA query_only = ON")
+            self._reading.execute("BEGIN")
+            try:
+                return work(self._reading)
+            finally:
+                self._reading.execute("COMMIT")
 
     def _transaction(self, work: Callable[[Connection], Result]) -> Result:
         with _translated(self.path):

@@ -15,7 +15,7 @@ from shared.store import Connection, Store
 
 
 class Ledger:
-    """Every method is one transaction in the store's thread; each raises StoreError when the database fails.
+    """Every method is one transaction in a thread of the store's; each raises StoreError when the database fails.
 
     `living` gives the ids of agents that have a live heartbeat; spans are seconds.
     """
@@ -69,17 +69,17 @@ class Ledger:
     async def orders(self, query: OrderQuery) -> list[OrderView]:
         """Orders that `query` asks for, newest first."""
         now = self._now()
-        return await self._store.run(lambda connection: reads.orders(connection, query, now))
+        return await self._store.read(lambda connection: reads.orders(connection, query, now))
 
     async def order(self, order_id: str) -> OrderStory | None:
         """One order with its alert, its agents and what they said; the start of an id will do if it is no other's."""
         now = self._now()
-        return await self._store.run(lambda connection: reads.order(connection, order_id, now))
+        return await self._store.read(lambda connection: reads.order(connection, order_id, now))
 
     async def blocks(self) -> list[Block]:
         """What is in force, by the agents' own answers."""
         now = self._clock.wall()
-        return await self._store.run(lambda connection: reads.blocks(connection, now))
+        return await self._store.read(lambda connection: reads.blocks(connection, now))
 
     def _now(self) -> reads.Now:
         living = frozenset(self._living())

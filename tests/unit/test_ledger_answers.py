@@ -175,3 +175,28 @@ async def test_a_restart_finds_what_was_written(manager):
     with a_manager(manager.store.path) as next_run:
         assert await next_run.states(order) == {"web1": "waiting"}
         assert [agent.id for agent in next_run.roster.agents()] == ["web1"]
+
+
+async def test_an_order_is_closed_by_the_last_word_on_it(manager):
+    """An order is closed once, when nothing more is to be heard of it from any agent."""
+    await manager.hear("web1", "web2")
+    order = await manager.block()
+    manager.confirm()
+    now = manager.clock.wall()
+    first = await manager.ledger.record([acknowledgement(order.id, "web1", "applied", now)])
+    second = await manager.ledger.record([acknowledgement(order.id, "web2", "failed", now)])
+    assert (first.closed, second.closed) == ((), ())
+    end = expiry(order.id, "web1", now + 1)
+    last = await manager.ledger.record([end])
+    assert [(each.order_id, each.states) for each in last.closed] == [(order.id, {"ended": 1, "failed": 1})]
+    assert (await manager.ledger.record([end])).closed == ()
+
+
+async def test_an_order_that_nobody_answers_is_closed_by_its_deadline(manager):
+    """What lapses is closed too."""
+    await manager.hear("web1")
+    order = await manager.block(timeout=60.0)
+    manager.confirm()
+    manager.clock.passed = 100.0
+    lapsed = await manager.ledger.settle_due()
+    assert [(each.order_id, each.states) for each in lapsed.closed] == [(order.id, {"stale": 1})]
