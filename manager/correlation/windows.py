@@ -41,10 +41,11 @@ class Keys:
 class Windows:
     """The open windows of one composite rule."""
 
-    __slots__ = ("_different", "_keys", "_level", "_needed", "_open", "_shared", "_timeframe")
+    __slots__ = ("_different", "_keys", "_level", "_most", "_needed", "_open", "_shared", "_timeframe")
 
     def __init__(self, rule: Rule, *, shared: bool) -> None:
         self._needed = rule.frequency - 1  # besides the line at hand
+        self._most = 8 * self._needed  # lines of one key that are kept
         self._timeframe, self._level = rule.timeframe, rule.level
         self._keys = Keys(rule.same)
         self._different = Keys(rule.different) if rule.different else None
@@ -73,8 +74,11 @@ class Windows:
         else:
             insort(window, event, key=_at)
         if len(window) > self._needed:
-            del window[: bisect_right(window, window[-1].at - self._timeframe - LATENESS, key=_at)]
-            del window[: -8 * self._needed]
+            oldest = window[-1].at - self._timeframe - LATENESS
+            if window[0].at <= oldest:
+                del window[: bisect_right(window, oldest, key=_at)]
+            if len(window) > self._most:
+                del window[: -self._most]
 
     def _make_room(self) -> None:
         if len(self._open) >= MAX_KEYS:
@@ -90,6 +94,8 @@ class Windows:
         window = self._open.get(key) if key is not None else None
         if key is None or window is None or len(window) < self._needed:
             return None
+        if event.at >= window[-1].at and event.at - window[-self._needed].at > self._timeframe:
+            return None  # the usual case: in order, and too few that are young enough
         usable = self._usable(window, event)
         counted = self._together(usable, event.at)
         if counted is None:
