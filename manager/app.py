@@ -22,6 +22,7 @@ from manager.ledger import schema
 from manager.ledger.ledger import Ledger
 from manager.metrics import Metrics
 from manager.persistence import until_stored
+from manager.responses.configuration import Configuration
 from manager.responses.responses import Responses
 from manager.roster import Roster
 from manager.sources.agent_logs import PREFETCH, AgentLogs
@@ -33,11 +34,12 @@ from shared.broker import Consumer, Publisher
 from shared.clock import Clock, SystemClock
 from shared.errors import StoreError
 from shared.outbox import Outbox, unsent
-from shared.settings import BrokerSettings, ManagerSettings
+from shared.settings import BrokerSettings, ManagerSettings, RespondSettings
 from shared.store import Store
 
 LEDGER = "ledger.db"  # in the state folder
 TICK, SOON, SELDOM = 1.0, 5.0, 60.0  # s between two turns of what is done by the clock
+SAID = (topology.MANAGER_EVENTS, topology.MANAGER_HEARTBEATS, topology.MANAGER_DEAD, topology.MANAGER_UNROUTABLE)
 FAREWELL = 2.0  # s to send what is unsent when the daemon stops
 
 log = structlog.get_logger()
@@ -80,48 +82,21 @@ async def run(settings: ManagerSettings, *, parts: Parts = REAL) -> None:
     clock, store = parts.clock(), parts.store(folder / LEDGER)
 
     roster = Roster(store, clock)
-    ledger = Ledger(
-        store,
-        clock,
-        roster.living,
-        answer_within=settings.manager.answer_within,
-        retention=settings.manager.retention,
-        offence_memory=settings.manager.offence_memory,
-    )
+    ledger = _ledger(settings.manager, store, clock, roster)
     publisher = parts.publisher(settings.broker)
-    said = parts.consumer(
-        settings.broker,
-        "events",
-        (topology.MANAGER_EVENTS, topology.MANAGER_HEARTBEATS, topology.MANAGER_DEAD, topology.MANAGER_UNROUTABLE),
-        2_000,
-    )
+    said = parts.consumer(settings.broker, "events", SAID, 2_000)
     logged = parts.consumer(settings.broker, "logs", (topology.MANAGER_LOGS,), PREFETCH)
     outbox = Outbox(store, publisher, confirmed=ledger.confirmed, returned=ledger.returned)
-    dispatch = Dispatch(
-        store,
-        roster,
-        clock,
-        judge=Responses(configured, rules, offence_memory=settings.manager.offence_memory, issuer="manager").judge,
-        allowlist=configured.allowlist,
-        answer_within=settings.manager.answer_within,
-        max_alert_age=settings.manager.max_alert_age,
-        wake=outbox.wake,
-    )
+    responses = Responses(configured, rules, offence_memory=settings.manager.offence_memory, issuer="manager")
+    dispatch = _dispatch(settings.manager, store, clock, roster, responses, configured, outbox)
     catch_up = CatchUp(store, roster, clock, answer_within=settings.manager.answer_within, wake=outbox.wake)
     metrics = Metrics()
     chronicle = Chronicle(metrics, clock)
     dead = DeadLetters(publisher, metrics, clock)
     thread = CorrelatorThread(Correlator(rules), await ledger.positions())
-    api = Api(
-        dispatch,
-        ledger,
-        roster,
-        chronicle,
-        known,
-        _looks(store, roster, metrics, publisher, {"orders": publisher, "events": said, "logs": logged}),
-        forget=thread.forget,
-        manual_timeout=settings.manager.manual_timeout,
-    )
+    looks = _looks(store, roster, metrics, publisher, {"orders": publisher, "events": said, "logs": logged})
+    manual = settings.manager.manual_timeout
+    api = Api(dispatch, ledger, roster, chronicle, known, looks, forget=thread.forget, manual_timeout=manual)
 
     links = Tasks(publisher.run(), said.run(), logged.run(), until_stored(outbox.run, "outbox"))
     work = Tasks(
@@ -153,6 +128,38 @@ async def run(settings: ManagerSettings, *, parts: Parts = REAL) -> None:
             await roster.write_behind()
         store.close()
         log.info("the manager has stopped", action="stopped")
+
+
+def _ledger(settings: RespondSettings, store: Store, clock: Clock, roster: Roster) -> Ledger:
+    return Ledger(
+        store,
+        clock,
+        roster.living,
+        answer_within=settings.answer_within,
+        retention=settings.retention,
+        offence_memory=settings.offence_memory,
+    )
+
+
+def _dispatch(
+    settings: RespondSettings,
+    store: Store,
+    clock: Clock,
+    roster: Roster,
+    responses: Responses,
+    configured: Configuration,
+    outbox: Outbox,
+) -> Dispatch:
+    return Dispatch(
+        store,
+        roster,
+        clock,
+        judge=responses.judge,
+        allowlist=configured.allowlist,
+        answer_within=settings.answer_within,
+        max_alert_age=settings.max_alert_age,
+        wake=outbox.wake,
+    )
 
 
 async def _settle(ledger: Ledger, chronicle: Chronicle) -> None:

@@ -161,7 +161,7 @@ def _counted(some: Sequence[AgentOrder]) -> str:
 def _until(each: AgentOrder) -> str:
     if each.ended_at:
         return f"{_time(each.ended_at)} ({each.cause})"
-    return _time(each.expires_at) if each.expires_at else ""
+    return _time(each.expires_at) if each.expires_at and each.state in ("applied", "unchanged") else ""
 
 
 def _trouble(each: AgentView) -> str:
