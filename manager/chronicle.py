@@ -7,6 +7,7 @@ import structlog
 from manager.dispatch import Placed, Taken
 from manager.ledger.answers import Closed, Lapsed, Recorded
 from manager.metrics import REFUSALS, Metrics, closed
+from manager.ration import Ration
 from shared.clock import Clock
 from shared.messages import Acknowledgement, Order
 
@@ -20,6 +21,7 @@ class Chronicle:
 
     def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self._metrics, self._clock = metrics, clock
+        self._refusals = Ration(clock)
         self._given: dict[str, float] = {}  # order id -> when, by the boot clock; oldest first
 
     def taken(self, taken: Sequence[Taken]) -> None:
@@ -62,7 +64,7 @@ class Chronicle:
 
     def _refused(self, taken: Taken, response: str, reason: str, detail: str) -> None:
         self._metrics.refusals.labels(closed(reason, REFUSALS)).inc()
-        log.info(
+        self._refusals.say(
             "did not respond on purpose",
             action="not_ordered",
             alert_id=taken.sighting.alert.id,

@@ -9,6 +9,7 @@ from typing import TypeVar
 import structlog
 
 from manager.metrics import DEAD_REASONS, Metrics, closed
+from manager.ration import Ration
 from shared import codec
 from shared.broker import Consumer, Delivery, Publication, Publisher
 from shared.clock import Clock
@@ -18,7 +19,6 @@ from shared.topology import DEAD, MANAGER_DEAD, MANAGER_UNROUTABLE
 
 KEPT = 64 * 1024  # bytes of a body that are kept
 EXCERPT = 200  # bytes of it that are logged
-SAID, SPAN = 20, 60.0  # so many are logged in so many seconds; all are counted
 
 log = structlog.get_logger()
 
@@ -101,26 +101,6 @@ class DeadLetters:
             size=len(delivery.body),
             excerpt=repr(delivery.body[:EXCERPT]),
         )
-
-
-class Ration:
-    """Warnings that others can cause, so many a minute, and then how many were left out."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._until, self._said, self._left_out = 0.0, 0, 0
-
-    def say(self, event: str, **fields: object) -> None:
-        """Logs it, or counts it."""
-        now = self._clock.boot()
-        if now >= self._until:
-            fields = {**fields, "left_out_before": self._left_out} if self._left_out else fields
-            self._until, self._said, self._left_out = now + SPAN, 0, 0
-        if self._said < SAID:
-            self._said += 1
-            log.warning(event, **fields)
-        else:
-            self._left_out += 1
 
 
 def _reason(delivery: Delivery) -> str:

@@ -8,7 +8,7 @@ from shared.metrics import LATENCIES, CollectorRegistry, Counter, Gauge, Histogr
 DEAD_REASONS = frozenset(
     ("malformed", "unsupported-version", "too-large", "forged-sender", "unroutable", "expired", "maxlen", "rejected")
 )
-REFUSALS = frozenset(("protected", "invalid-target", "no-target", "unsupported", "own-event"))
+REFUSALS = frozenset(("protected", "invalid-target", "unroutable", "own-event"))
 
 
 class Metrics:
