@@ -109,15 +109,17 @@ class _Daemon:
 
     async def run(self) -> None:
         """From the first revert that is due to the last word."""
-        stopping = _stop_signals()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self.executor.stop)
         await self._begin()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(each) for each in self._background()]
-            await self.executor.run(stopping)
+            await self.executor.run()
             # What was taken is in the journal, and so is what was done. What is still to be said is said now; if the
             # broker is away, after the next start.
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.outbox.drained(), LAST_WORDS)
+            if await self.journal.unsent():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.outbox.drained(), LAST_WORDS)
             for task in tasks:
                 task.cancel()
         self.executor.close()
@@ -183,14 +185,6 @@ def _allow(settings: AgentSettings) -> Allowlist:
         return Allowlist.of(settings.agent.allow, "agent.allow")
     except InvalidTarget as error:
         raise SettingsError(f"agent.allow: {error}") from error
-
-
-def _stop_signals() -> asyncio.Event:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    return stopping
 
 
 def _serve_metrics(settings: AgentSettings, figures: AgentMetrics) -> None:

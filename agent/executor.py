@@ -58,11 +58,13 @@ class Executor:
         limit: int = LIMIT,
     ) -> None:
         self.work = asyncio.Event()
+        self._stopping = asyncio.Event()
         self._journal, self._actions = journal, actions
         self._metrics, self._trouble, self._said, self._limit = metrics, trouble, said, limit
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="actions")
         self._one = asyncio.Lock()
         self._next: float | None = None  # the boot clock's reading when the next hold is over
+        self._more = False  # the last turn left something for the next
         self._retry = _Retry()
 
     async def prepare(self) -> None:
@@ -77,19 +79,24 @@ class Executor:
         async with self._one:
             await self._take_turn(everything=True)
 
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Takes turns until `stopping`, and finishes the one that it is in."""
-        while not stopping.is_set():
+    def stop(self) -> None:
+        """`run` finishes the turn that it is in, and returns."""
+        self._stopping.set()
+        self.work.set()
+
+    async def run(self) -> None:
+        """Takes turns until `stop`."""
+        while not self._stopping.is_set():
             self.work.clear()
             try:
-                busy = await self.turn()
+                await self.turn()
             except StoreError as error:
                 # Done to the host and not written down: the next turn does the same again.
                 self._trouble.say("journal", f"what was done can't be written down: {error}")
-                await _first_of(stopping, PAUSE)
+                await _first_of(self._stopping, PAUSE)
             else:
                 self._trouble.over("journal")
-                if not busy:
+                if not self._more:
                     await _first_of(self.work, self._patience())
 
     async def turn(self) -> bool:
@@ -119,11 +126,12 @@ class Executor:
             outcomes = await self._in_thread(lambda: self._carry_out(turn))
             settled = await self._journal.settle(turn, outcomes)
             self._said()
+            self._next = settled.next_end
             self._tell(settled)
             self._look_for_problems(turn, outcomes, everything or again)
         elif everything or again:
             self._all_is_well()
-        self._next = await self._journal.next_end()
+        self._more = turn.more
         return bool(turn)
 
     def _carry_out(self, turn: Turn) -> dict[Name, Outcome]:

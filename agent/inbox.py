@@ -60,17 +60,18 @@ class Inbox:
             try:
                 taken = await self._journal.take(things)
             except StoreError as error:
-                self._trouble.say("journal", f"orders can't be written down: {error}")
+                self._trouble.say("inbox", f"orders can't be written down: {error}")
                 await asyncio.sleep(PAUSE)
             else:
-                self._trouble.over("journal")
+                self._trouble.over("inbox")
                 self._tell(taken)
                 return
 
     def _tell(self, taken: Taken) -> None:
         if taken.fresh:
             self._work.set()
-        self._outbox.wake()
+        if taken.said:
+            self._outbox.wake()
         self._metrics.answered(taken.answered)
         for said in taken.answered:
             log.info("answered an order", action="settled", order=said.order_id, status=said.status, detail=said.detail)

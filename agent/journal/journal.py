@@ -19,7 +19,6 @@ from shared.store import Connection, Row, Store
 MARGIN = 60.0  # s: a fingerprint leaves out what ends within a minute, so that an end isn't taken for a difference
 
 _HELD = "SELECT order_id FROM holders WHERE expires_at IS NULL OR expires_at > ?"
-_NEXT = "SELECT min(ends) FROM holders"
 _COUNTS = "SELECT action, count(*) AS number FROM effects GROUP BY action"
 _HOLDING = """
 SELECT h.order_id, h.exempt, o.forget_at, e.action, e.key, e.target
@@ -104,10 +103,6 @@ class Journal:
             return Holds(count=len(ids), xor=fingerprint(ids))
 
         return await self.store.run(work)
-
-    async def next_end(self) -> float | None:
-        """The boot clock's reading when the next hold is over; None when nothing ends by itself."""
-        return await self.store.run(lambda connection: connection.execute(_NEXT).fetchone()[0])
 
     async def effects(self) -> dict[str, int]:
         """How many effects there are, by action."""

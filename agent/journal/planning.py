@@ -90,6 +90,7 @@ class Turn(Struct, frozen=True, kw_only=True):
 
     works: tuple[Work, ...] = ()
     deletes: tuple[Ending, ...] = ()
+    more: bool = False  # the limit was reached: there is more that could be done at once
 
     def __bool__(self) -> bool:
         return bool(self.works or self.deletes)
@@ -101,7 +102,8 @@ def plan(connection: Connection, now: Now, *, limit: int, everything: bool = Fal
     """
     taken = connection.execute(_TAKEN, (limit,)).fetchall()
     orders = [(row, order_in(row)) for row in taken]
-    names: dict[Name, list[Joining]] = {_name(row): [] for row in connection.execute(_ENDED, (now.boot, limit))}
+    ended = connection.execute(_ENDED, (now.boot, limit)).fetchall()
+    names: dict[Name, list[Joining]] = {_name(row): [] for row in ended}
     for query in [_EFFECTS] if everything else [_LEFT_OVER] if again else []:
         names.update({_name(row): [] for row in connection.execute(query)})
     for row, order in orders:
@@ -109,7 +111,7 @@ def plan(connection: Connection, now: Now, *, limit: int, everything: bool = Fal
             names.setdefault((order.action, row["key"]), []).append(_joining(connection, row, order, now))
     works = [_work(connection, name, joining, now, everything) for name, joining in names.items()]
     deletes = [_ending(row, order) for row, order in orders if order.operation == "delete"]
-    return Turn(works=tuple(works), deletes=tuple(deletes))
+    return Turn(works=tuple(works), deletes=tuple(deletes), more=max(len(taken), len(ended)) >= limit)
 
 
 def order_in(row: Row) -> Order:

@@ -24,6 +24,7 @@ _IN_FORCE = """
 INSERT INTO effects (action, key, target, arguments, since_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
 _ANEW = "UPDATE effects SET since_at = ? WHERE action = ? AND key = ?"
+_NEXT_END = "SELECT min(ends) FROM holders"
 _GONE = "DELETE FROM effects WHERE action = ? AND key = ?"
 
 DONE = Result(key="")
@@ -45,6 +46,7 @@ class Settled(Struct, frozen=True, kw_only=True):
     acknowledgements: tuple[Acknowledgement, ...] = ()
     expiries: tuple[Expiry, ...] = ()
     waits: tuple[float, ...] = ()  # s from taking to applied, for each that was
+    next_end: float | None = None  # the boot clock's reading when the next hold is over; None: nothing ends by itself
 
 
 def settle(connection: Connection, turn: Turn, outcomes: Mapping[Name, Outcome], agent_id: str, now: Now) -> Settled:
@@ -59,6 +61,7 @@ def settle(connection: Connection, turn: Turn, outcomes: Mapping[Name, Outcome],
         acknowledgements=tuple(settling.acknowledgements),
         expiries=tuple(settling.expiries.values()),
         waits=tuple(settling.waits),
+        next_end=connection.execute(_NEXT_END).fetchone()[0],
     )
 
 

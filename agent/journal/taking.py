@@ -54,6 +54,7 @@ class Taken(Struct, frozen=True, kw_only=True):
 
     fresh: int  # are to be carried out now
     repeated: int
+    said: int  # messages in the outbox
     answered: tuple[Acknowledgement, ...]  # settled here, for the first time
 
 
@@ -66,7 +67,7 @@ def take(connection: Connection, things: Sequence[Incoming | Rejected], agent_id
         else:
             taking.take(thing)
     outbox.put(connection, taking.say)
-    return Taken(fresh=taking.fresh, repeated=taking.repeated, answered=tuple(taking.answered))
+    return Taken(fresh=taking.fresh, repeated=taking.repeated, said=len(taking.say), answered=tuple(taking.answered))
 
 
 def is_buried(connection: Connection, order_id: str) -> bool:
