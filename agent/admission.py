@@ -35,9 +35,12 @@ class Admission:
         automatic = self._automatic()
         return [self._judge(order, automatic) for order in orders]
 
-    def protects(self, target: str, *, exempt: bool) -> str:
-        """Why nothing may be done to `target` here; empty when it may."""
-        return self._protected(target, exempt, self._automatic())
+    def protection(self) -> Callable[[str, bool], str]:
+        """Why nothing may be done to a target, by what is protected just now; called with the target, and whether
+        the order is exempt. Empty when it may.
+        """
+        automatic = self._automatic()
+        return lambda target, exempt: self._protected(target, exempt, automatic)
 
     def _judge(self, order: Order, automatic: Allowlist) -> Incoming | MalformedMessage:
         if wrong := self._misaddressed(order):

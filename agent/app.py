@@ -130,7 +130,8 @@ class _Daemon:
         await self.executor.prepare()
         await asyncio.to_thread(self.broker_addresses.look_up)
         _serve_metrics(self.settings, self.metrics)
-        await self.journal.lift(lambda hold: bool(self.admission.protects(hold.target, exempt=hold.exempt)))
+        protected = self.admission.protection()
+        await self.journal.lift(lambda hold: bool(protected(hold.target, hold.exempt)))
         await self.executor.start()
         log.info("what should be in force is; taking orders", action="started", journal=self.journal.id)
 
