@@ -7,11 +7,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 from agent.actions.nftables import Nftables
 from shared import codec, topology
-from shared.broker import Publication, Publisher
-from shared.messages import Acknowledgement, Expiry, Heartbeat, Order
+from shared.broker import Consumer, Delivery, Publication, Publisher
+from shared.messages import Acknowledgement, Expiry, Heartbeat, Message, Order
 from shared.outbox import unsent
 from shared.store import reading
 from tests.stage.broker import Broker
@@ -30,10 +31,10 @@ class AnAgent:
     """The daemon `web1`: its settings, state and log stay, its process comes and goes. Knows what the broker hears."""
 
     def __init__(self, guard: Guard, broker: Broker, host: Host, folder: Path, **agent: Any) -> None:
-        self._guard, self.host = guard, host
+        self._guard, self._broker, self.host = guard, broker, host
         self.config, self.log, self.state = folder / "agent.toml", folder / "agent.log", folder / "state"
         section = {"id": NAME, "state_dir": str(self.state), **agent}
-        settings = {"broker": {"urls": [broker.url]}, "agent": section, "metrics": {"listen": ""}}
+        settings = {"broker": {"urls": [broker.url]}, "agent": section, "metrics": {"listen": "127.0.0.1:0"}}
         self.config.write_text(toml(settings))
         self._process: Process | None = None
         self.judge = Judge(broker.url)
@@ -49,6 +50,11 @@ class AnAgent:
         before = len(self.heartbeats())
         self.start()
         await eventually(lambda: len(self.heartbeats()) > before, 15)
+
+    def start_powerless(self) -> None:
+        """The real command on the host, without the capability that a firewall needs."""
+        command = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", str(COMMAND), "run"]
+        self._process = Process(self._guard, [*self.host.inside, *command, "--config", str(self.config)], self.log)
 
     def stop(self) -> int:
         return self.process.stop()
@@ -68,10 +74,13 @@ class AnAgent:
         await self._publish(f"agent.{NAME}", "anything", bodies)
 
     async def _publish(self, key: str, kind: str, bodies: Sequence[bytes]) -> None:
+        await self._connected()
+        await asyncio.gather(*(self._publisher.send(_message(key, kind, body)) for body in bodies))
+
+    async def _connected(self) -> None:
         if self._publishing is None:
             self._publishing = asyncio.create_task(self._publisher.run())
         await self._publisher.writable()
-        await asyncio.gather(*(self._publisher.send(_message(key, kind, body)) for body in bodies))
 
     def command(self, *words: str) -> Any:
         """What `thwart-agent WORDS -o json` says on the host, where there is no broker. Raises ThwartError."""
@@ -99,10 +108,41 @@ class AnAgent:
     async def ended(self, order: Order, within: float = 10.0) -> Expiry:
         return (await eventually(lambda: self.ends(order), within))[-1]
 
+    def logged(self, action: str) -> list[dict[str, Any]]:
+        """What it logged about one thing."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [line for line in lines if line.get("action") == action]
+
+    def metrics(self) -> str:
+        """What `/metrics` answers."""
+        with urlopen(self.logged("metrics")[-1]["address"], timeout=5) as answer:
+            return str(answer.read(), "utf-8")
+
+    async def delete_queue(self) -> None:
+        """As an operator would, with the broker's own tools."""
+        await self._connected()
+        channel = await self._publisher.channel()
+        channel.queue_delete(f"thwart.agent.{NAME}")
+
     def unsent(self) -> int:
         """Rows of its outbox."""
         with reading(self.state / "journal.db") as connection:
             return unsent(connection)
+
+    async def kept_for_managers(self, count: int) -> list[Message]:
+        """The first answers and ends in the managers' own queue, which outlives the broker."""
+        queues = topology.manager_queues("classic")
+        everything = (*topology.exchanges(), *queues)
+        consumer = Consumer(self._broker.settings, "manager", everything, [topology.MANAGER_EVENTS])
+        consuming = asyncio.create_task(consumer.run())
+        kept: list[Delivery] = []
+        async with asyncio.timeout(30):
+            while len(kept) < count:
+                kept += await consumer.batch(topology.MANAGER_EVENTS)
+        consuming.cancel()
+        await asyncio.wait([consuming])
+        kinds: dict[str, type[Message]] = {"acknowledgement": Acknowledgement, "expiry": Expiry}
+        return [codec.decode(each.body, kinds[each.kind]) for each in kept]
 
     async def close(self) -> None:
         self.judge.close()

@@ -1,0 +1,139 @@
+"""What the agent makes of each delivery, before anything is carried out."""
+
+from collections.abc import Sequence
+
+import msgpack
+
+from agent.admission import Admission
+from agent.inbox import KEPT, read
+from agent.journal.taking import Incoming, Rejected
+from shared import codec
+from shared.broker import Delivery
+from shared.messages import Order
+from shared.targets import Allowlist
+from tests.stage.fake_action import FakeAction
+from tests.unit.a_host import AGENT, ATTACKER, AHost, HostClock
+
+OWN = "192.0.2.11"
+MINE = "198.51.100.7"
+
+
+def admission(roles: Sequence[str] = ()) -> Admission:
+    return Admission(
+        AGENT,
+        roles,
+        {"firewall-drop": FakeAction(HostClock())},
+        allow=Allowlist.of(["198.51.100.0/24"], "agent.allow"),
+        automatic=lambda: Allowlist.of([OWN], "this host's own address"),
+    )
+
+
+def delivered(body: bytes, key: str = f"agent.{AGENT}") -> Delivery:
+    return Delivery(
+        body=body,
+        exchange="thwart.orders",
+        routing_key=key,
+        kind="order",
+        message_id="m1",
+        reason="",
+        redelivered=False,
+        queue="q",
+        tag=1,
+        connection=1,
+    )
+
+
+def judged(*orders: Order, roles: Sequence[str] = ()) -> list[Incoming | Rejected]:
+    return read([delivered(codec.encode(order)) for order in orders], admission(roles))
+
+
+def an_order(target: str = ATTACKER, **said: object) -> Order:
+    fields = {
+        "operation": "add",
+        "action": "firewall-drop",
+        "location": "all",
+        "issued_at": 1.0,
+        "deadline": 2.0,
+        **said,
+    }
+    return Order(id="o1", target=target, **fields)
+
+
+def test_an_order_comes_with_the_key_of_its_effect() -> None:
+    """The action names it: two spellings of one address are one effect."""
+    (one,) = judged(an_order(f"::ffff:{ATTACKER}"))
+    assert isinstance(one, Incoming)
+    assert (one.key, one.refusal) == (ATTACKER, "")
+
+
+def test_what_is_protected_is_refused_with_the_entry() -> None:
+    """An exempt order passes the host's own list, and nobody passes the automatic set."""
+    refusals = [
+        each.refusal for each in judged(an_order(MINE), an_order(MINE, exempt=True), an_order(OWN, exempt=True))
+    ]
+    assert refusals == [
+        f"protected: {MINE} is protected by 198.51.100.0/24 (agent.allow)",
+        "",
+        f"protected: {OWN} is protected by {OWN} (this host's own address)",
+    ]
+
+
+def test_what_cannot_be_done_is_refused_with_the_reason() -> None:
+    """An action that nobody here knows, a target that it can't take."""
+    unknown, invalid = judged(an_order(action="make-coffee"), an_order("not an address"))
+    assert unknown.refusal == "unknown-action: make-coffee"
+    assert invalid.refusal.startswith("invalid-target: 'not an address'")
+
+
+def test_a_delete_is_taken_whatever_it_is_about() -> None:
+    """Nobody is protected from being let go, and a tombstone needs no action."""
+    (one,) = judged(an_order(MINE, operation="delete", action="make-coffee", lifts=("o0",)))
+    assert isinstance(one, Incoming)
+    assert one.refusal == ""
+
+
+def test_an_order_for_others_is_set_aside_and_answered() -> None:
+    """By name, or for servers; a server takes its own, and what is for all is for everyone."""
+    web2, server = an_order(location="agent", agents=("web2",)), an_order(location="server")
+    for each in judged(web2, server):
+        assert isinstance(each, Rejected)
+        assert (each.order_id, each.dead.reason) == ("o1", "malformed")
+    mine = an_order(location="local", agents=("web2", AGENT))
+    assert all(isinstance(each, Incoming) for each in judged(mine, server, an_order(), roles=["server"]))
+
+
+def test_poison_goes_to_the_dead_letters_with_its_reason_and_is_answered_if_it_can_be() -> None:
+    """The body is bounded, the routing key stays, and an id that can't be one is none."""
+    bodies = [
+        b"\xc1" * 100_000,
+        msgpack.packb({"v": 9, "id": "newer"}),
+        msgpack.packb({"v": 1, "id": ""}),
+        msgpack.packb({"v": 1, "id": 7}),
+        msgpack.packb({"v": 1, "id": "x" * 256}),
+        b"x" * (codec.MAX_BODY + 1),
+        codec.encode(an_order()),
+    ]
+    *poison, good = read([delivered(body, "all") for body in bodies], admission())
+    assert [(each.order_id, each.dead.reason) for each in poison if isinstance(each, Rejected)] == [
+        ("", "malformed"),
+        ("newer", "unsupported-version"),
+        ("", "malformed"),
+        ("", "malformed"),
+        ("", "malformed"),
+        ("", "too-large"),
+    ]
+    assert {(len(each.dead.body) <= KEPT, each.dead.routing_key, each.dead.exchange) for each in poison} == {
+        (True, "all", "thwart.dead")
+    }
+    assert isinstance(good, Incoming)
+
+
+async def test_a_malformed_repeat_does_not_gainsay_the_answer_that_was_given(tmp_path) -> None:
+    """A good order under that id has its own answer; the bad one goes to the dead letters alone."""
+    host = AHost(tmp_path)
+    await host.do(host.add("o1"))
+    bad = read([delivered(msgpack.packb({"v": 1, "id": each})) for each in ("o1", "o2")], admission())
+    await host.journal.take(bad)
+    assert host.answers("o1") == [("applied", "new")]
+    assert [status for status, _ in host.answers("o2")] == ["refused"]
+    host.close()
