@@ -32,7 +32,8 @@ from shared.store import Store
 from shared.targets import Allowlist
 
 TIDY = 60.0  # s
-LOOK_UP = 300.0  # s between two looks at where the broker's name leads
+LOOK_UP, LOOK_UP_AGAIN = 300.0, 15.0  # s between two looks at where the broker's name leads; while nobody knows
+PATIENCE = 2.0  # s that a start waits for the resolver
 LAST_WORDS = 2.0  # s that a stopping agent waits for the broker to take what it has said
 HALF_OPEN = 40.0  # s: a link of our own that died is noticed by the broker within four of its heartbeats
 PAUSE = 5.0  # s before what failed for the journal's sake is begun anew
@@ -117,8 +118,8 @@ class _Daemon:
             await self.executor.run()
             # What was taken is in the journal, and so is what was done. What is still to be said is said now; if the
             # broker is away, after the next start.
-            if await self.journal.unsent():
-                with suppress(TimeoutError):
+            with suppress(TimeoutError, StoreError):
+                if await self.journal.unsent():
                     await asyncio.wait_for(self.outbox.drained(), LAST_WORDS)
             for task in tasks:
                 task.cancel()
@@ -128,7 +129,8 @@ class _Daemon:
     async def _begin(self) -> None:
         """Before the first order: reverts that are due, then what should be in force."""
         await self.executor.prepare()
-        await asyncio.to_thread(self.broker_addresses.look_up)
+        with suppress(TimeoutError):  # a resolver that is away holds up no revert; without a broker no order comes
+            await asyncio.wait_for(asyncio.to_thread(self.broker_addresses.look_up), PATIENCE)
         _serve_metrics(self.settings, self.metrics)
         protected = self.admission.protection()
         await self.journal.lift(lambda hold: bool(protected(hold.target, hold.exempt)))
@@ -145,7 +147,7 @@ class _Daemon:
             _again(self.outbox.run, self.trouble, "outbox"),
             _again(self._collect, self.trouble, "collector"),
             _every(TIDY, self.journal.tidy),
-            _every(LOOK_UP, lambda: asyncio.to_thread(self.broker_addresses.look_up)),
+            self._look_up_now_and_then(),
             _watch_lock(self.consumer, self.id),
         ]
 
@@ -172,6 +174,11 @@ class _Daemon:
             metrics=self.metrics,
             trouble=self.trouble,
         )
+
+    async def _look_up_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_UP if self.broker_addresses.known() else LOOK_UP_AGAIN)
+            await asyncio.to_thread(self.broker_addresses.look_up)
 
     async def _collect(self) -> None:
         """Follows the logs that this agent is to follow. Their positions have a file of their own: they move often."""

@@ -1,0 +1,59 @@
+"""What the agent says about itself without having a broker."""
+
+import asyncio
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from structlog.testing import capture_logs
+
+from agent import app
+from shared.errors import ActionError, FolderInUse, SettingsError
+from shared.settings import AgentSettings, HostSettings, MetricsSettings
+from tests.stage.fake_action import FakeAction
+from tests.unit.a_host import HostClock
+from tests.waiting import eventually
+
+
+def settings(state: Path, **agent: object) -> AgentSettings:
+    return AgentSettings(agent=HostSettings(state_dir=str(state), **agent), metrics=MetricsSettings(listen=""))
+
+
+@pytest.mark.parametrize(
+    "given, id_",
+    [("web1", "web1"), ("1", "001"), ("0017", "017"), ("12345", "12345"), (None, "db7-example-com")],
+)
+def test_an_agents_id_is_one_word_and_wazuhs_numbers_have_one_spelling(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str | None, id_: str
+) -> None:
+    """Without one in the settings it is made of the host's name."""
+    monkeypatch.setattr("agent.host.hostname", lambda: "db7.example.com")
+    assert app.agent_id(settings(tmp_path, id=given)) == id_
+
+
+async def test_another_host_with_this_id_is_said_out_loud(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else would ever show it; a link of our own that died is given the time to be noticed."""
+    monkeypatch.setattr(app, "HALF_OPEN", 0.04)
+    consumer = SimpleNamespace(lock_refused_since=None)
+    with capture_logs() as logs:
+        watching = asyncio.create_task(app._watch_lock(consumer, "web1"))
+        await asyncio.wait([watching], timeout=0.1)
+        assert logs == []
+        consumer.lock_refused_since = time.monotonic()
+        said = await eventually(lambda: logs)
+    assert "another host is running an agent with the id web1" in said[0]["event"]
+    assert time.monotonic() - consumer.lock_refused_since >= 0.04
+    watching.cancel()
+
+
+async def test_a_start_that_cannot_be_says_why(tmp_path: Path) -> None:
+    """A host without a firewall, an allowlist that is none, a folder that another agent has."""
+    action = FakeAction(HostClock())
+    action.missing = "nft: not found; install nftables"
+    with pytest.raises(ActionError, match="install nftables"):
+        await app.run(settings(tmp_path), parts=app.Parts(actions=lambda: (action,)))
+    with pytest.raises(SettingsError, match=r"agent\.allow: 'nonsense' is not"):
+        await app.run(settings(tmp_path, allow=("nonsense",)))
+    with app.folder.owned(tmp_path), pytest.raises(FolderInUse):
+        await app.run(settings(tmp_path))
