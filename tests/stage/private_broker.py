@@ -31,11 +31,13 @@ EPMD_START = 5.0  # s
 Connect = Callable[[tuple[str, int], float], socket.socket]  # address, seconds -> connected; raises OSError
 
 # Without cluster_name a host name that doesn't resolve stalls some connects for 5 s; with the default backlog of 128
-# some of many agents that connect at once wait a second.
+# some of many agents that connect at once wait a second. Naming one listen option drops the others' defaults, and
+# without nodelay a delivery can wait 40 ms for the acknowledgement of the one before.
 CONFIGURATION = """\
 listeners.tcp.default = {address}:{port}
 cluster_name = thwart
 tcp_listen_options.backlog = 4096
+tcp_listen_options.nodelay = true
 load_definitions = {definitions}
 loopback_users = none
 disk_free_limit.absolute = 50MB
