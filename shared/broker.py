@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 import pika
+import pika.data
 import structlog
 import tenacity
 from msgspec import Struct
@@ -30,7 +31,11 @@ from shared.topology import Exchange, Queue
 HEARTBEAT = 10  # s
 SLOWEST_RETRY = 5.0  # s between two attempts to connect
 PATIENCE = tenacity.wait_exponential(multiplier=0.05, max=SLOWEST_RETRY) + tenacity.wait_random(0, 0.5)
-CONNECT_LIMIT = 15.0  # s for one attempt, the declarations included
+CONNECT_LIMIT = 15.0  # s for one attempt at all addresses, the declarations included
+ADDRESS_LIMIT = 4.0  # s for one address: a node that hangs accepts connections and says nothing
+SHORT_LIVED = 1.0  # s: a connection that was lost sooner is followed by a pause, whatever ended it
+PAUSE_AFTER_SHORT = 0.1, 0.3  # s, at least and at most
+LONGEST_EXPIRATION = 2**32 - 1  # ms, some 50 days: what every version of RabbitMQ takes
 RESOURCE_LOCKED, PRECONDITION_FAILED, NOT_FOUND = 405, 406, 404
 
 log = structlog.get_logger()
@@ -76,15 +81,23 @@ def _parameters(url: str, settings: BrokerSettings) -> pika.URLParameters:
         one = pika.URLParameters(url)
     except (ValueError, TypeError, AttributeError) as error:
         raise SettingsError("broker.urls: not an AMQP URL; write amqp://user:password@host:5672/vhost") from error
-    if url.startswith("amqps:") and settings.ca_file:
-        context = ssl.create_default_context(cafile=settings.ca_file)
-        if settings.certificate_file:
-            context.load_cert_chain(settings.certificate_file, settings.key_file or None)
-        one.ssl_options = pika.SSLOptions(context, one.host)
+    if url.startswith("amqps:"):
+        one.ssl_options = pika.SSLOptions(_tls(settings), one.host)
     one.heartbeat = HEARTBEAT
     one.connection_attempts = 1  # tenacity does the retrying, over all addresses
-    one.socket_timeout = one.stack_timeout = CONNECT_LIMIT
+    one.socket_timeout = one.stack_timeout = ADDRESS_LIMIT
     return one
+
+
+def _tls(settings: BrokerSettings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file or None)
+        if settings.certificate_file:
+            context.load_cert_chain(settings.certificate_file, settings.key_file or None)
+    except OSError as error:  # ssl.SSLError, for a file that holds something else, is one
+        named = ", ".join(filter(None, (settings.ca_file, settings.certificate_file, settings.key_file)))
+        raise SettingsError(f"broker: can't use {named}: {error.strerror or error}; PEM files are needed") from error
+    return context
 
 
 class Link:
@@ -112,8 +125,11 @@ class Link:
         try:
             while True:
                 await self._connect_until_it_works()
+                since = time.monotonic()
                 error = await self._until_lost()
                 log.warning("lost the broker", action="broker_lost", link=self._name, error=str(error))
+                if time.monotonic() - since < SHORT_LIVED:
+                    await asyncio.sleep(random.uniform(*PAUSE_AFTER_SHORT))  # noqa: S311  # not for security
         finally:
             await self._close()
 
@@ -169,9 +185,15 @@ class Link:
 
     def _open(self, one: pika.URLParameters) -> "asyncio.Future[AsyncioConnection]":
         opening: asyncio.Future[AsyncioConnection] = asyncio.get_running_loop().create_future()
+
+        def opened(connection: AsyncioConnection) -> None:
+            if opening.done():  # nobody waits for it any more, and nobody else would ever close it
+                connection.close()
+            _resolve(opening, connection)
+
         AsyncioConnection(
             one,
-            on_open_callback=lambda connection: _resolve(opening, connection),
+            on_open_callback=opened,
             on_open_error_callback=lambda _, error: _fail(opening, Disconnected(_words(error))),
             on_close_callback=self._on_close,
             custom_ioloop=asyncio.get_running_loop(),
@@ -413,6 +435,7 @@ class Consumer(Link):
         self._arrived: dict[str, deque[Delivery]] = {queue: deque() for queue in queues}
         self._news: dict[str, asyncio.Event] = {queue: asyncio.Event() for queue in queues}
         self._by_queue: dict[str, Channel] = {}
+        self._number = 0  # of the connection that the channels belong to, also while it is being made
 
     async def batch(self, queue: str, limit: int = 1_000) -> list[Delivery]:
         """Waits for a delivery of `queue`, then returns all that has arrived, at most `limit`.
@@ -428,18 +451,18 @@ class Consumer(Link):
     def ack_through(self, delivery: Delivery) -> None:
         """Acks everything of its queue up to and including `delivery`; nothing if its connection is gone."""
         channel = self._by_queue.get(delivery.queue)
-        if channel is not None and channel.is_open and delivery.connection == self.connections:
+        if channel is not None and channel.is_open and delivery.connection == self._number:
             channel.basic_ack(delivery.tag, multiple=True)
 
     async def opened(self) -> None:
         self._forget_arrived()  # of a connection that was lost while it was being made
-        number = self.connections + 1
+        self._number += 1
         for queue in self._queues:
             channel = await self.channel()
             channel.add_on_cancel_callback(lambda _, queue=queue: self._on_cancel(queue))
             await self._ask(partial(_qos, channel, self._prefetch))
             self._by_queue[queue] = channel
-            await self._ask(partial(_consume, channel, queue, partial(self._on_message, queue, number)))
+            await self._ask(partial(_consume, channel, queue, partial(self._on_message, queue, self._number)))
 
     def dropped(self, error: BrokerError) -> None:
         self._forget_arrived()
@@ -459,10 +482,10 @@ class Consumer(Link):
             Delivery(
                 body=body,
                 exchange=method.exchange,
-                routing_key=method.routing_key,
-                kind=properties.type or "",
-                message_id=properties.message_id or "",
-                reason=str(headers.get("reason") or headers.get("x-first-death-reason") or ""),
+                routing_key=_text(method.routing_key),
+                kind=_text(properties.type),
+                message_id=_text(properties.message_id),
+                reason=_text(headers.get("reason") or headers.get("x-first-death-reason")),
                 redelivered=method.redelivered,
                 queue=queue,
                 tag=method.delivery_tag,
@@ -490,7 +513,7 @@ def _consume(channel: Channel, queue: str, on_message: Callable[..., None], done
 
 def _properties(publication: Publication) -> pika.BasicProperties:
     now = time.time()
-    left = None if publication.expires_at is None else max(0, round((publication.expires_at - now) * 1_000))
+    left = None if publication.expires_at is None else _expiration(publication.expires_at - now)
     return pika.BasicProperties(
         content_type=CONTENT_TYPE,
         type=publication.kind,
@@ -501,6 +524,18 @@ def _properties(publication: Publication) -> pika.BasicProperties:
         expiration=None if left is None else str(left),
         headers={"reason": publication.reason} if publication.reason else None,
     )
+
+
+def _expiration(left: float) -> int:
+    """Whole ms. One that is too long would end the channel, and so would every try to send the message again."""
+    return min(max(0, round(left * 1_000)), LONGEST_EXPIRATION)
+
+
+def _text(value: object) -> str:
+    """What a sender wrote as text; pika hands out bytes when it is not UTF-8."""
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
+    return str(value or "")
 
 
 def _error_of(reason: BaseException) -> BrokerError:
@@ -518,6 +553,24 @@ def _error_of(reason: BaseException) -> BrokerError:
 
 def _words(error: BaseException) -> str:
     return str(error) or repr(error)
+
+
+def _decode_value(encoded: bytes, offset: int) -> tuple[Any, int]:
+    """pika's, but that a date or number that Python can't hold is None.
+
+    pika raises in the middle of its input, which ends the connection; the broker delivers the message again on the
+    next one, and so for ever.
+    """
+    try:
+        value, after = _PIKA_DECODES(encoded, offset)
+        return value, after
+    except (ValueError, OverflowError, OSError):
+        return None, offset + 1 + _WIDTHS[encoded[offset : offset + 1]]
+
+
+_PIKA_DECODES = pika.data.decode_value
+_WIDTHS = {b"T": 8, b"d": 8, b"f": 4}  # bytes that these kinds of value take; no other kind can fail that way
+pika.data.decode_value = _decode_value
 
 
 def _resolve(future: asyncio.Future[Any], result: Any) -> None:
