@@ -42,6 +42,7 @@ from shared.metrics import CONTENT_TYPE
 from shared.targets import normalise_address
 
 LARGEST_BODY = 64 * 1024  # bytes
+_USED = "request id {} was used for something else; use a new one"
 
 Answer = msgspec.Struct | bytes
 Kind = TypeVar("Kind", bound=Body)
@@ -123,7 +124,7 @@ class Api:
             )
         )
         if placed.repeated and not _same(wish, placed):
-            raise HTTPException(409, f"request id {wish.request_id} was used for another block; use a new one")
+            raise HTTPException(409, _USED.format(wish.request_id))
         self._chronicle.placed(placed)
         return _given(placed, self._notes(wish, timeout))
 
@@ -132,7 +133,10 @@ class Api:
         placed = await self._dispatch.unblock(
             UnblockRequest(request_id=wish.request_id, address=wish.address, reason=wish.reason, issuer=issuer)
         )
-        self._forget(normalise_address(wish.address))  # else what was counted before brings it back with the next line
+        target = normalise_address(wish.address)
+        if any(order.target != target for order in placed.orders):
+            raise HTTPException(409, _USED.format(wish.request_id))
+        self._forget(target)  # else what was counted before brings it back with the next line
         self._chronicle.placed(placed)
         return _given(placed, ())
 
@@ -214,9 +218,8 @@ def _spelt(target: str | None) -> str | None:
 
 
 def _same(wish: NewBlock, placed: Placed) -> bool:
-    (order,) = placed.orders
     asked = (normalise_address(wish.address), wish.location, tuple(sorted(set(wish.agents))), wish.dry_run)
-    return asked == (order.target, order.location, order.agents, order.dry_run)
+    return [asked] == [(order.target, order.location, order.agents, order.dry_run) for order in placed.orders]
 
 
 def _given(placed: Placed, notes: tuple[str, ...]) -> tuple[int, Answer]:

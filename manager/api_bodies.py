@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from manager.ledger.views import Block, OrderState, OrderView
 from shared.messages import AgentId, Order, Span
 
-RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
+RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8,64}\Z")]
 Reason = Annotated[str, Meta(max_length=500)]
 ManualLocation = Literal["server", "agent", "all"]  # nobody saw anything, so there is no `local`
 

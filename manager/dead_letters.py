@@ -13,7 +13,7 @@ from manager.ration import Ration
 from shared import codec
 from shared.broker import Consumer, Delivery, Publication, Publisher
 from shared.clock import Clock
-from shared.errors import ForgedSender, MalformedMessage, MessageError, Unroutable
+from shared.errors import ForgedSender, MalformedMessage, MessageError, MessageTooLarge, Unroutable
 from shared.messages import Acknowledgement, Expiry, Heartbeat, LogBatch
 from shared.topology import DEAD, MANAGER_DEAD, MANAGER_UNROUTABLE
 
@@ -32,6 +32,8 @@ def read(delivery: Delivery, kinds: Mapping[str, type[FromAgent]]) -> FromAgent:
     kind = kinds.get(word)
     if kind is None:
         raise MalformedMessage(f"nothing is sent under {delivery.routing_key!r} here")
+    if kind is Heartbeat and len(delivery.body) > codec.MAX_HEARTBEAT:
+        raise MessageTooLarge(f"a heartbeat of {len(delivery.body)} bytes is over the limit of {codec.MAX_HEARTBEAT}")
     message = codec.decode(delivery.body, kind)
     if message.agent_id != agent:
         raise ForgedSender(f"it says it is from {message.agent_id!r} and came under {delivery.routing_key!r}")

@@ -15,11 +15,11 @@ from manager.ledger.standing import LedgerStanding
 from manager.responses.standing import Standing
 from manager.roster import Members, Roster
 from shared.clock import Clock
-from shared.errors import UnknownAgent
+from shared.errors import InvalidTarget, UnknownAgent
 from shared.ids import digest
 from shared.messages import Alert, Location, Operation, Order
 from shared.store import Connection, Store
-from shared.targets import Allowlist, normalise_address
+from shared.targets import Allowlist, is_host, normalise_address, parse_network
 
 BLOCK = "firewall-drop"  # what `thwart block` orders
 UNTIL_LIFTED = 30 * 86_400.0  # s: the deadline of what has no end, and of every delete; restamped when sent again
@@ -147,6 +147,8 @@ class Dispatch:
         """
         target = normalise_address(request.address)
         self._allowlist.check(target)
+        if not is_host(parse_network(target)):
+            raise InvalidTarget(f"{target} is a network; {BLOCK} takes single addresses")  # each agent would refuse it
         members = self._roster.members()
         _check_known(request.agents, members)
         return await self._place(

@@ -15,7 +15,7 @@ Span = Annotated[float, Meta(gt=0, le=3_155_760_000)]  # up to a century
 Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # bytes into a file; what SQL's integers hold
 ExitCode = Annotated[int, Meta(ge=-(2**31), le=2**32 - 1)]  # Windows' are unsigned
 Word = Annotated[str, Meta(min_length=1, max_length=255)]
-AgentId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
+AgentId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}\Z")]  # `$` would let a newline through
 
 Operation = Literal["add", "delete"]
 Location = Literal["local", "server", "agent", "all"]

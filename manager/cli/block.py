@@ -35,22 +35,22 @@ def command(
     api: str,
     token_file: Path,
 ) -> None:
-    """Block ADDRESS, an IPv4 or IPv6 address or network.
+    """Block ADDRESS, a single IPv4 or IPv6 address.
 
-    Without a place a single address is blocked on all agents and manager hosts; a network has to be given one.
-    Protected addresses are refused. Ends with 0 when no agent said no, 1 when one did or the manager refused,
-    2 for wrong usage, 3 when the manager can't be reached.
+    Without a place it is blocked on all agents and manager hosts. Protected addresses are refused, and so are
+    networks. Ends with 0 when no agent said no, 1 when one did or the manager refused, 2 for wrong usage, 3 when the
+    manager can't be reached.
 
     \b
     Examples:
       thwart block 203.0.113.9
       thwart block 203.0.113.9 --for 10m --reason "ticket 4711"
-      thwart block 203.0.113.0/24 --agent web1 --agent web2 --for 1d
+      thwart block 203.0.113.9 --agent web1 --agent web2 --for 1d
       thwart block 2001:db8::9 --server --for forever
       thwart block 203.0.113.9 --dry-run -o json
     """
     target, timeout = target_of(address), _timeout(span)
-    location = _location(target, agents, server, everywhere)
+    location = _location(agents, server, everywhere)
 
     from msgspec import UNSET
 
@@ -84,15 +84,11 @@ def target_of(address: str) -> str:
         raise click.BadParameter(str(error), param_hint="ADDRESS") from error
 
 
-def _location(
-    target: str, agents: tuple[str, ...], server: bool, everywhere: bool
-) -> Literal["agent", "server", "all"]:
+def _location(agents: tuple[str, ...], server: bool, everywhere: bool) -> Literal["agent", "server", "all"]:
     if bool(agents) + server + everywhere > 1:
         raise click.UsageError("give one place: --agent, --server or --all")
     if agents or server:
         return "agent" if agents else "server"
-    if "/" in target and not everywhere:
-        raise click.UsageError(f"{target} is a network: say where, with --agent, --server or --all")
     return "all"
 
 

@@ -20,7 +20,7 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--state", type=click.Choice(_STATES), help="Only orders in this state.")
-@click.option("--target", metavar="ADDRESS", help="Only orders on this address or network.")
+@click.option("--target", metavar="ADDRESS", help="Only orders on this address.")
 @click.option("--agent", metavar="ID", help="Only orders that are for this agent.")
 @click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True)
 @options.output

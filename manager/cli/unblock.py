@@ -26,13 +26,13 @@ def command(
 ) -> None:
     """Lift every block of ADDRESS, wherever it is in force or on its way.
 
-    What was counted of it is forgotten, so that its next log line does not bring the block back. Blocks of a network
-    that holds the address stay. Ends with 0 also when there was nothing to lift.
+    What was counted of it is forgotten, so that its next log line does not bring the block back. Ends with 0 also
+    when there was nothing to lift.
 
     \b
     Examples:
       thwart unblock 203.0.113.9
-      thwart unblock 203.0.113.0/24 --reason "a customer's"
+      thwart unblock 2001:db8::9 --reason "a customer's"
     """
     from manager.api_bodies import Given, NewUnblock
     from manager.cli import following

@@ -20,6 +20,7 @@ WRONG_WISHES = (
     ({"address": "0.0.0.0/0"}, 422, "everything"),
     ({"address": LISTED}, 409, "white_list"),
     ({"address": "198.51.0.0/16"}, 409, LISTED),
+    ({"address": "203.0.113.0/24"}, 422, "203.0.113.0/24 is a network"),
     ({"location": "local"}, 400, "location"),
     ({"location": "agent"}, 422, "agents"),
     ({"agents": ["web1"]}, 422, "agents"),
@@ -30,6 +31,8 @@ WRONG_WISHES = (
     ({"timeout": "for ever"}, 400, "timeout"),
     ({"tiemout": 60}, 400, "tiemout"),
     ({"request_id": "x"}, 400, "request_id"),
+    ({"request_id": "request-1\n"}, 400, "request_id"),
+    ({"location": "agent", "agents": ["web1\n"]}, 400, "agents"),
     ({"dry_run": "yes"}, 400, "dry_run"),
     ({"reason": "x" * 501}, 400, "reason"),
 )
@@ -179,6 +182,8 @@ async def test_a_lift_names_what_it_ends(manager, broker):
         await hands.answer(order, "web1", "lifted")
         await hands.end(block, "web1", cause="lifted")
         await state_of(manager, block, {"web1": "ended"})
+    other = manager.call("POST", "/v1/unblocks", json={"request_id": "request-2", "address": "203.0.113.10"})
+    assert other.status_code == 409
     nothing = manager.call("POST", "/v1/unblocks", json={"request_id": "request-3", "address": ATTACKER})
     assert (nothing.status_code, nothing.json()["orders"]) == (200, [])
 

@@ -9,6 +9,7 @@ import pytest
 from shared import codec, topology
 from shared.messages import Message
 from tests.integration.a_manager_daemon import COUNT, Hands, RunningManager, attack, known, state_of
+from tests.unit.a_manager import heartbeat
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.broker
@@ -83,6 +84,17 @@ async def test_numbers_that_no_database_holds_are_set_aside(manager, broker):
         batch = msgspec.to_builtins(attack(count=1))
         batch["lines"] = [[text, at, 2**64 - 1] for text, at, _ in batch["lines"]]
         await hands.publish(topology.LOGS, "log.web1", msgpack.packb(batch))
+        await eventually(lambda: _dead(manager) == 1)
+        await _goes_on(manager, hands)
+
+
+async def test_a_heartbeat_is_small(manager, broker):
+    """One that is larger than any agent's is set aside unread: each agent's latest is kept, and has to fit again."""
+    async with Hands(broker, "web1") as hands:
+        beat = msgspec.to_builtins(heartbeat("web1"))
+        lean = {name: value for name, value in beat.items() if value}  # what is left out comes back as a default
+        room = codec.MAX_BODY - codec.size({**lean, "hostname": "x" * 70_000}) + 70_000
+        await hands.publish(topology.EVENTS, "heartbeat.web1", msgpack.packb({**lean, "hostname": "x" * room}))
         await eventually(lambda: _dead(manager) == 1)
         await _goes_on(manager, hands)
 
