@@ -8,6 +8,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 import structlog
@@ -229,8 +230,10 @@ def _effect(work: Work, boot: float) -> Effect:
 
 
 async def _first_of(event: asyncio.Event, seconds: float) -> None:
-    """Returns when `event` is set or `seconds` have passed."""
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return
+    """Returns when `event` is set or `seconds` have passed.
+
+    Not by `wait_for`: its task for the waiting takes two more turns of the loop, and each order waits for them.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
