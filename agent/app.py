@@ -1,6 +1,7 @@
 """The agent daemon: wired in one function, so that a test can replace a part and leave the rest as it ships."""
 
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -135,6 +136,8 @@ class _Daemon:
         protected = self.admission.protection()
         await self.journal.lift(lambda hold: bool(protected(hold.target, hold.exempt)))
         await self.executor.start()
+        gc.collect()
+        gc.freeze()  # what is there now stays, and no order has to wait until the collector has gone through it
         log.info("what should be in force is; taking orders", action="started", journal=self.journal.id)
 
     def _background(self) -> list[Coroutine[None, None, None]]:
