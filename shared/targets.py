@@ -5,6 +5,7 @@ The rule it keeps: on any doubt the answer is no. What isn't plainly an address 
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from shared.errors import InvalidTarget, ProtectedTarget
@@ -17,6 +18,7 @@ _ADDRESS = re.compile(r"[0-9A-Fa-f.:]{2,45}(/[0-9]{1,3})?", re.ASCII)
 _ACCOUNT = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@+$-]{0,254}", re.ASCII)
 
 
+@lru_cache(maxsize=4_096)  # the same few are asked for with every order: each host's own, the allowlist, the target
 def parse_network(text: str) -> Network:
     """An address or CIDR as a network; host bits cleared, `::ffff:a.b.c.d` as IPv4. Raises InvalidTarget."""
     if not _ADDRESS.fullmatch(text):
