@@ -46,13 +46,17 @@ class HostClock:
 
 
 class KilledJournal(Journal):
-    """Dies instead of writing down what a turn came to, once `deadly` is set."""
+    """Between the host and the journal: `meanwhile` happens, and once `deadly` is set the process dies."""
 
     deadly = False
+    meanwhile: Callable[[], Awaitable[Any]] | None = None
 
     async def settle(self, turn: Turn, outcomes: Mapping[Name, Outcome]) -> Settled:
         if self.deadly:
             raise Crash
+        if self.meanwhile:
+            await self.meanwhile()
+            self.meanwhile = None
         return await super().settle(turn, outcomes)
 
 

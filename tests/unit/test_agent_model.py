@@ -204,6 +204,6 @@ class Agent(RuleBasedStateMachine):
 
 
 Agent.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=250, stateful_step_count=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 TestAgent = Agent.TestCase

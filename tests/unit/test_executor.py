@@ -194,6 +194,27 @@ async def test_what_a_crash_left_on_the_host_and_was_lifted_since_is_taken_off(h
     assert host.answers() == [("lifted", "lifted before it was carried out")]
 
 
+async def test_a_delete_that_comes_while_its_add_is_carried_out_ends_it_next(host: AHost) -> None:
+    """It was applied, is answered so, and is lifted in the next turn."""
+    await host.take(host.add(timeout=None))
+    host.journal.meanwhile = lambda: host.take(host.delete("d1", "o1"))
+    await host.turns()
+    assert host.answers() == [("applied", "new")]
+    assert host.ends() == [("lifted", "reverted")]
+    assert host.answers("d1") == [("lifted", "")]
+    assert host.in_force() == {}
+
+
+async def test_a_taken_order_whose_end_has_passed_is_not_carried_out(host: AHost) -> None:
+    """It was taken in time, and the agent was away until it was over."""
+    await host.take(host.add(timeout=60.0))
+    host.clock.pass_(60.0)
+    await host.restart()
+    assert host.answers() == [("stale", "its end had passed before it could be carried out")]
+    assert "apply" not in dict(host.action.calls)
+    assert host.ends() == []
+
+
 async def test_after_a_start_reverts_that_are_due_go_first(host: AHost) -> None:
     """Then what should be in force is applied for the time left, and nobody is told a second time."""
     await host.do(host.add("o1", timeout=60.0), host.add("o2", OTHER, timeout=600.0))
@@ -287,6 +308,18 @@ async def test_ids_are_kept_a_day_past_their_deadline_and_while_in_force(host: A
     assert (await host.take(host.add("o2", OTHER, timeout=None))).repeated == 1
     await host.do(host.add("gone"))
     assert host.answers("gone") == [("unchanged", "")]
+
+
+async def test_an_id_that_is_sent_again_with_a_later_deadline_is_kept_for_that(host: AHost) -> None:
+    """Deadlines of deletes are restamped when they are sent again."""
+    delete = host.delete("d1", "o1")
+    await host.do(delete)
+    await host.after(20 * 86_400.0)
+    later = replace(delete, deadline=delete.deadline + 20 * 86_400.0)
+    await host.do(later)
+    await host.after(15 * 86_400.0)
+    await host.journal.tidy()
+    assert (await host.take(later)).repeated == 1
 
 
 async def test_a_journal_that_is_full_loses_nothing_and_blocks_end_all_the_same(host: AHost) -> None:
