@@ -35,6 +35,7 @@ CONNECT_LIMIT = 15.0  # s for one attempt at all addresses, the declarations inc
 ADDRESS_LIMIT = 4.0  # s for one address: a node that hangs accepts connections and says nothing
 SHORT_LIVED = 1.0  # s: a connection that was lost sooner is followed by a pause, whatever ended it
 PAUSE_AFTER_SHORT = 0.1, 0.3  # s, at least and at most
+SHORT_STRING = 255  # bytes of a routing key, type or id
 LONGEST_EXPIRATION = 2**32 - 1  # ms, some 50 days: what every version of RabbitMQ takes
 RESOURCE_LOCKED, PRECONDITION_FAILED, NOT_FOUND = 405, 406, 404
 
@@ -532,9 +533,9 @@ def _expiration(left: float) -> int:
 
 
 def _text(value: object) -> str:
-    """What a sender wrote as text; pika hands out bytes when it is not UTF-8."""
+    """What a sender wrote as text; pika hands out bytes when it is not UTF-8. It still fits into a short string."""
     if isinstance(value, bytes):
-        return value.decode(errors="backslashreplace")
+        return value.decode("ascii", "backslashreplace")[:SHORT_STRING]
     return str(value or "")
 
 

@@ -83,6 +83,7 @@ class Outbox:
     ) -> None:
         self._store, self._sender = store, sender
         self._confirmed, self._returned = confirmed, returned
+        self._after = 0  # the last row of a window that was refused: it must not hold up those behind it
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
 
@@ -107,10 +108,12 @@ class Outbox:
                 await self._work.wait()
 
     async def _send_some(self) -> bool:
-        """Sends one window of rows; False when there was none."""
-        rows = await self._store.run(lambda connection: connection.execute(_UNSENT, (0, WINDOW)).fetchall())
+        """Sends one window of rows; False when there was none at all."""
+        after = self._after
+        rows = await self._store.run(lambda connection: connection.execute(_UNSENT, (after, WINDOW)).fetchall())
+        self._after = 0
         if not rows:
-            return False
+            return after > 0
         sent = [(row["seq"], publication, self._sender.send(publication)) for row in rows for publication in [_of(row)]]
         outcomes = await asyncio.gather(*(future for _, _, future in sent), return_exceptions=True)
         await self._settle(
@@ -128,6 +131,7 @@ class Outbox:
                 raise outcome
         if any(isinstance(outcome, Refused) for _, _, outcome in sent):
             log.warning("the broker refuses messages, a queue is full; trying again", action="outbox_refused")
+            self._after = sent[-1][0]
             await asyncio.sleep(PAUSE_AFTER_NACK)
 
     def _forget(

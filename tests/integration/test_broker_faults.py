@@ -72,6 +72,20 @@ async def test_what_is_no_utf_8_comes_as_escaped_text(broker, stranger):
         assert found == ("log.\\xff", "\\xff", "\\xfe", "\\xfd")
 
 
+async def test_what_is_no_utf_8_can_be_passed_on(broker, stranger):
+    """The longest key that a sender can write is still one when it is escaped, so that it can be dead-lettered."""
+    consumer = Consumer(broker.settings, "test", DECLARATIONS, [INBOX.name])
+    publisher = Publisher(broker.settings, "test", DECLARATIONS)
+    async with running(consumer, publisher):
+        stranger.basic_publish(topology.LOGS, b"log." + b"\xff" * 251, b"")
+        (delivery,) = await _take(consumer, 1)
+        letter = Publication(
+            exchange=topology.LOGS, routing_key=delivery.routing_key, kind="", message_id="", body=b"again"
+        )
+        await publisher.publish(letter)
+        assert [each.body for each in await _take(consumer, 1)] == [b"again"]
+
+
 @pytest.mark.parametrize("years", [11, 99])
 async def test_the_longest_timeout_is_sent_like_any_other(broker, years):
     """An order longer than the broker can count is confirmed, instead of ending the channel again and again."""
