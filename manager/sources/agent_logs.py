@@ -4,6 +4,7 @@ When the transaction fails nothing is acked, and it is tried again with the aler
 not counted twice.
 """
 
+import asyncio
 from collections.abc import Sequence
 
 from manager.chronicle import Chronicle
@@ -46,7 +47,11 @@ class AgentLogs:
 
     async def _take(self, reading: Reading) -> None:
         async def take(some: Sequence[Sighting]) -> None:
-            self._chronicle.taken(await self._dispatch.take(some, reading.positions))
+            taken = await self._dispatch.take(some, reading.positions)
+            await asyncio.sleep(
+                0
+            )  # what was ordered is on its way before it is told: half a millisecond of the block's
+            self._chronicle.taken(taken)
 
         await store_all(take, reading.sightings, "log lines")
         self._metrics.lines.inc(reading.lines)
