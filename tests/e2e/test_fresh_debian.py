@@ -3,11 +3,15 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import wait_for
 
 PROJECT = Path(__file__).parents[2]
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")  # may hold one more than Debian's, of a proxy on the way
@@ -49,6 +53,11 @@ class Machine:
             timeout=900,
         )
 
+    def processes(self, command: str) -> list[int]:
+        """The pids, as seen from outside, of what runs `command` in there."""
+        inside = [process for process in Path("/proc").glob("[0-9]*") if _root(process) == self.root]
+        return [int(process.name) for process in inside if command in (process / "cmdline").read_text()]
+
     def started_at_boot(self) -> set[str]:
         """Links that start services."""
         units = self.root.glob("etc/systemd/**/*")
@@ -80,21 +89,44 @@ def test_the_first_command_works_on_a_minimal_debian(machine: Machine) -> None:
     assert policy.read_text() == POLICY
 
 
-def test_a_failed_installation_puts_everything_back(machine: Machine) -> None:
-    """Where a package can't be had, set-up says so, and the machine is as it was."""
-    before = machine.started_at_boot()
-    (machine.root / "etc/apt/sources.list").write_text("")
+def test_an_installation_that_ends_early_puts_everything_back(machine: Machine) -> None:
+    """Where a package can't be had, and after an interrupt, nothing of set-up is left but whole packages."""
+    before, sources = machine.started_at_boot(), machine.root / "etc/apt/sources.list"
+    mirrors = sources.read_text()
+    sources.write_text("")
     done = machine.run("/thwart/scripts/demo", "--yes")
     assert done.returncode != 0
     assert "rabbitmq-server" in done.stderr
-    assert machine.started_at_boot() == before
+    _check_as_before(machine, before)
+
+    sources.write_text(mirrors)
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(machine.run, "/thwart/scripts/setup", "--yes", "demo")
+        wait_for((machine.root / "usr/sbin/sshd").exists, within=120)
+        for pid in machine.processes("scripts/setup"):
+            os.kill(pid, signal.SIGINT)
+    assert running.result().returncode == 128 + signal.SIGINT
+    _check_as_before(machine, before)
+
+
+def _check_as_before(machine: Machine, started_at_boot: set[str]) -> None:
+    assert machine.started_at_boot() == started_at_boot
     assert not list((machine.root / "usr/sbin").glob("policy-rc.d*"))
+    assert not machine.run("dpkg", "--audit").stdout
 
 
 def _mirror() -> str:
     """Where this machine gets its Debian from, as apt knows it; nothing: let debootstrap choose."""
     sites = _run(["apt-get", "indextargets", "--format", "$(ORIGIN) $(SITE)", "Created-By: Packages"]).splitlines()
     return next((line.split()[1] for line in sites if line.startswith("Debian ") and "security" not in line), "")
+
+
+def _root(process: Path) -> Path | None:
+    """Where a process has its root; None for one that is gone."""
+    try:
+        return (process / "root").readlink()
+    except OSError:
+        return None
 
 
 def _run(command: Sequence[str]) -> str:
