@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -17,22 +17,11 @@ from shared.messages import LogBatch
 from shared.settings import FollowedFile
 from shared.store import Store
 from shared.topology import MANAGER_LOGS
+from tests.running import running
 from tests.stage.broker import Broker
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.broker
-
-
-@asynccontextmanager
-async def running(*coroutines) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(each) for each in coroutines]
-    try:
-        yield
-    finally:
-        for task in reversed(tasks):
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
 
 class Reader:
