@@ -44,12 +44,17 @@ def unpack(body: bytes) -> dict[str, Any]:
     if len(body) > MAX_BODY:
         raise MessageTooLarge(f"body of {len(body)} bytes is over the limit of {MAX_BODY}")
     try:
-        fields = msgpack.unpackb(body)
+        fields = msgpack.unpackb(body, ext_hook=_refuse_extension, timestamp=1)  # 1: Unix seconds as a float
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
         raise MalformedMessage(f"not MessagePack: {error}") from error
     if not isinstance(fields, dict):
         raise MalformedMessage(f"a {type(fields).__name__} instead of a map")
     return fields
+
+
+def _refuse_extension(code: int, data: bytes) -> Any:
+    """What isn't plain could be stored here, and not be written again as JSON for a script or the API."""
+    raise ValueError(f"extension type {code}, where only plain values are taken")
 
 
 def check_version(fields: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ PROTOCOL_VERSION = 1
 Instant = Annotated[float, Meta(ge=0, le=32_503_680_000)]  # up to the year 3000: NaN and infinities are refused
 Span = Annotated[float, Meta(gt=0, le=3_155_760_000)]  # up to a century
 Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # bytes into a file; what SQL's integers hold
+Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 ExitCode = Annotated[int, Meta(ge=-(2**31), le=2**32 - 1)]  # Windows' are unsigned
 Word = Annotated[str, Meta(min_length=1, max_length=255)]
 AgentId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}\Z")]  # `$` would let a newline through
@@ -43,7 +44,7 @@ class Order(Message, frozen=True, kw_only=True):
     target: str = ""  # normalised address, network or account
     timeout: Span | None = None  # None: until lifted
     expires_at: Instant | None = None  # issued_at + timeout
-    offence: Annotated[int, Meta(ge=1)] = 1
+    offence: Annotated[int, Meta(ge=1, le=2**31 - 1)] = 1
     exempt: bool = False  # the agent's white list does not apply; the automatic set always does
     response: str = ""
     rule_id: str = ""
@@ -82,7 +83,7 @@ class Expiry(Message, frozen=True, kw_only=True):
 class Holds(Struct, frozen=True, kw_only=True):
     """Fingerprint of the orders in force on an agent that have more than a minute left."""
 
-    count: int
+    count: Count
     xor: str  # XOR of ids.fingerprint() of their ids, hex
 
 
@@ -102,7 +103,7 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     addresses: tuple[str, ...] = ()
     actions: dict[str, str] = field(default_factory=dict)  # name -> backend, of what this host can carry out
     unsupported: dict[str, str] = field(default_factory=dict)  # name -> why not
-    unsent: int = 0
+    unsent: Count = 0
     queue: Literal["new", "kept"] = "kept"  # new: the agent had to make its queue anew
     trouble: str = ""
 
