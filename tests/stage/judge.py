@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from shared import codec, topology
 from shared.broker import Consumer, Delivery
+from shared.errors import MessageError
 from shared.messages import Acknowledgement, Expiry, Heartbeat, Message, Order
 from shared.settings import BrokerSettings
 from tests.stage import enter
@@ -23,9 +24,12 @@ KINDS["heartbeat"] = Heartbeat
 class Judge:
     """Hears from the moment it is made until `close`; in the order in which the broker sent it."""
 
-    def __init__(self, url: str, network: Path | None = None) -> None:
-        """Connects to the broker at `url`, from the network namespace `network`; returns when it hears."""
-        self._url, self._network = url, network
+    def __init__(self, url: str, network: Path | None = None, *, lasting: bool = False) -> None:
+        """Connects to the broker at `url`, from the network namespace `network`; returns when it hears.
+
+        One that is `lasting` misses nothing while the broker is away, and leaves its queue behind.
+        """
+        self._url, self._network, self._lasting = url, network, lasting
         self._heard: list[Message] = []
         self._listening = threading.Event()
         self._thread = threading.Thread(target=self._run, name="judge", daemon=True)
@@ -62,7 +66,7 @@ class Judge:
     async def _listen(self) -> None:
         name = f"thwart.judge.{secrets.token_hex(4)}"
         bindings = ((topology.ORDERS, "#"), (topology.EVENTS, "#"))
-        queue = topology.Queue(name=name, bindings=bindings, exclusive=True)
+        queue = topology.Queue(name=name, bindings=bindings, exclusive=not self._lasting)
         consumer = Consumer(BrokerSettings(urls=(self._url,)), "judge", [*topology.exchanges(), queue], [name])
         self._loop, self._task = asyncio.get_running_loop(), asyncio.create_task(consumer.run())
         taking = asyncio.create_task(self._take(consumer, name))
@@ -81,6 +85,8 @@ class Judge:
 
 
 def _message(delivery: Delivery) -> Message | None:
-    """None for what is no message of ours."""
+    """None for what is no message of ours, or none at all."""
     kind = KINDS.get(delivery.kind)
-    return codec.decode(delivery.body, kind) if kind else None
+    with suppress(MessageError):
+        return codec.decode(delivery.body, kind) if kind else None
+    return None

@@ -1,0 +1,67 @@
+"""The manager daemon in every part but one: where the test says, it stops. Its settings are in the environment.
+
+`python -m tests.fault.a_manager_that_stops MARK POINT`, with a point of `POINTS`.
+"""
+
+import asyncio
+import sys
+
+from manager import app
+from manager.ledger import schema
+from shared import log, outbox, settings, topology
+from shared.broker import Consumer
+from shared.store import Store
+from tests.fault.stopping import Point, StoppingPublisher
+
+# Between log lines and the broker's confirm of the order that they lead to, in order …
+ORDERING = ("deciding", "acking log", "sending order", "confirmed order")
+# … and when what an agent said is in the ledger and the broker doesn't know.
+HEARING = ("acking event",)
+POINTS = (*ORDERING, *HEARING)
+QUEUES = {topology.MANAGER_LOGS: "log", topology.MANAGER_EVENTS: "event", topology.MANAGER_HEARTBEATS: "heartbeat"}
+
+
+class StoppingStore(Store):
+    """Stops in the transaction that has something to send, before its commit."""
+
+    point: Point
+
+    async def run(self, work):
+        def stopping(connection):
+            before = outbox.unsent(connection)
+            result = work(connection)
+            self.point("deciding", outbox.unsent(connection) > before)
+            return result
+
+        return await super().run(stopping)
+
+
+class StoppingConsumer(Consumer):
+    """Stops when what was delivered is written down and the broker is about to be told so."""
+
+    point: Point
+
+    def ack_through(self, delivery):
+        self.point(f"acking {QUEUES.get(delivery.queue)}")
+        super().ack_through(delivery)
+
+
+def main(mark: str, point: str) -> None:
+    """Runs until SIGTERM, or SIGKILL."""
+    assert point in POINTS
+    StoppingStore.point = StoppingConsumer.point = StoppingPublisher.point = Point(point, mark)
+    found = settings.load(settings.ManagerSettings, None)
+    log.configure(found.log)
+    declared = (*topology.exchanges(), *topology.manager_queues(found.broker.queue_type))
+    parts = app.Parts(
+        store=lambda path: StoppingStore(path, schema.SCHEMA),
+        publisher=lambda broker: StoppingPublisher(broker, "orders", declared),
+        consumer=lambda broker, name, queues, prefetch: StoppingConsumer(
+            broker, name, declared, queues, prefetch=prefetch
+        ),
+    )
+    asyncio.run(app.run(found, parts=parts))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,35 @@
+"""Where a daemon under test stops for good: it leaves a mark that the test waits for, and then waits to be killed.
+
+Only the thread that came to the point stops; what the daemon has under way in others ends as it would have.
+"""
+
+import threading
+from pathlib import Path
+
+from shared.broker import Publication, Publisher
+
+
+class Point:
+    """The one point, by name, at which this daemon stops."""
+
+    def __init__(self, name: str, mark: str) -> None:
+        self._name, self._mark = name, Path(mark)
+
+    def __call__(self, name: str, matters: object = True) -> None:
+        """Stops here when this is the point and something that `matters` is at stake."""
+        if name == self._name and matters:
+            self._mark.touch()
+            threading.Event().wait()
+
+
+class StoppingPublisher(Publisher):
+    """Stops before a message of some kind is sent (`sending order`), or when the broker has it (`confirmed order`)."""
+
+    point: Point
+
+    def send(self, publication: Publication):
+        self.point(f"sending {publication.kind}")
+        sent = super().send(publication)
+        # Registered first, so it comes before whoever waits for the confirm hears of it.
+        sent.add_done_callback(lambda done: self.point(f"confirmed {publication.kind}", not done.exception()))
+        return sent

@@ -1,0 +1,59 @@
+"""An agent that is new, or whose queue is gone with what was in it, gets what is in force within two seconds."""
+
+import signal
+
+import pytest
+
+from tests.fault import promise
+from tests.fault.a_fleet import Fleet
+from tests.waiting import wait_for
+
+pytestmark = [pytest.mark.root, pytest.mark.broker]
+SOON = 2.0  # s
+
+
+def test_a_fourth_agent_starts_after_a_block_for_all(fleet: Fleet) -> None:
+    """It has the block in its kernel within two seconds, under the same order, and ends it when the others do."""
+    three = fleet.start("web1", "web2", "web3")
+    order = fleet.block(timeout=3)
+    wait_for(lambda: all(agent.answers(order) for agent in three))
+    fourth = fleet.agent("web4")
+    fourth.start()
+    wait_for(lambda: order.target in fourth.kernel.now(), SOON)
+    promise.over(order, *three, fourth)
+    promise.kept(fleet, order, *three, fourth)
+
+
+def test_a_queue_is_deleted_while_its_agent_runs(fleet: Fleet) -> None:
+    """What was in it, and what was sent before it was there again, comes within two seconds."""
+    agents = here, deaf = fleet.start("web1", "web2")
+    deaf.process.signal(signal.SIGSTOP)
+    lost = fleet.block("203.0.113.10", 4)
+    wait_for(lambda: here.answers(lost))
+    fleet.queues.delete(deaf.queue)
+    order = fleet.block("203.0.113.11", 4)
+    wait_for(lambda: here.answers(order))
+    deaf.process.signal(signal.SIGCONT)
+    wait_for(lambda: {lost.target, order.target} <= deaf.kernel.now().keys(), SOON)
+    for each in (lost, order):
+        promise.over(each, *agents)
+        promise.kept(fleet, each, *agents)
+
+
+@pytest.mark.parametrize("manager_away", [False, True])
+def test_a_queue_is_deleted_while_its_agent_is_away(fleet: Fleet, manager_away: bool) -> None:
+    """The agent has everything within two seconds of its start, or of the manager's, if that was away too."""
+    agents = here, away = fleet.start("web1", "web2")
+    away.process.kill()
+    order = fleet.block(timeout=3)
+    wait_for(lambda: here.answers(order))
+    fleet.queues.delete(away.queue)
+    if manager_away:
+        fleet.manager.kill()
+    away.start()
+    if manager_away:
+        away.ready()
+        fleet.manager.start()
+    wait_for(lambda: order.target in away.kernel.now(), SOON)
+    promise.over(order, *agents)
+    promise.kept(fleet, order, *agents)
