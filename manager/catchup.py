@@ -19,6 +19,7 @@ from shared.messages import Heartbeat, Holds, Order
 from shared.store import Connection, Store
 
 AT_MOST_EVERY = 1.0  # s between two catch-ups of one agent, whatever it says
+ENOUGH = 2_000  # orders in one transaction, the last agent's aside: who decides something waits for the writer
 FIRST_PAUSE, LONGEST_PAUSE = 10.0, 600.0  # s; doubled as long as an agent stays wrong
 
 log = structlog.get_logger()
@@ -89,14 +90,17 @@ class CatchUp:
         for each in turn.fresh:
             if self._unwritten.get(each.agent.id) is each:
                 del self._unwritten[each.agent.id]
-        for agent_id in turn.lacking:
+        for agent_id in turn.lacking & found.sent.keys():
             self._lacking.discard(agent_id)
             self._brought.used(agent_id, boot)
         self._compare(turn, found, boot)
         for agent_id in turn.living:
-            self._reminded.used(agent_id, boot) if agent_id in found.late else self._reminded.clear(agent_id)
-        if found.sent:
-            log.info("sent again what agents lack", action="caught_up", agents=found.sent)
+            if agent_id not in found.late:
+                self._reminded.clear(agent_id)
+            elif agent_id in found.sent:
+                self._reminded.used(agent_id, boot)
+        if lacked := {agent_id: count for agent_id, count in found.sent.items() if count}:
+            log.info("sent again what agents lack", action="caught_up", agents=lacked)
             self._wake()
 
     def _compare(self, turn: "_Turn", found: "_Found", boot: float) -> None:
@@ -106,7 +110,7 @@ class CatchUp:
                 self._agreed[agent_id] = _Agreed(holds=heartbeat.holds, until=found.held[agent_id].until)
                 self._differed.discard(agent_id)
                 self._corrected.clear(agent_id)
-            elif agent_id in turn.suspects:
+            elif agent_id in turn.suspects and agent_id in found.sent:
                 self._differed.discard(agent_id)
                 self._corrected.used(agent_id, boot)
             else:
@@ -125,7 +129,7 @@ class _Found(Struct, frozen=True, kw_only=True):
 
     held: dict[str, Held]
     late: frozenset[str]
-    sent: dict[str, int]  # messages, by agent
+    sent: dict[str, int]  # messages, by agent; who is not in it waits for another turn
 
 
 class _Turn(Struct, frozen=True, kw_only=True):
@@ -148,10 +152,13 @@ class _Turn(Struct, frozen=True, kw_only=True):
         wrong = {each.agent_id for each in self.doubtful if held[each.agent_id].holds != each.holds}
         lacking = self.lacking | (wrong & self.suspects)
         late = {each for each in self.living if owed.leaves_unanswered(connection, each, self.left_since, self.now)}
-        sent = {each: self._send(connection, each, owed.in_force(connection, each, self.now)) for each in lacking}
-        for agent_id in late - lacking:
-            sent[agent_id] = self._send(connection, agent_id, owed.unanswered(connection, agent_id, self.now))
-        return _Found(held=held, late=frozenset(late), sent={each: count for each, count in sent.items() if count})
+        sent: dict[str, int] = {}
+        for agent_id in (*lacking, *(late - lacking)):
+            if sum(sent.values()) >= ENOUGH:
+                break
+            missing = owed.in_force if agent_id in lacking else owed.unanswered
+            sent[agent_id] = self._send(connection, agent_id, missing(connection, agent_id, self.now))
+        return _Found(held=held, late=frozenset(late), sent=sent)
 
     def _send(self, connection: Connection, agent_id: str, some: Sequence[Order]) -> int:
         again = [owed.sent_again(connection, agent_id, order, UNTIL_LIFTED, self.now) for order in some]

@@ -12,6 +12,7 @@ from manager.ledger.views import (
     Block,
     Holder,
     OrderQuery,
+    OrderState,
     OrderStory,
     OrderView,
     Said,
@@ -25,6 +26,7 @@ _PAGE = 200  # orders looked at in one query
 _NEWEST = "SELECT * FROM orders WHERE (issued_at, id) < (?, ?)"
 _WITH_TARGET = " AND target = ?"
 _FOR_AGENT = " AND EXISTS (SELECT 1 FROM order_agents oa WHERE oa.order_id = orders.id AND oa.agent_id = ?)"
+_IN_STATE = " AND EXISTS (SELECT 1 FROM order_agents oa WHERE oa.order_id = orders.id AND oa.state = ?)"
 _PAGED = " ORDER BY issued_at DESC, id DESC LIMIT ?"
 _ONE = "SELECT * FROM orders WHERE id = ?"
 _STARTING = "SELECT * FROM orders WHERE id >= ? AND id < ? LIMIT 2"
@@ -89,13 +91,25 @@ def blocks(connection: Connection, now: float) -> list[Block]:
 
 
 def _newest_first(connection: Connection, query: OrderQuery) -> Iterator[Row]:
-    """Page by page, so that a rare state costs what it takes and a common one doesn't read it all."""
-    select = _NEWEST + (_WITH_TARGET if query.target else "") + (_FOR_AGENT if query.agent else "") + _PAGED
-    wanted = [each for each in (query.target, query.agent) if each]
+    """Page by page, so that a common state doesn't read it all; a rare one is looked for by the database."""
+    filters = ((_WITH_TARGET, query.target), (_FOR_AGENT, query.agent), (_IN_STATE, _stored(query.state)))
+    select = _NEWEST + "".join(clause for clause, value in filters if value) + _PAGED
+    wanted = [value for _, value in filters if value]
     before, last = FOREVER, ""
     while rows := connection.execute(select, (before, last, *wanted, _PAGE)).fetchall():
         yield from rows
         before, last = rows[-1]["issued_at"], rows[-1]["id"]
+
+
+def _stored(state: OrderState | None) -> AgentOrderState | None:
+    """The state that some agent's row must have for an order to be in `state`; None when no row need have one."""
+    match state:
+        case None | "unsent" | "sent":
+            return None
+        case "overdue":
+            return "waiting"
+        case _:
+            return state
 
 
 def _view(connection: Connection, row: Row, now: Now) -> OrderView:

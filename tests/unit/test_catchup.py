@@ -260,6 +260,25 @@ async def test_a_failed_commit_loses_no_newcomer(manager, monkeypatch):
     assert manager.confirm() == [("agent.web1", order)]
 
 
+async def test_a_whole_fleet_is_caught_up_in_turns(manager, monkeypatch):
+    """One transaction sends so much; who is left comes in the next turns, newcomers and those to be reminded alike."""
+    monkeypatch.setattr("manager.catchup.ENOUGH", 1)
+    fleet = ("web1", "web2", "web3")
+    await manager.block()
+    manager.confirm()
+    await manager.hear(*fleet)
+    assert len(manager.confirm()) == 1
+    await manager.catch_up.tick()
+    await manager.catch_up.tick()
+    assert len(manager.confirm()) == 2
+    manager.clock.passed = 11.0
+    reminded = []
+    for _ in range(4):
+        await manager.catch_up.tick()
+        reminded.append(tuple(key for key, _ in manager.confirm()))
+    assert sorted(reminded) == [(), *((f"agent.{each}",) for each in fleet)]
+
+
 def test_the_empty_fingerprint_is_the_agents_too():
     """An agent that holds nothing says so in the form that the ledger computes."""
     assert heartbeat("web1").holds == Holds(count=0, xor=fingerprint(()))
