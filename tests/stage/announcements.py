@@ -20,6 +20,7 @@ MESSAGE, GENERIC, ATTRIBUTE = struct.Struct("=IHHII"), 4, struct.Struct("=HH")
 TABLE, ELEMENTS, ELEMENT, KEY, VALUE, TIMEOUT = 1, 3, 1, 1, 1, 4
 TYPE_MASK = 0x3FFF  # the two bits above say how an attribute is encoded
 LARGEST = 1 << 18  # bytes of one datagram
+SO_RCVBUFFORCE, ROOM = 33, 64 << 20  # bytes of announcements that may wait; what finds no room is an error (ENOBUFS)
 KEEN = -10  # niceness
 
 
@@ -27,6 +28,7 @@ def listen() -> None:
     """Until killed. The first line, `[]`, says that nothing is missed from then on."""
     os.setpriority(os.PRIO_PROCESS, 0, KEEN)
     announced = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+    announced.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, ROOM)
     announced.bind((0, 0))
     announced.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTABLES)
     print("[]", flush=True)
