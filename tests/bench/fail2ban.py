@@ -43,7 +43,7 @@ actionunban = nft delete element inet thwart hosts4 {{ <ip> }}
 
 
 class Fail2ban:
-    """Follows `log`, which exists, until it is stopped."""
+    """Follows `log`, which exists, until it is killed."""
 
     def __init__(self, guard: Guard, host: Host, folder: Path, log: Path) -> None:
         """Returns when it follows. Raises AssertionError, with its last words, when it doesn't."""
@@ -65,9 +65,9 @@ class Fail2ban:
         found = re.search(r"Jail 'sshd' uses (\w+)", self._process.log.read_text())
         return found[1] if found else "unknown"
 
-    def stop(self) -> None:
-        """In good order."""
-        self._process.stop()
+    def kill(self) -> None:
+        """SIGKILL: in good order it would lift its blocks one by one first."""
+        self._process.kill()
 
     def _follows(self) -> bool:
         assert self._process.running, f"fail2ban ended: {self._process.last_words()}"

@@ -22,15 +22,14 @@ from rich.table import Table
 
 from agent.actions.action import Effect
 from agent.actions.nftables import Nftables
-from manager.app import LEDGER
 from shared import log
 from shared.settings import LogSettings
 from shared.store import reading
 from tests.bench.attack import Attackers
+from tests.bench.attacked import Attacked
 from tests.bench.busy import Busy, told
 from tests.bench.fail2ban import SERVER, Fail2ban
 from tests.stage.auth_log import address
-from tests.stage.fleet import Fleet
 from tests.stage.guard import Guard
 from tests.stage.kernel import KernelWatch
 from tests.waiting import wait_for
@@ -39,16 +38,6 @@ MEDIAN, P99 = 10.0, 50.0  # ms, wanted
 ATTACKERS, THEIR_ATTACKERS = 300, 20
 WARM_UP, THEIR_WARM_UP = 20, 3
 PATIENCE = 20.0  # s for one block
-OSSEC_CONF = """\
-<ossec_config>
-  <active-response>
-    <command>firewall-drop</command>
-    <location>local</location>
-    <rules_id>5712</rules_id>
-    <timeout>600</timeout>
-  </active-response>
-</ossec_config>
-"""
 STAMPS = """
 SELECT o.target, o.issued_at, a.received_at, a.settled_at
 FROM orders o JOIN order_agents a ON a.order_id = o.id WHERE a.status = 'applied'
@@ -75,39 +64,26 @@ class Seen(Struct, frozen=True, kw_only=True):
 
 
 class Bench:
-    """A fleet of which web1 is attacked; its other hosts are for what Thwart is compared with."""
+    """Thwart, and what it is compared with, one after the other on the same machine."""
 
     def __init__(self, guard: Guard, folder: Path) -> None:
         self._guard, self._folder = guard, folder
-        guard.folder(folder)
-        conf = folder / "ossec.conf"
-        conf.write_text(OSSEC_CONF)
-        self._fleet = Fleet(guard, folder / "fleet", ossec_conf=conf)
+        self._attacked = Attacked(guard, folder)
         self.busy: dict[str, float] = {}  # see busy.Busy.share: while Thwart was measured
         self._disk = os.open(folder / "disk", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def thwart(self, count: int) -> list[Figures]:
         """The whole way and its parts."""
-        fleet = self._fleet
-        fleet.web1_log.parent.mkdir()
-        fleet.web1_log.touch()
-        daemons = (fleet.manager, fleet.agents["web1"])
-        fleet.broker.start()
-        for daemon in daemons:
-            daemon.start()
-        fleet.wait_until_known("web1")
-        watch = KernelWatch(self._guard, fleet.hosts["web1"])
-        with Attackers(fleet.web1_log) as attackers:
+        watch, ledger = self._attacked.start(), self._attacked.ledger
+        with Attackers(self._attacked.log) as attackers:
             one_at_a_time(attackers, watch, WARM_UP)
             busy, seen, syncs = Busy(), [], []
             for _ in range(count):
                 seen += one_at_a_time(attackers, watch, 1)
                 syncs.append(self._sync())
             self.busy = busy.share()
-            ledger = fleet.manager.folder / "state" / LEDGER
-            wait_for(lambda: len(stamps(ledger)) == WARM_UP + count)
-        for daemon in daemons:
-            daemon.stop()
+        wait_for(lambda: len(stamps(ledger)) == WARM_UP + count)
+        self._attacked.stop()
         disk = figures("disk meanwhile: fdatasync of 4 KiB", syncs)
         return [in_all("Thwart: line → in the kernel", seen), *hops(seen, stamps(ledger)), disk]
 
@@ -115,14 +91,14 @@ class Bench:
         """Nothing where it isn't installed."""
         if SERVER is None:
             return []
-        auth_log, host = self._folder / "fail2ban.auth.log", self._fleet.hosts["web2"]
+        auth_log, host = self._folder / "fail2ban.auth.log", self._attacked.beside
         auth_log.touch()
         watch = KernelWatch(self._guard, host)
         server = Fail2ban(self._guard, host, self._folder / "fail2ban", auth_log)
         with Attackers(auth_log) as attackers:
             one_at_a_time(attackers, watch, THEIR_WARM_UP)
             seen = one_at_a_time(attackers, watch, count)
-        server.stop()
+        server.kill()
         return [in_all(f"fail2ban ({server.backend}): line → in the kernel", seen)]
 
     def kernel(self, count: int) -> Figures:
@@ -133,7 +109,7 @@ class Bench:
             action.prepare()
             return timed("kernel: one upsert, in process", lambda: upsert(action, next(sources)), count)
 
-        return self._fleet.attacker.call(upserts)  # where no watcher and no other program has these addresses
+        return self._attacked.elsewhere.call(upserts)
 
     def _sync(self) -> float:
         """Milliseconds of a small append and its `fdatasync`, in the folder of the ledger and the journal."""
@@ -141,10 +117,6 @@ class Bench:
         begin = time.perf_counter()
         os.fdatasync(self._disk)
         return (time.perf_counter() - begin) * 1_000
-
-    def close(self) -> None:
-        """Ends the broker; all the rest is the guard's."""
-        self._fleet.close()
 
 
 def upsert(action: Nftables, source: str) -> None:
@@ -234,7 +206,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with Guard() as guard:
         bench = Bench(guard, Path(tempfile.mkdtemp(prefix="thwart-bench-")))
         ours = bench.thwart(wanted.attackers)
-        bench.close()
         beside = [bench.kernel(wanted.attackers)]
         theirs = bench.fail2ban(THEIR_ATTACKERS)
     return tell(ours, [*beside, *theirs], bench.busy, as_json=wanted.json)
