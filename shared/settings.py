@@ -70,7 +70,7 @@ class RespondSettings(Section, frozen=True, kw_only=True):
 class FollowedFile(Section, frozen=True, kw_only=True):
     """[[agent.logs]]: a log file to follow."""
 
-    path: str
+    path: Annotated[str, Meta(min_length=1, max_length=255)]  # what a message about it can name
     from_start: bool = False  # read what is there already when it is seen for the first time
 
 
@@ -108,7 +108,7 @@ Settings = TypeVar("Settings", ManagerSettings, AgentSettings)
 
 def load(kind: type[Settings], path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
     """Settings of `kind` from `path` (None: no file) and `environment`. Raises SettingsError."""
-    sections: dict[str, dict[str, Any]] = _read(path) if path else {}
+    sections = _read(path) if path else {}
     sources = _overlay(sections, kind, environment)
     try:
         return msgspec.convert(sections, kind, strict=True)
@@ -119,7 +119,7 @@ def load(kind: type[Settings], path: Path | None, environment: Mapping[str, str]
 def listen_address(text: str, key: str) -> tuple[str, int]:
     """`host:port` or `[v6]:port` as a pair. Raises SettingsError that names `key`."""
     host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65_535:
+    if not colon or not host or not (port.isascii() and port.isdecimal()) or int(port) > 65_535:
         raise SettingsError(f"{key}: {text!r} is not HOST:PORT, such as 127.0.0.1:9460")
     return host.strip("[]"), int(port)
 
@@ -127,11 +127,18 @@ def listen_address(text: str, key: str) -> tuple[str, int]:
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     try:
         with path.open("rb") as file:
-            return tomllib.load(file)
+            return _checked(tomllib.load(file), path)
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}; name the file with --config, or leave it out") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not TOML: {error}") from error
+
+
+def _checked(sections: dict[str, Any], path: Path) -> dict[str, dict[str, Any]]:
+    for name, section in sections.items():
+        if not isinstance(section, dict):
+            raise SettingsError(f"{path}: {name}: every setting is in a section; write [{name}] above what is in it")
+    return sections
 
 
 def _overlay(sections: dict[str, dict[str, Any]], kind: type, environment: Mapping[str, str]) -> dict[str, str]:
