@@ -23,6 +23,7 @@ SELECT action, key FROM (
     UNION ALL SELECT action, key, ends, lifted FROM holders WHERE lifted = 0 AND ends <= ?
 ) ORDER BY lifted DESC, ends LIMIT ?
 """
+_HELD_BY = "SELECT action, key FROM holders WHERE order_id = ?"
 _TAKEN = "SELECT * FROM orders WHERE status IS NULL ORDER BY seq LIMIT ?"
 _EFFECT = "SELECT * FROM effects WHERE action = ? AND key = ?"
 _EFFECTS = "SELECT action, key FROM effects"
@@ -106,6 +107,7 @@ def plan(connection: Connection, now: Now, *, limit: int, everything: bool = Fal
     names: dict[Name, list[Joining]] = {_name(row): [] for row in ended}
     for query in [_EFFECTS] if everything else [_LEFT_OVER] if again else []:
         names.update({_name(row): [] for row in connection.execute(query)})
+    names.update({name: [] for _, order in orders for name in _lifted(connection, order)})
     for row, order in orders:
         if order.operation == "add":
             names.setdefault((order.action, row["key"]), []).append(_joining(connection, row, order, now))
@@ -117,6 +119,11 @@ def plan(connection: Connection, now: Now, *, limit: int, everything: bool = Fal
 def order_in(row: Row) -> Order:
     """The order that a row of `orders` keeps."""
     return codec.decode(row["body"], Order)
+
+
+def _lifted(connection: Connection, order: Order) -> list[Name]:
+    """What a delete ends: in its own turn, however many other ends are due, so that its answer is about them."""
+    return [_name(row) for each in order.lifts for row in connection.execute(_HELD_BY, (each,))]
 
 
 def _ending(row: Row, order: Order) -> Ending:

@@ -25,6 +25,7 @@ INSERT INTO effects (action, key, target, arguments, since_at) VALUES (?, ?, ?, 
 """
 _ANEW = "UPDATE effects SET since_at = ? WHERE action = ? AND key = ?"
 _NEXT_END = "SELECT min(ends) FROM holders"
+_LIFTED = "SELECT outcome, ended_detail FROM orders WHERE id = ? AND cause = 'lifted' AND ended_at >= ?"
 _GONE = "DELETE FROM effects WHERE action = ? AND key = ?"
 
 DONE = Result(key="")
@@ -59,7 +60,7 @@ def settle(connection: Connection, turn: Turn, outcomes: Mapping[Name, Outcome],
     outbox.put(connection, settling.say)
     return Settled(
         acknowledgements=tuple(settling.acknowledgements),
-        expiries=tuple(settling.expiries.values()),
+        expiries=tuple(settling.expiries),
         waits=tuple(settling.waits),
         next_end=connection.execute(_NEXT_END).fetchone()[0],
     )
@@ -71,7 +72,7 @@ class _Settling:
     def __init__(self, connection: Connection, agent_id: str, now: Now) -> None:
         self._connection, self._agent_id, self._now = connection, agent_id, now
         self.acknowledgements: list[Acknowledgement] = []
-        self.expiries: dict[str, Expiry] = {}
+        self.expiries: list[Expiry] = []
         self.waits: list[float] = []
         self.say: list[Publication] = []
 
@@ -84,8 +85,10 @@ class _Settling:
         self._keep(work, outcome, any(joined))
 
     def delete(self, ending: Ending) -> None:
-        ended = [self.expiries[each] for each in ending.order.lifts if each in self.expiries]
-        failed = next((each.detail for each in ended if each.outcome == "failed"), None)
+        """Answers a delete by what became of the orders that it names since it was taken, in this turn or before."""
+        rows = [self._connection.execute(_LIFTED, (each, ending.received_at)).fetchone() for each in ending.order.lifts]
+        ended = [row for row in rows if row is not None]
+        failed = next((row["ended_detail"] for row in ended if row["outcome"] == "failed"), None)
         detail = failed or ("" if ended else "not in force")
         self._answer(ending.order.id, ending.received_at, "failed" if failed is not None else "lifted", detail)
 
@@ -102,7 +105,7 @@ class _Settling:
         )
         self._connection.execute(_LET_GO, (holder.order_id,))
         answers.keep_end(self._connection, said)
-        self.expiries[holder.order_id] = said
+        self.expiries.append(said)
         self.say.append(answers.of_expiry(said))
 
     def _join(self, work: Work, joining: Joining, answer: _Answer, exit_code: int | None) -> bool:

@@ -263,6 +263,19 @@ async def test_a_turn_has_a_limit_for_ends_and_one_for_orders(host: AHost) -> No
     assert len(host.in_force()) == 5
 
 
+async def test_a_delete_is_answered_by_what_it_ended_however_many_came_with_it(host: AHost) -> None:
+    """Its ends may be told in an earlier turn, and are never left for a later one: `failed` if one of them failed."""
+    host.executor._limit = 2
+    numbers = range(1, 9)
+    await host.do(*(host.add(f"o{n}", f"203.0.113.{n}", timeout=600.0 - n) for n in numbers))
+    host.action.failing["203.0.113.8"] = "busy"
+    await host.do(*(host.delete(f"d{n}", f"o{n}") for n in numbers))
+    answers = [answer for n in numbers for answer in host.answers(f"d{n}")]
+    assert answers == [("lifted", "")] * 7 + [("failed", "busy")]
+    order = [each.order_id for each in host.said() if each.order_id[1:] == "1"]
+    assert order == ["o1", "o1", "d1"]
+
+
 async def test_a_person_lifts_what_is_in_force_and_what_is_about_to_be(host: AHost) -> None:
     """It returns when it is done; other targets stay; a repeat of a lifted order brings nothing back."""
     waiting = host.add("o2", timeout=None)
