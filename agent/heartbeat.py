@@ -77,7 +77,7 @@ class Heartbeats:
             return
         connection = self._consumer.connections
         made = self._queue in self._consumer.queues_made and connection != self._said_new
-        with suppress(BrokerError, StoreError):
+        with suppress(BrokerError, StoreError, OSError):  # OSError: this host can't tell its addresses just now
             await self._publisher.send(self._publication(await self._heartbeat(made=made)))
             self._said_new = connection if made else self._said_new
 

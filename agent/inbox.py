@@ -15,7 +15,7 @@ from agent.metrics import AgentMetrics
 from agent.trouble import Trouble
 from shared import codec
 from shared.broker import Consumer, Delivery, Publication
-from shared.errors import MessageError, StoreError
+from shared.errors import MessageError, MessageTooLarge, StoreError
 from shared.messages import Order
 from shared.outbox import Outbox
 from shared.topology import DEAD
@@ -23,6 +23,7 @@ from shared.topology import DEAD
 KEPT = 64 * 1024  # bytes of a body that go to the dead letters
 PAUSE = 2.0  # s before a journal that can't be written is tried again
 LONGEST_ID = 255
+LARGEST = codec.MAX_BODY - 4 * 1024  # bytes of an order: written down it has what it left out, and is larger
 
 log = structlog.get_logger()
 
@@ -55,12 +56,11 @@ class Inbox:
 
     async def _take(self, deliveries: Sequence[Delivery]) -> None:
         """Returns when all of them are in the journal; until it can be written nothing is acked and nothing taken."""
-        things = read(deliveries, self._admission)
         while True:
             try:
-                taken = await self._journal.take(things)
-            except StoreError as error:
-                self._trouble.say("inbox", f"orders can't be written down: {error}")
+                taken = await self._journal.take(read(deliveries, self._admission))
+            except (StoreError, OSError) as error:  # OSError: this host can't be asked whom it must not block
+                self._trouble.say("inbox", f"orders can't be taken: {error}")
                 await asyncio.sleep(PAUSE)
             else:
                 self._trouble.over("inbox")
@@ -92,6 +92,8 @@ def read(deliveries: Sequence[Delivery], admission: Admission) -> list[Incoming 
 
 def _decode(delivery: Delivery) -> Order | MessageError:
     try:
+        if len(delivery.body) > LARGEST:
+            raise MessageTooLarge(f"an order of {len(delivery.body)} bytes is over the limit of {LARGEST}")
         return codec.decode(delivery.body, Order)
     except MessageError as error:
         return error

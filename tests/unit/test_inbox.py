@@ -1,15 +1,19 @@
 """What the agent makes of each delivery, before anything is carried out."""
 
+import asyncio
 from collections.abc import Sequence
 
 import msgpack
 
-from agent.admission import Admission
-from agent.inbox import KEPT, read
+from agent.admission import Admission, Automatic
+from agent.inbox import KEPT, Inbox, read
 from agent.journal.taking import Incoming, Rejected
+from agent.metrics import AgentMetrics
 from shared import codec
-from shared.broker import Delivery
+from shared.broker import Consumer, Delivery, Publisher
 from shared.messages import Order
+from shared.outbox import Outbox
+from shared.settings import BrokerSettings
 from shared.targets import Allowlist
 from tests.stage.fake_action import FakeAction
 from tests.unit.a_host import AGENT, ATTACKER, AHost, HostClock
@@ -18,13 +22,17 @@ OWN = "192.0.2.11"
 MINE = "198.51.100.7"
 
 
-def admission(roles: Sequence[str] = ()) -> Admission:
+def _automatic() -> Allowlist:
+    return Allowlist.of([OWN], "this host's own address")
+
+
+def admission(roles: Sequence[str] = (), automatic: Automatic = _automatic) -> Admission:
     return Admission(
         AGENT,
         roles,
         {"firewall-drop": FakeAction(HostClock())},
         allow=Allowlist.of(["198.51.100.0/24"], "agent.allow"),
-        automatic=lambda: Allowlist.of([OWN], "this host's own address"),
+        automatic=automatic,
     )
 
 
@@ -126,6 +134,47 @@ def test_poison_goes_to_the_dead_letters_with_its_reason_and_is_answered_if_it_c
         (True, "all", "thwart.dead")
     }
     assert isinstance(good, Incoming)
+
+
+async def test_an_order_that_grows_over_the_limit_when_it_is_written_down_is_poison(tmp_path) -> None:
+    """What it leaves out has a default, which the journal's copy has: the one byte too many ends no agent."""
+    lean = {"v": 1, "id": "o1", "operation": "delete", "action": "a", "location": "all", "issued_at": 0, "deadline": 9}
+    room = codec.MAX_BODY - len(msgpack.packb({**lean, "reason": "x" * 100_000})) + 100_000
+    body = msgpack.packb({**lean, "reason": "x" * room})
+    assert len(body) == codec.MAX_BODY
+    (poison,) = read([delivered(body, "all")], admission())
+    assert isinstance(poison, Rejected)
+    assert (poison.order_id, poison.dead.reason) == ("o1", "too-large")
+
+
+async def test_orders_wait_while_it_cannot_be_told_whom_to_spare(tmp_path, monkeypatch) -> None:
+    """A host that can't be asked for its addresses ends no agent: they are taken as soon as it can."""
+    monkeypatch.setattr("agent.inbox.PAUSE", 0.0)
+    answers = [OSError("Too many open files"), OSError("Too many open files"), Allowlist()]
+
+    def automatic() -> Allowlist:
+        answer = answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    host, work = AHost(tmp_path), asyncio.Event()
+    settings = BrokerSettings()
+    inbox = Inbox(
+        Consumer(settings, "test", [], []),
+        "q",
+        host.journal,
+        admission(automatic=automatic),
+        work=work,
+        outbox=Outbox(host.store, Publisher(settings, "test", [])),
+        metrics=AgentMetrics(),
+        trouble=host.trouble,
+    )
+    await inbox._take([delivered(codec.encode(host.add()))])
+    assert (work.is_set(), answers, str(host.trouble)) == (True, [], "")
+    await host.turns()
+    assert host.answers() == [("applied", "new")]
+    host.close()
 
 
 async def test_a_malformed_repeat_does_not_gainsay_the_answer_that_was_given(tmp_path) -> None:
