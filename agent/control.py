@@ -19,13 +19,14 @@ from agent.journal.journal import Hold
 from shared.errors import InvalidTarget, ThwartError, Unreachable
 from shared.targets import normalise_address
 
+SILENCE = 5.0  # s that a request may take to come
 LONGEST = 64 * 1024 * 1024  # bytes of an answer: it names every effect that was lifted
 
 
 class LiftRequest(Struct, frozen=True, kw_only=True):
-    """Ends what is in force on `address`; None: everything on this host."""
+    """Ends what is in force on `address`; None: everything on this host, which nobody asks for by leaving it out."""
 
-    address: str | None = None
+    address: str | None
 
 
 class LiftedEffect(Struct, frozen=True, kw_only=True, order=True):
@@ -75,8 +76,9 @@ class Control:
             (self._folder / CONTROL).unlink(missing_ok=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, ValueError):  # who asked has gone, or sent more than a line
-            answer = await self._answer(await reader.readline())
+        with suppress(OSError, ValueError):  # who asked has gone, says nothing, or sent more than a line
+            # nobody types here: who is silent would hold up the agent's end
+            answer = await self._answer(await asyncio.wait_for(reader.readline(), SILENCE))
             writer.write(msgspec.json.encode(answer) + b"\n")
             await writer.drain()
         writer.close()

@@ -1,0 +1,78 @@
+"""The daemon's control socket: who comes in, and what nonsense does there."""
+
+import asyncio
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from agent import control
+from agent.control import Control, LiftRequest, ask
+from agent.folder import CONTROL
+from tests.unit.a_host import ATTACKER, AHost
+from tests.waiting import eventually
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[AHost]:
+    """With one block in force, and its control socket open."""
+    one = AHost(tmp_path)
+    await one.do(one.add())
+    listening = asyncio.create_task(Control(tmp_path, one.executor).run())
+    await eventually((tmp_path / CONTROL).exists)
+    yield one
+    listening.cancel()
+    await asyncio.wait([listening])
+    one.close()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"\n",
+        b"{}\n",  # nobody means everything by saying nothing
+        b"null\n",
+        b'{"adress": "203.0.113.9"}\n',
+        b'{"address": 7}\n',
+        b'{"address": "\xff"}\n',
+        b'{"address": "203.0.113.9"',
+        '{"address": "２０３.0.113.9"}\n'.encode(),
+        b"[" * 60_000 + b"\n",
+        b"x" * 200_000,
+    ],
+)
+async def test_nonsense_lifts_nothing_and_stops_nothing(host: AHost, tmp_path: Path, said: bytes) -> None:
+    """It gets an error or a closed door, and the next one is served."""
+    reader, writer = await asyncio.open_unix_connection(tmp_path / CONTROL)
+    writer.write(said)
+    writer.write_eof()
+    await reader.read()
+    writer.close()
+    assert set(host.in_force()) == {ATTACKER}
+    answer = await ask(tmp_path, LiftRequest(address=f"::ffff:{ATTACKER}"))
+    assert answer is not None
+    assert [each.target for each in answer.lifted] == [ATTACKER]
+
+
+async def test_who_says_nothing_is_hung_up_on(host: AHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An open connection holds up nothing, not even the daemon's end."""
+    monkeypatch.setattr(control, "SILENCE", 0.0)
+    reader, writer = await asyncio.open_unix_connection(tmp_path / CONTROL)
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()
+
+
+async def test_only_the_agents_own_user_gets_in(host: AHost, tmp_path: Path) -> None:
+    """From its first moment on."""
+    assert stat.S_IMODE((tmp_path / CONTROL).stat().st_mode) == 0o600
+
+
+async def test_a_lift_of_everything_where_nothing_is_in_force_is_no_mistake(host: AHost, tmp_path: Path) -> None:
+    """The second one finds nothing, and says so."""
+    first = await ask(tmp_path, LiftRequest(address=None))
+    second = await ask(tmp_path, LiftRequest(address=None))
+    assert first is not None
+    assert second is not None
+    assert (len(first.lifted), second.lifted, second.error) == (1, (), "")
