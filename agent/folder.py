@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from shared.errors import FolderInUse, StoreError
@@ -26,8 +26,9 @@ def owned(folder: Path) -> Iterator[None]:
                 f"{folder} belongs to another thwart-agent, pid {_owner(descriptor)}; "
                 "stop that one, or give this one an agent.state_dir and an agent.id of its own"
             ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # a full disk: the lock counts, and the pid is for people
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

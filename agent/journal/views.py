@@ -30,6 +30,7 @@ def effects(journal: Path, boot_id: str, now: Now) -> list[EffectView]:
     if not journal.exists():
         raise StoreError(f"{journal}: there is none; no agent has run with this state_dir, or name its --config")
     with reading(journal) as connection:
+        connection.execute("BEGIN")  # one moment's effects and holders, whatever the daemon does meanwhile
         moment = times.as_read(connection, boot_id, now)
         return [_effect(connection, row, moment) for row in connection.execute(_EFFECTS).fetchall()]
 
