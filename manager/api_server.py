@@ -9,11 +9,14 @@ from ipaddress import ip_address
 import structlog
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from shared.errors import SettingsError
 from shared.settings import listen_address
 
-AT_ONCE = 100  # connections and requests
+AT_ONCE = 100  # connections and requests that are answered; above it 503
+MOST = 200  # connections that are taken: no caller may use up the files that broker and ledger need
+PATIENCE = 10.0  # s for a request to come in and be answered, without which its connection is cut
 GRACE = 2  # s for requests that are being answered when the daemon stops
 
 log = structlog.get_logger()
@@ -40,12 +43,13 @@ class ApiServer:
         self._server = _Server(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=_Protocol,
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
+                backlog=AT_ONCE,  # also how many are accepted in one go, before any is looked at
                 limit_concurrency=AT_ONCE,
                 timeout_graceful_shutdown=GRACE,
             )
@@ -60,6 +64,34 @@ class ApiServer:
         finally:
             self._server.should_exit = True
             await serving
+
+
+class _Protocol(H11Protocol):
+    """HTTP, as long as it gets on: uvicorn itself waits for ever for a request that never ends, or never begins."""
+
+    _cut: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > MOST:
+            transport.abort()
+        self._wait_again()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._wait_again()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait_again(self) -> None:
+        self._stop_waiting()
+        self._cut = self.loop.call_later(PATIENCE, self.transport.abort)
+
+    def _stop_waiting(self) -> None:
+        if self._cut is not None:
+            self._cut.cancel()
 
 
 class _Server(uvicorn.Server):
