@@ -16,6 +16,7 @@ ThwartError
 │   ├── LockHeld                 another connection holds this agent id
 │   └── TopologyMismatch         a queue or exchange exists with other arguments
 ├── InvalidDuration          not a span of time such as 90, 10m or 2h
+├── InvalidPattern           a rule's pattern can't be read in its dialect
 ├── SettingsError            the program's own settings (TOML, THWART_*)
 ├── ConfigurationError       the user's XML; names file and line
 │   └── RuleFileError            a rule or decoder file
@@ -102,6 +103,10 @@ class TopologyMismatch(BrokerError):
 
 class InvalidDuration(ThwartError):
     """Not a span of time such as 90, 10m or 2h."""
+
+
+class InvalidPattern(ThwartError):
+    """A pattern can't be read in its dialect. Its reader adds file and line."""
 
 
 class SettingsError(ThwartError):

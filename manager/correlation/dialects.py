@@ -14,6 +14,8 @@ import re
 from collections.abc import Callable
 from typing import Literal
 
+from shared.errors import InvalidPattern
+
 Dialect = Literal["osmatch", "osregex", "pcre2"]
 DIALECTS: tuple[Dialect, ...] = ("osmatch", "osregex", "pcre2")
 
@@ -38,10 +40,6 @@ _ESCAPABLE = frozenset("\\()|$^<>*+!&-[]{}?\"'/:;,=#%@~`")
 _POSIX_CLASS = re.compile(r"\[\[?:\^?[a-z]+:\]")
 _ENDS_WITH_ANCHOR = re.compile(r"(?<!\\)(?:\\\\)*\$\Z")
 _NAMED_GROUP = re.compile(r"\(\?<(?=[A-Za-z_])")
-
-
-class PatternError(ValueError):
-    """The pattern can't be read in its dialect. Its reader adds file and line."""
 
 
 def lower(text: str) -> str:
@@ -107,11 +105,11 @@ def _compile(source: str, alternatives: list[Alternative]) -> re.Pattern[str]:
     if alternatives:
         return re.compile("|".join(f"(?:{each.expression})" for each in alternatives), _FLAGS)
     if _POSIX_CLASS.search(source):
-        raise PatternError("a POSIX class like `[:alpha:]` isn't supported; write the range")
+        raise InvalidPattern("a POSIX class like `[:alpha:]` isn't supported; write the range")
     try:
         return re.compile(_NAMED_GROUP.sub("(?P<", source), re.ASCII)
     except (re.error, OverflowError, RecursionError) as wrong:
-        raise PatternError(f"isn't supported as PCRE2: {wrong}") from wrong
+        raise InvalidPattern(f"isn't supported as PCRE2: {wrong}") from wrong
 
 
 def _split_match(source: str) -> list[Alternative]:
@@ -139,15 +137,15 @@ def _split_regex(source: str) -> list[Alternative]:
         elif character in "()":
             depth += 1 if character == "(" else -1
             if depth not in (0, 1):
-                raise PatternError('parentheses must be balanced and not nested in OS_Regex; use type="pcre2"')
+                raise InvalidPattern('parentheses must be balanced and not nested in OS_Regex; use type="pcre2"')
         elif character == "|":
             if depth:
-                raise PatternError('`|` can\'t stand inside parentheses in OS_Regex; use type="pcre2"')
+                raise InvalidPattern('`|` can\'t stand inside parentheses in OS_Regex; use type="pcre2"')
             parts.append(source[start:position])
             start = position + 1
         position += 1
     if depth:
-        raise PatternError("a parenthesis is never closed")
+        raise InvalidPattern("a parenthesis is never closed")
     return [_regex_alternative(part) for part in (*parts, source[start:])]
 
 
@@ -187,7 +185,7 @@ def _token(body: str, position: int) -> tuple[str, str, int]:
         return _CLASSES[escaped], "", position + 2
     if escaped and escaped in _ESCAPABLE:
         return re.escape(escaped), escaped, position + 2
-    raise PatternError(f'`\\{escaped}` isn\'t part of OS_Regex; use type="pcre2"')
+    raise InvalidPattern(f'`\\{escaped}` isn\'t part of OS_Regex; use type="pcre2"')
 
 
 _ALTERNATIVES: dict[Dialect, Callable[[str], list[Alternative]]] = {

@@ -5,9 +5,9 @@ from typing import NoReturn
 
 import msgspec
 
-from manager.correlation.dialects import DIALECTS, Dialect, Pattern, PatternError
+from manager.correlation.dialects import DIALECTS, Dialect, Pattern
 from manager.xml import Element
-from shared.errors import RuleFileError
+from shared.errors import InvalidPattern, RuleFileError
 
 
 def fail(element: Element, message: str) -> NoReturn:
@@ -61,7 +61,7 @@ def pattern(elements: Sequence[Element], default: Dialect, known: Iterable[str] 
         fail(first, f"<{first.name}> is empty and would match everything; remove it or fill it in")
     try:
         return Pattern(source, dialect, negated=yes(first, "negate"))
-    except PatternError as wrong:
+    except InvalidPattern as wrong:
         fail(first, f"<{first.name}> `{source}`: {wrong}")
 
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
-from manager.correlation.dialects import Pattern, PatternError, lower
+from manager.correlation.dialects import Pattern, lower
+from shared.errors import InvalidPattern
 
 # few characters, so that patterns and texts meet; two that only Unicode folds to `k` and `s`
 _CHARACTERS = "aAkKsS09 .-_@:|^$!+*\\()é\u212a\u017f\n"
@@ -136,7 +137,7 @@ def test_osregex_takes_what_is_in_parentheses(pattern, text, taken):
 )
 def test_what_a_dialect_lacks_is_refused(dialect, pattern):
     """A pattern that would be read as something else is an error, never a guess."""
-    with pytest.raises(PatternError):
+    with pytest.raises(InvalidPattern):
         Pattern(pattern, dialect)
 
 

@@ -1,0 +1,122 @@
+"""Who may import what: the direction between the packages, and one home for each library that matters."""
+
+import ast
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec import Struct
+
+PROJECT = Path(__file__).parents[2]
+PACKAGES = ("manager", "agent", "shared")
+MAY_IMPORT = {"manager": {"manager", "shared"}, "agent": {"agent", "shared"}, "shared": {"shared"}}
+HOMES = {
+    "asyncinotify": ["agent/logs/watching.py"],
+    "httpx": ["manager/cli/client.py"],
+    "lxml": ["manager/xml.py"],
+    "msgpack": ["shared/codec.py"],
+    "pika": ["shared/broker.py"],
+    "prometheus_client": ["shared/metrics.py"],
+    "sqlite3": ["shared/store.py"],
+    "subprocess": [],  # nothing that ships starts a program
+    "uvicorn": ["manager/api_server.py"],
+}
+PURE = "manager/correlation/"
+BANNED_THERE = {"asyncio", "random", "socket", "sqlite3", "threading", "time"}
+
+
+class Import(Struct, frozen=True):
+    """One import of one module, somewhere in a file."""
+
+    path: str
+    line: int
+    module: str
+    package: str  # the first word of the module's name
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line} imports {self.module}"
+
+
+def imports() -> list[Import]:
+    return [each for package in PACKAGES for path in sorted((PROJECT / package).rglob("*.py")) for each in _of(path)]
+
+
+def _of(path: Path) -> Iterator[Import]:
+    where = str(path.relative_to(PROJECT))
+    for node in ast.walk(ast.parse(path.read_text(), where)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{where}:{node.lineno}: imports are absolute, so that a reader can search for them"
+            names = [node.module or ""]
+        else:
+            continue
+        for name in names:
+            yield Import(where, node.lineno, name, name.partition(".")[0])
+
+
+def test_the_files_are_found() -> None:
+    """A check of nothing proves nothing."""
+    found = imports()
+    assert {each.path.partition("/")[0] for each in found} == set(PACKAGES)
+    assert len(found) > 200
+
+
+def test_manager_and_agent_never_import_each_other_and_shared_neither() -> None:
+    """What both sides need is in shared; nothing else is common to them."""
+    wrong = [
+        str(each)
+        for each in imports()
+        if each.package in (*PACKAGES, "tests") and each.package not in MAY_IMPORT[each.path.partition("/")[0]]
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_a_library_has_one_home(library: str) -> None:
+    """Its errors are translated and its traps are known in one place."""
+    assert sorted({each.path for each in imports() if each.package == library}) == HOMES[library]
+
+
+def test_no_library_is_imported_that_is_not_declared() -> None:
+    """Each package imports what pyproject.toml gives it: the agent nothing of the manager's extra."""
+    declared, extra = _declared("dependencies"), _declared("manager")
+    wrong = []
+    for each in imports():
+        if each.package in (*PACKAGES, *sys.stdlib_module_names):
+            continue
+        if each.package not in declared and not (each.path.startswith("manager/") and each.package in extra):
+            wrong.append(str(each))
+    assert not wrong
+
+
+def test_correlation_knows_no_clock_socket_or_file() -> None:
+    """Lines and their instants go in, alerts come out: the same for a live log and one of last year."""
+    wrong = [str(each) for each in imports() if each.path.startswith(PURE) and each.package in BANNED_THERE]
+    assert not wrong
+
+
+def test_no_exception_is_defined_elsewhere() -> None:
+    """Every error raised on purpose is in shared/errors.py, where the tree is drawn."""
+    made = [
+        f"{path.relative_to(PROJECT)}:{node.lineno} {node.name}"
+        for package in PACKAGES
+        for path in sorted((PROJECT / package).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and any(_is_error(base) for base in node.bases)
+    ]
+    assert [each for each in made if not each.startswith("shared/errors.py")] == []
+
+
+def _is_error(base: ast.expr) -> bool:
+    name = base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")
+    return name.endswith(("Error", "Exception"))
+
+
+def _declared(name: str) -> set[str]:
+    """The import names of what `dependencies`, or an extra, asks for."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    wanted = project[name] if name in project else project["optional-dependencies"][name]
+    return {each.partition(">")[0].partition("[")[0].strip().replace("-", "_") for each in wanted}
