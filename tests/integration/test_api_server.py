@@ -1,7 +1,6 @@
 """The API's server with callers that don't behave: they use up neither its files nor its patience."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -58,7 +57,9 @@ async def test_who_gets_on_is_not_cut_off(port, monkeypatch):
 async def test_idle_connections_leave_files_for_others(port, monkeypatch):
     """More connections than the server takes are closed at once, and it answers again when the idle ones are cut."""
     monkeypatch.setattr(api_server, "PATIENCE", 0.5)
-    idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(api_server.MOST + 50)]
+    idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(api_server.MOST + 50)]
+    await eventually(lambda: idle[-1][0].at_eof() or idle[-1][0].exception())
+    assert not idle[0][0].at_eof()
 
     async def answers() -> bool:
         async with httpx.AsyncClient(trust_env=False) as client:
@@ -67,5 +68,5 @@ async def test_idle_connections_leave_files_for_others(port, monkeypatch):
             return False
 
     await eventually(answers)
-    for each in idle:
-        each.close()
+    for _, writer in idle:
+        writer.close()
