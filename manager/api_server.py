@@ -49,7 +49,7 @@ class ApiServer:
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                backlog=AT_ONCE,  # also how many are accepted in one go, before any is looked at
+                backlog=AT_ONCE,  # also how many are let in in one go, before any is looked at
                 limit_concurrency=AT_ONCE,
                 timeout_graceful_shutdown=GRACE,
             )

@@ -7,11 +7,16 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.stage.broker import Broker
 from tests.stage.guard import Guard
 from tests.stage.network import Network
 from tests.stage.private_broker import SERVER, PrivateBroker
+
+# pytest-timeout has the limit; on a machine that is busy with something else an example may take any time
+settings.register_profile("thwart", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("thwart")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -44,7 +44,7 @@ async def test_a_line_is_shipped_as_soon_as_it_is_written(host: AHost, manager: 
             written = time.perf_counter()
             host.write(f"line {number}")
             await host.shipped([f"line {each}" for each in range(number + 1)])
-            assert time.perf_counter() - written < 0.1
+            assert time.perf_counter() - written < 0.4, "less than any pause that there is"
     assert [len(batch.lines) for batch in manager.batches] == [1] * 5
 
 

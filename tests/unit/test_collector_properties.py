@@ -130,7 +130,7 @@ class AnyInterleaving(RuleBasedStateMachine):
         if not self.running:
             self.start()
         self.manager.confirm()
-        self.do(self.host.shipped(self.written, within=1.0))
+        self.do(self.host.shipped(self.written))
 
     def teardown(self) -> None:
         try:
@@ -145,4 +145,4 @@ class AnyInterleaving(RuleBasedStateMachine):
 
 
 TestAnyInterleaving = AnyInterleaving.TestCase
-TestAnyInterleaving.settings = settings(max_examples=60, stateful_step_count=30, deadline=None, print_blob=False)
+TestAnyInterleaving.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
