@@ -39,7 +39,8 @@ def load(path: Path) -> "Tokens":
 
 def first(path: Path) -> str:
     """The first token in a file, for a client. Raises SettingsError."""
-    return _lines(path)[0].split()[-1]
+    token, _ = _pair(_lines(path)[0], path)
+    return token
 
 
 class Tokens:
@@ -71,7 +72,9 @@ def _lines(path: Path) -> list[str]:
 
 
 def _pair(line: str, path: Path) -> tuple[str, str]:
-    name, _, token = line.strip().rpartition(" ")
+    *name, token = line.rsplit(maxsplit=1)  # by any white space, as `first` does
+    if not token.isascii():
+        raise SettingsError(f"api.token_file: {path}: a token is ASCII, or no header could carry it")
     if len(token) < SHORTEST:
         raise SettingsError(f"api.token_file: {path}: a token has at least {SHORTEST} characters; openssl rand -hex 32")
-    return token, name.strip() or OWNER
+    return token, "".join(name).strip() or OWNER

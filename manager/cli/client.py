@@ -31,6 +31,8 @@ class Client:
     def __init__(self, url: str, token_file: Path) -> None:
         headers = {"Authorization": f"Bearer {tokens.first(token_file)}"}
         try:
+            if httpx.URL(url).scheme not in ("http", "https"):
+                raise ValueError("another scheme")  # httpx would find out only when it connects
             self._http = httpx.Client(base_url=url, headers=headers, timeout=LIMIT, trust_env=False)
         except (httpx.InvalidURL, ValueError) as error:
             raise SettingsError(f"{url!r} is no address of an API; write http://127.0.0.1:9460") from error

@@ -106,6 +106,8 @@ def test_wrong_usage_ends_with_2(manager):
         (("block", ATTACKER, "--for", "0"), "forever"),
         (("orders", "list", "--state", "lost"), "lost"),
         (("agents", "--token-file", "/nowhere/token"), "/nowhere/token"),
+        (("agents", "--api", "ftp://127.0.0.1"), "no address of an API"),
+        (("agents", "--api", "127.0.0.1:9460"), "no address of an API"),
         (("nonsense",), "nonsense"),
     ):
         done = manager.thwart(*arguments)

@@ -35,6 +35,13 @@ def test_each_token_has_its_owners_name(tmp_path):
         assert known.name_of(wrong) is None
 
 
+def test_white_space_of_any_kind_parts_name_and_token(tmp_path):
+    """A token after a tab is the same one to the manager and to its clients."""
+    file = tmp_path / "tokens"
+    file.write_text(f"ann\t{LONG}\n")
+    assert tokens.load(file).name_of(tokens.first(file)) == "ann"
+
+
 def test_a_file_that_others_can_read_is_warned_of(tmp_path):
     """It is used, and the log says what to do."""
     file = tmp_path / "tokens"
@@ -45,7 +52,7 @@ def test_a_file_that_others_can_read_is_warned_of(tmp_path):
     assert "chmod 600" in logs[0]["event"]
 
 
-@pytest.mark.parametrize("text", ["", "# nobody\n", "ann short\n", "\xff"])
+@pytest.mark.parametrize("text", ["", "# nobody\n", "ann short\n", "ann 0123456789abcdef\xc3\xa9\n", "\xff"])
 def test_a_file_without_a_good_token_is_an_error_that_names_it(tmp_path, text):
     """No token, one that could be guessed, or no text at all."""
     file = tmp_path / "tokens"
