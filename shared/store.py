@@ -19,6 +19,16 @@ Result = TypeVar("Result")
 Connection = sqlite3.Connection
 Row = sqlite3.Row
 
+_ADVICE = dict.fromkeys(
+    (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB),
+    "it is damaged: move it and its -wal file away to start without what was in it, or put a copy in its place",
+) | {
+    sqlite3.SQLITE_FULL: "free some space there",
+    sqlite3.SQLITE_CANTOPEN: "see that its folder is there and may be written to",
+    sqlite3.SQLITE_READONLY: "see that it and its folder may be written to",
+    sqlite3.SQLITE_BUSY: "see what else has it open",
+}
+
 
 class Store:
     """Opens the file at `path`, applies `schema` (idempotent DDL) and runs work in its own thread."""
@@ -105,4 +115,5 @@ def _translated(path: Path | str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreError(f"{path}: {error}") from error
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest only says more exactly where
+        raise StoreError("; ".join(filter(None, (f"{path}: {error}", _ADVICE.get(code))))) from error
