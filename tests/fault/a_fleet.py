@@ -85,6 +85,10 @@ class Agent:
         wait_for(self.stopped, READY)
         self.process.kill()
 
+    def go_on(self) -> None:
+        """Lets it run on from the point."""
+        self._mark.unlink()
+
     @property
     def process(self) -> Process:
         """The latest one."""
@@ -139,8 +143,16 @@ class Manager(RunningManager):
 
     def kill_where_it_stops(self) -> None:
         """SIGKILL, as soon as it has come to the point."""
-        wait_for(self._mark.exists, READY)
+        wait_for(self.stopped, READY)
         self.kill()
+
+    def stopped(self) -> bool:
+        """True once it has come to the point at which it was to stop."""
+        return self._mark.exists()
+
+    def go_on(self) -> None:
+        """Lets it run on from the point."""
+        self._mark.unlink()
 
     def states(self, order: Order) -> dict[str, str]:
         """What the ledger's file says about an order, by agent."""

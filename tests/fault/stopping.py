@@ -1,25 +1,31 @@
-"""Where a daemon under test stops for good: it leaves a mark that the test waits for, and then waits to be killed.
+"""Where a daemon under test stops: it leaves a mark that the test waits for, and then waits to be killed.
+
+It goes on if the test takes the mark away.
 
 Only the thread that came to the point stops; what the daemon has under way in others ends as it would have.
 """
 
-import threading
+import time
 from pathlib import Path
 
 from shared.broker import Publication, Publisher
 
+PAUSE = 0.005  # s between two looks at the mark
+
 
 class Point:
-    """The one point, by name, at which this daemon stops."""
+    """The one point, by name, at which this daemon stops, once."""
 
     def __init__(self, name: str, mark: str) -> None:
-        self._name, self._mark = name, Path(mark)
+        self._name, self._mark, self._passed = name, Path(mark), False
 
     def __call__(self, name: str, matters: object = True) -> None:
         """Stops here when this is the point and something that `matters` is at stake."""
-        if name == self._name and matters:
+        if name == self._name and matters and not self._passed:
+            self._passed = True
             self._mark.touch()
-            threading.Event().wait()
+            while self._mark.exists():
+                time.sleep(PAUSE)
 
 
 class StoppingPublisher(Publisher):

@@ -57,6 +57,28 @@ def test_killed_while_it_lifts_a_block(fleet: Fleet) -> None:
     promise.written_down(fleet, lift, dict.fromkeys(agents, "lifted"))
 
 
+def test_killed_over_a_block_that_is_lifted_meanwhile(fleet: Fleet) -> None:
+    """A `delete` that is taken while its `add` is being carried out wins: what the crash left is taken back."""
+    agent = fleet.agent("web1")
+    agent.start(stop_at="applied")
+    fleet.know(agent)
+    order = fleet.block(timeout=60)
+    wait_for(agent.stopped)
+    lift = fleet.unblock()
+    wait_for(lambda: agent.rows("SELECT 1 FROM tombstones"))
+    assert order.target in agent.kernel.now()
+    agent.kill_where_it_stops()
+    agent.start()
+    wait_for(lambda: agent.answers(lift))
+    fleet.all_is_said()
+    promise.in_force_once(agent, order, lifted=(lift.issued_at, time.time()))
+    assert order.target not in agent.kernel.now()
+    for each in (order, lift):
+        promise.answered(each, "lifted", agent)
+        promise.written_down(fleet, each, {agent: "lifted"})
+    assert agent.ends(order) == []
+
+
 def test_killed_and_away_until_the_block_was_over(fleet: Fleet) -> None:
     """The kernel ends on time what nobody else can; what was not answered yet is answered `stale`."""
     agents = fleet.start_one_for_each(["taken", "applying", "applied", "answered"])

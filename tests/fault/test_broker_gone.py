@@ -23,6 +23,7 @@ def test_the_broker_is_killed_and_comes_back(fleet: Fleet) -> None:
     wait_for(lambda: order.target not in here.kernel.now())
     promise.in_force_once(here, order)
     fleet.broker.node.start()
+    assert fleet.queues.messages(away.queue) == 1
     away.start()
     fleet.know(*agents)
     wait_for(lambda: here.answers(later) and away.answers(waiting), promise.PATIENCE)
@@ -36,6 +37,23 @@ def test_the_broker_is_killed_and_comes_back(fleet: Fleet) -> None:
         promise.answered(one, "applied", agent)
         assert promise.the_one(agent.ends(one)).cause == "lifted"
     assert fleet.manager.states(later) == {"web1": "ended"}
+
+
+def test_a_connection_is_lost_under_what_is_being_sent(idle_fleet: Fleet) -> None:
+    """An order, an answer and an end that were written to a dead connection are sent again on the next one."""
+    fleet = idle_fleet
+    fleet.manager.start(stop_at="sending order")
+    answering, ending = agents = fleet.agent("web1"), fleet.agent("web2")
+    answering.start(stop_at="sending acknowledgement")
+    ending.start(stop_at="sending expiry")
+    fleet.know(*agents)
+    order = fleet.block(timeout=4)
+    for daemon in (fleet.manager, *agents):
+        wait_for(daemon.stopped, promise.PATIENCE)
+        fleet.queues.cut()
+        daemon.go_on()
+    promise.over(order, *agents)
+    promise.kept(fleet, order, *agents)
 
 
 def test_connections_are_cut_in_the_middle_of_a_flood(fleet: Fleet) -> None:

@@ -41,6 +41,8 @@ def test_killed_between_the_ledger_and_the_ack_of_an_answer(idle_fleet: Fleet) -
     assert fleet.queues.messages("thwart.manager.events") == 2
     fleet.manager.start()
     promise.kept(fleet, order, agent)
+    assert fleet.manager.metric('thwart_acknowledgements_total{status="applied"}') == 0
+    assert fleet.manager.metric('thwart_expiries_total{outcome="reverted"}') == 1
 
 
 def test_lines_that_are_delivered_again_are_not_counted_again(idle_fleet: Fleet) -> None:
