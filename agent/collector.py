@@ -187,9 +187,10 @@ class Collector:
 
     async def _save(self) -> None:
         """Writes positions down. If that fails they are only sent again after a restart, and dropped by the manager."""
-        if not self._unsaved:
+        unsaved = {source for source in self._unsaved if source.seen}
+        if not unsaved:
             return
-        unsaved, self._unsaved = self._unsaved, set()
+        self._unsaved -= unsaved
         places = [(str(source.path), source.place) for source in unsaved]
         try:
             await self._store.run(lambda connection: positions.save(connection, places))

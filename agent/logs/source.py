@@ -53,12 +53,15 @@ class Source:
         """What is to be written down now: the file begun last."""
         return next(reversed(self._places.values()), Place())
 
+    @property
+    def seen(self) -> bool:
+        """False as long as something is at the path that could not be opened: its first sight is still to come."""
+        return bool(self._places)
+
     def start(self) -> None:
         """Finds the file that was being read, wherever it is now, and those after it."""
         try:
-            if not self._places:
-                self._begin_at_first_sight()
-            elif self.place.inode and not self._go_on_after(self.place):
+            if self.place.inode and not self._go_on_after(self.place):
                 self._go_on_with(rotation.begun_again(self.path, self.place.inode))
         except OSError as error:
             self.say(error)
@@ -67,6 +70,8 @@ class Source:
     def look(self) -> None:
         """Notices that another file is at the path now. Cheap, and safe at any time."""
         try:
+            if not self.seen:
+                self._begin_at_first_sight()
             last = self._files[-1].inode if self._files else NOTHING
             if self.path.stat().st_ino != last:
                 self._add_after(last)
@@ -132,10 +137,11 @@ class Source:
         return len(self._files) > 2 or (len(self._files) == 2 and self._files[1].size > 0)
 
     def _begin_at_first_sight(self) -> None:
-        self._places[""] = Place()
-        if not self.path.exists():
+        try:
+            opened = open_log(self.path, Place())
+        except FileNotFoundError:
+            self._places[""] = Place()
             return
-        opened = open_log(self.path, Place())
         if not self._from_start:
             opened.to_end()
         self._hold(opened)
