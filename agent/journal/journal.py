@@ -55,7 +55,8 @@ class Journal:
         """Makes the journal's id with a new file; moves every end when the host was booted since."""
         self.store = store
         self._agent_id, self._boot_id, self._clock = agent_id, boot_id, clock
-        self.id = store.run_now(lambda connection: times.resume(connection, boot_id, self.now()))
+        resumed = store.run_now(lambda connection: times.resume(connection, boot_id, self.now()))
+        self.id, self._since = resumed.journal, resumed.since
 
     def now(self) -> Now:
         """Both clocks."""
@@ -132,7 +133,7 @@ class Journal:
         def stamped(connection: Connection) -> Result:
             now = self.now()
             result = work(connection, now)
-            times.stamp(connection, self._boot_id, now)
+            times.stamp(connection, self._boot_id, now, self._since)
             return result
 
         return await self.store.run(stamped)

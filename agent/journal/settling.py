@@ -115,7 +115,8 @@ class _Settling:
             self._answer(order.id, joining.received_at, status, detail, exit_code=exit_code)
             return False
         self._answer(order.id, joining.received_at, status, detail, expires_at=self._now.wall_of(_or_none(until)))
-        ends, lifted = _or_none(joining.ends), is_buried(self._connection, order.id)
+        # what counts as one end is written down as one: else each of many could be a little later than the last
+        ends, lifted = _or_none(min(joining.ends, until)), is_buried(self._connection, order.id)
         row = (order.id, work.action, work.key, ends, order.expires_at, order.exempt, lifted)
         self._connection.execute(_HOLD, row)
         if status == "applied":

@@ -34,8 +34,15 @@ class Now(Struct, frozen=True, kw_only=True):
         return None if ends is None else ends - self.boot
 
 
-def resume(connection: Connection, boot_id: str, now: Now) -> str:
-    """The journal's id, made if it is new.
+class Resumed(Struct, frozen=True, kw_only=True):
+    """The journal's id, and the moment that it can't be earlier than, whatever the wall clock says."""
+
+    journal: str
+    since: Now
+
+
+def resume(connection: Connection, boot_id: str, now: Now) -> Resumed:
+    """Makes the journal's id if it is new.
 
     After a reboot the wall clock says how much of each hold is left, but never less time passed than none: a clock
     that came up earlier than the last wall time written down counts as that.
@@ -44,19 +51,26 @@ def resume(connection: Connection, boot_id: str, now: Now) -> str:
     if row is None:
         journal = uuid4().hex
         connection.execute(_BEGIN, (journal, boot_id, now.boot, now.wall))
-        return journal
+        return Resumed(journal=journal, since=now)
+    passed = now.boot - row["boot_clock"]
     if row["boot"] != boot_id:
         passed = max(0.0, now.wall - row["wall_at"])
         shift = now.boot - row["boot_clock"] - passed
         connection.execute(_MOVE, (shift,))
         connection.execute(_MOVE_TAKEN, (shift,))
-    stamp(connection, boot_id, now)
-    return str(row["journal"])
+    since = Now(wall=row["wall_at"] + passed, boot=now.boot)
+    stamp(connection, boot_id, now, since)
+    return Resumed(journal=row["journal"], since=since)
 
 
-def stamp(connection: Connection, boot_id: str, now: Now) -> None:
-    """Writes both clocks down; in every transaction that writes anyway."""
-    connection.execute(_STAMP, (boot_id, now.boot, now.wall))
+def stamp(connection: Connection, boot_id: str, now: Now, since: Now) -> None:
+    """Writes both clocks down; in every transaction that writes anyway.
+
+    The wall clock at least as late as it must be: it may be wrong until the network sets it, and if the host goes
+    down before that, the next boot would take the difference for time that has passed.
+    """
+    wall = max(now.wall, since.wall + now.boot - since.boot)
+    connection.execute(_STAMP, (boot_id, now.boot, wall))
 
 
 def as_read(connection: Connection, boot_id: str, now: Now) -> Now:

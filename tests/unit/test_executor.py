@@ -250,6 +250,27 @@ async def test_after_a_reboot_the_wall_clock_decides(host: AHost) -> None:
     assert host.in_force() == {ATTACKER: 500.0}
 
 
+async def test_a_clock_that_comes_up_early_ends_nothing_at_the_boot_after(host: AHost) -> None:
+    """A host without a clock of its own goes down again before the network has set it: no day has passed by that."""
+    await host.do(host.add(timeout=600.0))
+    host.clock.wall_at -= 86_400.0
+    await host.reboot(away=5.0)
+    await host.after(10.0)
+    await host.restart()
+    await host.journal.tidy()
+    host.clock.wall_at += 86_400.0
+    await host.reboot(away=5.0)
+    assert host.in_force() == {ATTACKER: pytest.approx(600.0 - 5.0 - 10.0 - 5.0)}
+
+
+async def test_many_small_extensions_are_an_extension(host: AHost) -> None:
+    """None of them moves the end by as much as the kernel can tell; together they do."""
+    await host.do(host.add("o0", timeout=60.0))
+    for number in range(1, 101):
+        await host.do(host.add(f"o{number}", timeout=60.0 + number * 0.0006))
+    assert host.in_force()[ATTACKER] == pytest.approx(60.06, abs=0.001)
+
+
 async def test_a_turn_has_a_limit_for_ends_and_one_for_orders(host: AHost) -> None:
     """Neither waits behind a flood of the other: both get their share of each turn."""
     host.executor._limit = 2
