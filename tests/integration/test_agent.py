@@ -180,6 +180,24 @@ async def test_sigterm_keeps_blocks_and_a_restart_takes_them_over(agent: AnAgent
     assert len(agent.answers(order)) == len(agent.answers(brief)) == 1
 
 
+async def test_who_comes_onto_the_hosts_list_is_let_go_at_the_next_start(agent: AnAgent) -> None:
+    """What is in force on them ends before anything is applied again; an exempt order's block stays."""
+    await agent.started()
+    order, exempt = an_order("o1"), an_order("o2", "203.0.113.77", exempt=True)
+    await agent.send(order, exempt)
+    await agent.answered(order)
+    await agent.answered(exempt)
+    assert agent.stop() == 0
+    agent.config.write_text(agent.config.read_text().replace("198.51.100.0/24", "203.0.113.0/24"))
+    await agent.started()
+    end = await agent.ended(order)
+    assert (end.cause, end.outcome) == ("lifted", "reverted")
+    assert set(agent.in_force()) == {"203.0.113.77"}
+    await agent.send(order)
+    assert (await agent.answered(order, 2)).status == "applied"  # as it was said: a repeat is no second execution
+    assert set(agent.in_force()) == {"203.0.113.77"}
+
+
 async def test_an_end_that_passes_while_the_agent_is_down_is_told_at_the_next_start(agent: AnAgent) -> None:
     """The kernel ends the block on time; the expiry event comes late, and once."""
     await agent.started()
