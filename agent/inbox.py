@@ -92,9 +92,10 @@ def read(deliveries: Sequence[Delivery], admission: Admission) -> list[Incoming 
 
 def _decode(delivery: Delivery) -> Order | MessageError:
     try:
+        order = codec.decode(delivery.body, Order)
         if len(delivery.body) > LARGEST:
             raise MessageTooLarge(f"an order of {len(delivery.body)} bytes is over the limit of {LARGEST}")
-        return codec.decode(delivery.body, Order)
+        return order
     except MessageError as error:
         return error
 
