@@ -107,13 +107,13 @@ def test_poison_stops_nobody(fleet: Fleet) -> None:
     whole = {"id": "unreadable", "v": 1, "operation": "add"}
     newer = codec.encode(replace(an_order("newer"), v=2))
     foreign = codec.encode(an_order("elsewhere", agents=("web2",)))
-    plain = (b"", b"\xc1 no MessagePack", msgpack.packb([1, 2]), b"x" * (1 << 20))
+    plain = (b"", b"\xc1 no MessagePack", msgpack.packb([1, 2]), b"x" * (codec.MAX_BODY + 1))
     fleet.raw(agent, *plain, msgpack.packb(whole), newer, foreign)
     order = fleet.block(GOOD, 2)
     promise.over(order, agent)
     promise.kept(fleet, order, agent)
     assert [promise.the_one(agent.answers(each)).status for each in ("unreadable", "newer")] == ["refused"] * 2
-    wait_for(lambda: dead_letters(fleet) == {"malformed": 6, "unsupported-version": 1})
+    wait_for(lambda: dead_letters(fleet) == {"malformed": 5, "unsupported-version": 1, "too-large": 1})
 
 
 def test_one_of_two_holders_is_lifted(fleet: Fleet) -> None:
@@ -150,5 +150,5 @@ def dead_letters(fleet: Fleet) -> dict[str, float]:
     """How many there are, by reason."""
     return {
         reason: fleet.manager.metric(f'thwart_dead_letters_total{{reason="{reason}"}}')
-        for reason in ("malformed", "unsupported-version")
+        for reason in ("malformed", "unsupported-version", "too-large")
     }
