@@ -10,9 +10,9 @@ from pathlib import Path
 import structlog
 from msgspec import Struct
 
-from manager.api import Api, Looks
-from manager.api_bodies import Health
-from manager.api_server import ApiServer, bind
+from manager.api.api import Api, Looks
+from manager.api.bodies import Health
+from manager.api.server import ApiServer, bind
 from manager.catchup import CatchUp
 from manager.chronicle import Chronicle
 from manager.correlation import Correlator, load, shipped

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import structlog
 
-from manager import tokens
+from manager.api import tokens
+from manager.api.tokens import Tokens
 from manager.responses import configuration
 from manager.responses.configuration import Configuration
-from manager.tokens import Tokens
 from shared.errors import SettingsError
 from shared.settings import ManagerSettings, RespondSettings
 

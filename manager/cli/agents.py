@@ -19,7 +19,7 @@ def command(output: Literal["table", "json"], api: str, token_file: Path) -> Non
       thwart agents
       thwart agents -o json
     """
-    from manager.api_bodies import Agents
+    from manager.api.bodies import Agents
     from manager.cli import tables
     from manager.cli.client import Client
 

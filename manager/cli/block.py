@@ -54,7 +54,7 @@ def command(
 
     from msgspec import UNSET
 
-    from manager.api_bodies import Given, NewBlock
+    from manager.api.bodies import Given, NewBlock
     from manager.cli import following
     from manager.cli.client import Client, request_id
 

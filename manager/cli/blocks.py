@@ -19,7 +19,7 @@ def command(output: Literal["table", "json"], api: str, token_file: Path) -> Non
       thwart blocks
       thwart blocks -o json
     """
-    from manager.api_bodies import Blocks
+    from manager.api.bodies import Blocks
     from manager.cli import tables
     from manager.cli.client import Client
 

@@ -10,8 +10,8 @@ import msgspec
 import tenacity
 from msgspec import Struct
 
-from manager import tokens
-from manager.api_bodies import Problem
+from manager.api import tokens
+from manager.api.bodies import Problem
 from shared.errors import ApiError, SettingsError, Unreachable
 
 LIMIT = 10.0  # s for one call

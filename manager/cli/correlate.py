@@ -13,8 +13,8 @@ _LINES_A_LOOK = 8_192  # lines between two looks at how far the files are
 
 if TYPE_CHECKING:
     from manager.correlation import LogLine
-    from manager.logfiles import LogFile
-    from manager.offline import Run
+    from manager.offline.files import LogFile
+    from manager.offline.run import Run
 
 
 @click.command()
@@ -51,7 +51,7 @@ def command(
     read as not later than their file's last change. A `local` order is for the host that the line names.
     """
     from manager.cli import findings
-    from manager.logfiles import merged, open_logs
+    from manager.offline.files import merged, open_logs
 
     run = _run(rules, ossec_conf)
     logs = open_logs(files)
@@ -66,7 +66,7 @@ def command(
 
 def _run(rules: tuple[Path, ...], ossec_conf: Path | None) -> "Run":
     from manager.correlation import Correlator, load, shipped
-    from manager.offline import Run
+    from manager.offline.run import Run
 
     ruleset = load([shipped(), *rules])
     if ossec_conf is None:

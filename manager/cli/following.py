@@ -7,7 +7,7 @@ from typing import Literal
 import click
 from msgspec import Struct
 
-from manager.api_bodies import Agents, Given
+from manager.api.bodies import Agents, Given
 from manager.cli import tables
 from manager.cli.client import Client
 from manager.ledger.views import OrderStory

@@ -44,7 +44,7 @@ def list_(
       thwart orders list --state overdue
       thwart orders list --target 203.0.113.9 -o json
     """
-    from manager.api_bodies import Orders
+    from manager.api.bodies import Orders
     from manager.cli import tables
     from manager.cli.client import Client
 

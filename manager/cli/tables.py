@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from manager.api_bodies import AgentView
+from manager.api.bodies import AgentView
 from manager.ledger.views import AgentOrder, Block, Holder, OrderStory, OrderView
 from shared import durations
 

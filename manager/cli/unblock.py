@@ -34,7 +34,7 @@ def command(
       thwart unblock 203.0.113.9
       thwart unblock 2001:db8::9 --reason "a customer's"
     """
-    from manager.api_bodies import Given, NewUnblock
+    from manager.api.bodies import Given, NewUnblock
     from manager.cli import following
     from manager.cli.block import target_of
     from manager.cli.client import Client, request_id

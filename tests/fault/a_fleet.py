@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from manager.api_bodies import Given
+from manager.api.bodies import Given
 from shared import codec, topology
 from shared.messages import Acknowledgement, Expiry, Heartbeat, LogBatch, Order
 from shared.store import reading

@@ -10,8 +10,8 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from manager import api_server
-from manager.api_server import ApiServer, bind
+from manager.api import server
+from manager.api.server import ApiServer, bind
 from tests.waiting import eventually
 
 HALF = b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 10\r\n\r\nhalf"
@@ -32,7 +32,7 @@ async def port() -> AsyncIterator[int]:
 @pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHo", HALF])
 async def test_who_never_finishes_a_request_is_cut_off(port, monkeypatch, said):
     """A connection on which nothing gets done ends, whether it says nothing, half a head or half a body."""
-    monkeypatch.setattr(api_server, "PATIENCE", 0.3)
+    monkeypatch.setattr(server, "PATIENCE", 0.3)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(said)
     async with asyncio.timeout(5):
@@ -43,7 +43,7 @@ async def test_who_never_finishes_a_request_is_cut_off(port, monkeypatch, said):
 
 async def test_who_gets_on_is_not_cut_off(port, monkeypatch):
     """Time counts from one answer to the next, so a caller may keep its connection."""
-    monkeypatch.setattr(api_server, "PATIENCE", 0.3)
+    monkeypatch.setattr(server, "PATIENCE", 0.3)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
         began = asyncio.get_running_loop().time()
 
@@ -56,8 +56,8 @@ async def test_who_gets_on_is_not_cut_off(port, monkeypatch):
 
 async def test_idle_connections_leave_files_for_others(port, monkeypatch):
     """More connections than the server takes are closed at once, and it answers again when the idle ones are cut."""
-    monkeypatch.setattr(api_server, "PATIENCE", 0.5)
-    idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(api_server.MOST + 50)]
+    monkeypatch.setattr(server, "PATIENCE", 0.5)
+    idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(server.MOST + 50)]
     await eventually(lambda: idle[-1][0].at_eof() or idle[-1][0].exception())
     assert not idle[0][0].at_eof()
 

@@ -21,7 +21,7 @@ HOMES = {
     "prometheus_client": ["shared/metrics.py"],
     "sqlite3": ["shared/store.py"],
     "subprocess": [],  # nothing that ships starts a program
-    "uvicorn": ["manager/api_server.py"],
+    "uvicorn": ["manager/server.py"],
 }
 PURE = "manager/correlation/"
 BANNED_THERE = {"asyncio", "random", "socket", "sqlite3", "threading", "time"}

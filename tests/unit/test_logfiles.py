@@ -6,8 +6,8 @@ from datetime import datetime
 
 import pytest
 
-from manager import logfiles
-from manager.logfiles import merged, open_logs
+from manager.offline import files
+from manager.offline.files import merged, open_logs
 from shared.errors import UnreadableLog
 
 LAST_CHANGE = datetime(2026, 3, 1).timestamp()  # noqa: DTZ001 (a log's time is local)
@@ -47,7 +47,7 @@ def test_a_compressed_log_reads_like_its_text(tmp_path):
 
 def test_an_endless_line_is_cut(tmp_path, monkeypatch):
     """Of a line without an end only the beginning is kept, and the next one is where it is."""
-    monkeypatch.setattr(logfiles, "MAX_LINE", 10)
+    monkeypatch.setattr(files, "MAX_LINE", 10)
     lines = read(written(tmp_path / "log", b"0123456789" * 5 + b"x\nnext\n"))
     assert [(line.offset, line.text) for line in lines] == [(0, "0123456789"), (52, "next")]
 

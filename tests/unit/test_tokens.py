@@ -5,7 +5,7 @@ import stat
 import pytest
 from structlog.testing import capture_logs
 
-from manager import tokens
+from manager.api import tokens
 from shared.errors import SettingsError
 
 LONG = "0123456789abcdef"

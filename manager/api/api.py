@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from manager.api_bodies import (
+from manager.api.bodies import (
     Agents,
     AgentView,
     Blocks,
@@ -30,13 +30,13 @@ from manager.api_bodies import (
     Problem,
     sentence,
 )
+from manager.api.tokens import Tokens
 from manager.chronicle import Chronicle
 from manager.dispatch import BlockRequest, Dispatch, Placed, UnblockRequest
 from manager.ledger.agents import Agent
 from manager.ledger.ledger import Ledger
 from manager.ledger.views import OrderQuery
 from manager.roster import Roster
-from manager.tokens import Tokens
 from shared.errors import InvalidTarget, ProtectedTarget, RequestError, StoreError, TargetError, ThwartError
 from shared.metrics import CONTENT_TYPE
 from shared.targets import normalise_address
