@@ -26,4 +26,4 @@ def configure(settings: LogSettings) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
-    logging.getLogger("pika").setLevel(logging.CRITICAL)  # broker.py says the same once, and in our words
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # shared.broker says the same once, and in our words

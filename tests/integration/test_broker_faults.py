@@ -13,7 +13,8 @@ import pika.data
 import pytest
 
 from shared import topology
-from shared.broker import Consumer, Link, Publication, Publisher, parameters
+from shared.broker import Consumer, Link, Publication, Publisher
+from shared.broker.addresses import parameters
 from shared.errors import SettingsError
 from shared.settings import BrokerSettings
 from shared.topology import Queue
@@ -111,9 +112,9 @@ async def test_what_is_acked_while_the_connection_is_made_is_acked(broker, stran
 
 async def test_nodes_that_hang_do_not_keep_from_the_one_that_answers(broker, monkeypatch):
     """Two addresses that accept and say nothing cost seconds each; the third is connected to in the same attempt."""
-    monkeypatch.setattr("shared.broker.ADDRESS_LIMIT", 0.5)
-    monkeypatch.setattr("shared.broker.CONNECT_LIMIT", 4.0)
-    monkeypatch.setattr("shared.broker.random.sample", lambda some, _: list(some))  # the hung ones first
+    monkeypatch.setattr("shared.broker.addresses.ADDRESS_LIMIT", 0.5)
+    monkeypatch.setattr("shared.broker.link.CONNECT_LIMIT", 4.0)
+    monkeypatch.setattr("shared.broker.link.random.sample", lambda some, _: list(some))  # the hung ones first
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         hung = [f"amqp://a:b@127.0.0.1:{each.getsockname()[1]}/" for each in (one, two)]
         publisher = Publisher(BrokerSettings(urls=(*hung, broker.url)), "test", ())

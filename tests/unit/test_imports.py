@@ -17,11 +17,11 @@ HOMES = {
     "httpx": ["manager/cli/client.py"],
     "lxml": ["manager/xml.py"],
     "msgpack": ["shared/codec.py"],
-    "pika": ["shared/broker.py"],
+    "pika": [f"shared/broker/{each}.py" for each in ("addresses", "consumer", "decoding", "link", "publisher")],
     "prometheus_client": ["shared/metrics.py"],
     "sqlite3": ["shared/store.py"],
     "subprocess": [],  # nothing that ships starts a program
-    "uvicorn": ["manager/server.py"],
+    "uvicorn": ["manager/api/server.py"],
 }
 PURE = "manager/correlation/"
 BANNED_THERE = {"asyncio", "random", "socket", "sqlite3", "threading", "time"}
