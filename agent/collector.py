@@ -56,6 +56,7 @@ class Collector:
         self._watching = Watching()
         self._sources: list[Source] = []
         self._unsaved: set[Source] = set()
+        self._savable = True
         self.ready = asyncio.Event()  # what is written from now on is noticed
         self.shipped = 0  # lines that the broker confirmed
         self.skipped = 0  # lines that could not be sent in any way
@@ -196,4 +197,8 @@ class Collector:
             await self._store.run(lambda connection: positions.save(connection, places))
         except StoreError as error:
             self._unsaved |= unsaved
-            log.warning("can't write down how far the logs were read", action="positions_unsaved", error=str(error))
+            if self._savable:  # said once, and not twice a second
+                log.warning("can't write down how far the logs were read", action="positions_unsaved", error=str(error))
+            self._savable = False
+        else:
+            self._savable = True

@@ -28,9 +28,9 @@ from manager.responses.responses import Responses
 from manager.roster import Roster
 from manager.sources.agent_logs import PREFETCH, AgentLogs
 from manager.sources.correlator_thread import CorrelatorThread
-from manager.startup import api_tokens, responses_in, state_folder
+from manager.startup import api_tokens, responses_in
 from manager.tasks import Tasks, every, until_told_to_stop
-from shared import topology
+from shared import folder, topology
 from shared.broker import Consumer, Publisher
 from shared.clock import Clock, SystemClock
 from shared.errors import StoreError
@@ -73,14 +73,19 @@ REAL = Parts()
 async def run(settings: ManagerSettings, *, parts: Parts = REAL) -> None:
     """Runs until SIGTERM or SIGINT; the broker may come and go.
 
-    Raises SettingsError, ConfigurationError or StoreError before anything has begun.
+    Raises SettingsError, ConfigurationError, FolderInUse or StoreError before anything has begun.
     """
+    state = Path(settings.manager.state_dir)
+    with folder.owned(state, "manager.state_dir"):
+        await _run(settings, parts, state)
+
+
+async def _run(settings: ManagerSettings, parts: Parts, state: Path) -> None:
     rules = load([shipped(), *map(Path, settings.manager.rules)])
-    configured = responses_in(settings.manager)
-    folder = state_folder(settings.manager)
-    known = api_tokens(settings, folder)
+    configured = responses_in(settings.manager, rules)
+    known = api_tokens(settings, state)
     bound = bind(settings.api.listen)
-    clock, store = parts.clock(), parts.store(folder / LEDGER)
+    clock, store = parts.clock(), parts.store(state / LEDGER)
 
     roster = Roster(store, clock)
     ledger = _ledger(settings.manager, store, clock, roster)

@@ -1,4 +1,4 @@
-"""What the daemon needs of its host before it begins: configuration, folder, tokens. What is wrong ends the start."""
+"""What the daemon needs of its host before it begins: configuration and tokens. What is wrong ends the start."""
 
 from pathlib import Path
 
@@ -6,16 +6,19 @@ import structlog
 
 from manager.api import tokens
 from manager.api.tokens import Tokens
+from manager.correlation import Ruleset
 from manager.responses import configuration
 from manager.responses.configuration import Configuration
-from shared.errors import SettingsError
+from manager.responses.review import review
 from shared.settings import ManagerSettings, RespondSettings
 
 log = structlog.get_logger()
 
 
-def responses_in(settings: RespondSettings) -> Configuration:
+def responses_in(settings: RespondSettings, rules: Ruleset) -> Configuration:
     """What to respond to. Without the default file nothing; a file that somebody named has to be there.
+
+    What may surprise its author with these `rules` is logged.
 
     Raises ConfigurationError with file and line.
     """
@@ -24,19 +27,9 @@ def responses_in(settings: RespondSettings) -> Configuration:
         log.warning(f"no {path}: nothing is responded to, orders by hand work", action="no_responses")
         return Configuration()
     found = configuration.load(path)
-    for remark in found.warnings:
+    for remark in (*found.warnings, *review(found, rules)):
         log.warning(remark.message, action="configuration", where=remark.where())
     return found
-
-
-def state_folder(settings: RespondSettings) -> Path:
-    """The folder of ledger and token, made if need be. Raises SettingsError."""
-    folder = Path(settings.state_dir)
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(f"manager.state_dir: can't make {folder}: {error.strerror}; name another folder") from error
-    return folder
 
 
 def api_tokens(settings: ManagerSettings, folder: Path) -> Tokens:

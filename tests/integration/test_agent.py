@@ -271,5 +271,5 @@ async def test_the_command_line_works_without_daemon_or_broker(agent: AnAgent) -
 async def test_a_second_daemon_in_the_same_folder_says_who_has_it(agent: AnAgent) -> None:
     """Two owners of one journal would undo each other's work."""
     await agent.started()
-    with pytest.raises(ThwartError, match=f"belongs to another thwart-agent, pid {agent.process.pid}"):
+    with pytest.raises(ThwartError, match=f"belongs to another process, pid {agent.process.pid}"):
         agent.host.run(str(COMMAND), "run", "--config", str(agent.config))

@@ -1,9 +1,22 @@
 """The manager on a real broker: lines in, orders out, answers merged, whatever is sent and whoever is away."""
 
+import os
+import subprocess
+
 import pytest
 
 from shared.ids import digest
-from tests.integration.a_manager_daemon import ATTACKER, COUNT, LISTED, Hands, RunningManager, attack, known, state_of
+from tests.integration.a_manager_daemon import (
+    ATTACKER,
+    COUNT,
+    LISTED,
+    THWART,
+    Hands,
+    RunningManager,
+    attack,
+    known,
+    state_of,
+)
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.broker
@@ -238,3 +251,21 @@ def fired(manager: RunningManager) -> list[str]:
 
 def _wish(request_id: str) -> dict[str, object]:
     return {"request_id": digest(request_id), "address": ATTACKER, "location": "all"}
+
+
+def test_a_second_manager_on_one_state_folder_refuses(manager):
+    """The ledger has one writer: a second daemon with the same state folder says whose it is, and ends."""
+    second = subprocess.run(
+        [str(THWART), "manager"], env={**os.environ, **manager.environment}, capture_output=True, text=True, timeout=20
+    )
+    assert second.returncode == 1
+    assert f"belongs to another process, pid {manager.process.pid}" in second.stderr
+
+
+def test_what_may_surprise_in_the_configuration_is_logged(guard, broker, tmp_path):
+    """A response to a rule that doesn't exist is said at the start, with file and line."""
+    manager = RunningManager(guard, broker, tmp_path)
+    path = tmp_path / "ossec.conf"
+    path.write_text(path.read_text().replace("5712", "5719"))
+    manager.start()
+    assert "rule 5719 is in none of the rule files" in manager.log.read_text()

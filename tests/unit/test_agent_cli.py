@@ -12,6 +12,7 @@ import pytest
 from agent import folder
 from agent.journal.times import Now
 from agent.journal.views import effects
+from shared.folder import LOCK
 from tests.unit.a_host import ATTACKER, AHost
 
 COMMAND = str(Path(sys.executable).with_name("thwart-agent"))
@@ -80,4 +81,4 @@ def test_a_dead_owners_folder_is_free(tmp_path: Path) -> None:
     """The lock ends with the process that had it, however that ended."""
     for _ in range(2):
         with folder.owned(tmp_path / "state"):
-            assert (tmp_path / "state" / folder.LOCK).read_text() == f"{os.getpid()}\n"
+            assert (tmp_path / "state" / LOCK).read_text() == f"{os.getpid()}\n"
