@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from shared.errors import FolderInUse, StoreError
+from shared.errors import FolderInUse, SettingsError
 
 LOCK = "lock"
 
@@ -15,7 +15,7 @@ LOCK = "lock"
 def owned(folder: Path, setting: str) -> Iterator[None]:
     """Holds the folder's lock; makes the folder if there is none. A dead owner's lock is free.
 
-    `setting` names the folder in the errors. Raises FolderInUse, and StoreError when the folder can't be had at all.
+    `setting` names the folder in the errors. Raises FolderInUse, and SettingsError when the folder can't be had at all.
     """
     descriptor = _open(folder, setting)
     try:
@@ -39,7 +39,9 @@ def _open(folder: Path, setting: str) -> int:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StoreError(f"{folder}: {error.strerror}; run as who may write there, or set {setting}") from error
+        raise SettingsError(
+            f"{setting}: can't use {folder}: {error.strerror}; name another folder, or run as who may write there"
+        ) from error
 
 
 def _owner(descriptor: int) -> str:

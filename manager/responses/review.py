@@ -23,7 +23,7 @@ def _about_rules(response: Response, ruleset: Ruleset) -> Iterator[str]:
     for rule_id in response.rules:
         rule = ruleset.rules.get(rule_id)
         if rule is None:
-            yield f"rule {rule_id} is in none of the rule files; name yours (manager.rules, --rules), or correct <rules_id>"
+            yield f"rule {rule_id} is in none of the rule files; name your rule files, or correct <rules_id>"
         elif not rule.responds:
             why = "it has level 0" if rule.level == 0 else "it has the option no_ar"
             yield f"rule {rule_id} fires no response: {why} ({rule.element.where()})"
