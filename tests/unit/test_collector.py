@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from agent.collector import SAVE_EVERY
 from shared import codec
 from shared.errors import MessageTooLarge, Refused, Unroutable
 from shared.messages import LogBatch
@@ -40,11 +41,13 @@ async def test_a_line_is_shipped_as_soon_as_it_is_written(host: AHost, manager: 
     """One line alone waits for no company and no timer."""
     host.log.touch()
     async with host.following():
+        took = []
         for number in range(5):
             written = time.perf_counter()
             host.write(f"line {number}")
             await host.shipped([f"line {each}" for each in range(number + 1)])
-            assert time.perf_counter() - written < 0.4, "less than any pause that there is"
+            took.append(time.perf_counter() - written)
+    assert min(took) < SAVE_EVERY, "a timer would hold up every line by its pause; a busy machine not every one"
     assert [len(batch.lines) for batch in manager.batches] == [1] * 5
 
 
