@@ -14,13 +14,12 @@ from agent.journal.taking import Incoming, Rejected, Taken
 from agent.metrics import AgentMetrics
 from agent.trouble import Trouble
 from shared import codec
-from shared.broker import Consumer, Delivery, Publication
+from shared.broker import Consumer, Delivery
+from shared.dead_letter import letter
 from shared.errors import MessageError, MessageTooLarge, StoreError
 from shared.messages import Order
 from shared.outbox import Outbox
-from shared.topology import DEAD
 
-KEPT = 64 * 1024  # bytes of a body that go to the dead letters
 PAUSE = 2.0  # s before a journal that can't be written is tried again
 LONGEST_ID = 255
 LARGEST = codec.MAX_BODY - 4 * 1024  # bytes of an order: written down it has what it left out, and is larger
@@ -108,15 +107,7 @@ def _rejected(delivery: Delivery, error: MessageError) -> Rejected:
         reason=error.reason,
         error=str(error)[:400],
     )
-    letter = Publication(
-        exchange=DEAD,
-        routing_key=delivery.routing_key,
-        kind=delivery.kind,
-        message_id=delivery.message_id,
-        body=delivery.body[:KEPT],
-        reason=error.reason,
-    )
-    return Rejected(dead=letter, order_id=_readable_id(delivery.body), detail=str(error)[:400])
+    return Rejected(dead=letter(delivery, error), order_id=_readable_id(delivery.body), detail=str(error)[:400])
 
 
 def _readable_id(body: bytes) -> str:

@@ -11,13 +11,13 @@ import structlog
 from manager.metrics import DEAD_REASONS, Metrics, closed
 from manager.ration import Ration
 from shared import codec
-from shared.broker import Consumer, Delivery, Publication, Publisher
+from shared.broker import Consumer, Delivery, Publisher
 from shared.clock import Clock
+from shared.dead_letter import letter
 from shared.errors import ForgedSender, MalformedMessage, MessageError, MessageTooLarge, Unroutable
 from shared.messages import Acknowledgement, Expiry, Heartbeat, LogBatch
-from shared.topology import DEAD, MANAGER_DEAD, MANAGER_UNROUTABLE
+from shared.topology import MANAGER_DEAD, MANAGER_UNROUTABLE
 
-KEPT = 64 * 1024  # bytes of a body that are kept
 EXCERPT = 200  # bytes of it that are logged
 
 log = structlog.get_logger()
@@ -69,16 +69,8 @@ class DeadLetters:
             reason=error.reason,
             error=str(error)[: 2 * EXCERPT],
         )
-        letter = Publication(
-            exchange=DEAD,
-            routing_key=delivery.routing_key,
-            kind=delivery.kind,
-            message_id=delivery.message_id,
-            body=delivery.body[:KEPT],
-            reason=error.reason,
-        )
         try:
-            await self._publisher.insist(letter)
+            await self._publisher.insist(letter(delivery, error))
         except Unroutable:
             log.error("nobody keeps dead letters, this one is lost", action="dead_letter_lost", queue=MANAGER_DEAD)
 

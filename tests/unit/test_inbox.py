@@ -6,11 +6,12 @@ from collections.abc import Sequence
 import msgpack
 
 from agent.admission import Admission, Automatic
-from agent.inbox import KEPT, Inbox, read
+from agent.inbox import Inbox, read
 from agent.journal.taking import Incoming, Rejected
 from agent.metrics import AgentMetrics
 from shared import codec
 from shared.broker import Consumer, Delivery, Publisher
+from shared.dead_letter import KEPT
 from shared.messages import Order
 from shared.outbox import Outbox
 from shared.settings import BrokerSettings
