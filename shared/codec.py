@@ -23,7 +23,7 @@ def size(value: Any) -> int:
 def encode(message: Message) -> bytes:
     """The body of `message`. Raises MessageTooLarge over MAX_BODY, so that it fails here and not at the reader."""
     # surrogates and other invalid text were escaped where the text came in; this keeps one slip from stopping a queue
-    body: bytes = msgpack.packb(msgspec.to_builtins(message), unicode_errors="backslashreplace")
+    body: bytes = msgpack.packb(msgspec.to_builtins(message, builtin_types=(bytes,)), unicode_errors="backslashreplace")
     if len(body) > MAX_BODY:
         raise MessageTooLarge(f"{type(message).__name__} of {len(body)} bytes is over the limit of {MAX_BODY}")
     return body

@@ -226,3 +226,9 @@ def test_messages_cut_or_changed_anywhere_raise_nothing_but_message_errors(
     del body[data.draw(st.integers(1, len(body))) :]
     with suppress(MessageError):
         codec.decode(bytes(body), type(message))
+
+
+def test_bytes_in_an_alert_stay_bytes() -> None:
+    """Written again, what a stranger's order carries is what it carried, and no other spelling of it."""
+    carrying = msgspec.structs.replace(ORDER, alert={"raw": b"\xff"})
+    assert codec.decode(codec.encode(carrying), Order).alert == {"raw": b"\xff"}
