@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 
+from shared.messages import LATEST
+
 YEAR = 31_556_952.0  # s, on average
-LATEST = 32_503_680_000.0  # the year 3000, as in messages.Instant
 
 _NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTHS = {name: number for number, name in enumerate(_NAMES, 1)}

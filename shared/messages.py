@@ -4,14 +4,20 @@ Instants end in `_at` and are Unix seconds (UTC); spans are seconds. Unknown key
 a missing or ill-typed key is refused.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-PROTOCOL_VERSION = 1
+from shared.durations import LONGEST
+from shared.ids import fingerprint
 
-Instant = Annotated[float, Meta(ge=0, le=32_503_680_000)]  # up to the year 3000: NaN and infinities are refused
-Span = Annotated[float, Meta(gt=0, le=3_155_760_000)]  # up to a century
+PROTOCOL_VERSION = 1
+LATEST = 32_503_680_000.0  # the year 3000
+ENDING = 60.0  # s: `Holds` leaves out what ends within a minute, so that an end isn't taken for a difference
+
+Instant = Annotated[float, Meta(ge=0, le=LATEST)]  # NaN and infinities are refused
+Span = Annotated[float, Meta(gt=0, le=LONGEST)]
 Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # bytes into a file; what SQL's integers hold
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 ExitCode = Annotated[int, Meta(ge=-(2**31), le=2**32 - 1)]  # Windows' are unsigned
@@ -81,10 +87,16 @@ class Expiry(Message, frozen=True, kw_only=True):
 
 
 class Holds(Struct, frozen=True, kw_only=True):
-    """Fingerprint of the orders in force on an agent that have more than a minute left."""
+    """Fingerprint of the orders in force on an agent that have more than `ENDING` left."""
 
     count: Count
-    xor: str  # XOR of ids.fingerprint() of their ids, hex
+    xor: str  # ids.fingerprint() of their ids
+
+    @classmethod
+    def of(cls, order_ids: Iterable[str]) -> "Holds":
+        """The fingerprint of these, each of which is named once."""
+        ids = list(order_ids)
+        return cls(count=len(ids), xor=fingerprint(ids))
 
 
 class Heartbeat(Message, frozen=True, kw_only=True):

@@ -15,11 +15,8 @@ from agent.journal.taking import Incoming, Rejected, Taken
 from agent.journal.times import Now
 from shared import outbox
 from shared.clock import Clock
-from shared.ids import fingerprint
-from shared.messages import Holds
+from shared.messages import ENDING, Holds
 from shared.store import Connection, Row, Store
-
-MARGIN = 60.0  # s: a fingerprint leaves out what ends within a minute, so that an end isn't taken for a difference
 
 _HELD = "SELECT order_id FROM holders WHERE expires_at IS NULL OR expires_at > ?"
 _COUNTS = "SELECT action, count(*) AS number FROM effects GROUP BY action"
@@ -100,11 +97,10 @@ class Journal:
         return await self.store.run(lambda connection: _failures(connection, ids))
 
     async def holds(self, at: float) -> Holds:
-        """The fingerprint of the orders in force that have more than a minute left at `at`, by their `expires_at`."""
+        """The fingerprint of the orders in force that have more than `ENDING` left at `at`, by their `expires_at`."""
 
         def work(connection: Connection) -> Holds:
-            ids = [row["order_id"] for row in connection.execute(_HELD, (at + MARGIN,))]
-            return Holds(count=len(ids), xor=fingerprint(ids))
+            return Holds.of(row["order_id"] for row in connection.execute(_HELD, (at + ENDING,)))
 
         return await self.store.read(work)
 

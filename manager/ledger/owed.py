@@ -5,11 +5,8 @@ from msgspec.structs import replace
 
 from manager.ledger.schema import FOREVER
 from shared import codec
-from shared.ids import fingerprint
-from shared.messages import Holds, Order
+from shared.messages import ENDING, Holds, Order
 from shared.store import Connection, Row
-
-MARGIN = 60.0  # s: heartbeats leave out what ends within a minute, so that an end isn't taken for a difference
 
 _IN_FORCE = """
 SELECT o.body FROM order_agents oa JOIN orders o ON o.id = oa.order_id
@@ -64,9 +61,9 @@ def leaves_unanswered(connection: Connection, agent_id: str, since: float, now: 
 
 def held(connection: Connection, agent_id: str, at: float) -> Held:
     """What the agent holds by its own answers, as its heartbeat of `at` (its clock) would say it."""
-    rows = connection.execute(_HELD, (agent_id, at + MARGIN)).fetchall()
-    holds = Holds(count=len(rows), xor=fingerprint(row["order_id"] for row in rows))
-    return Held(holds=holds, until=min((row["until"] for row in rows), default=FOREVER) - MARGIN)
+    rows = connection.execute(_HELD, (agent_id, at + ENDING)).fetchall()
+    until = min((row["until"] for row in rows), default=FOREVER) - ENDING
+    return Held(holds=Holds.of(row["order_id"] for row in rows), until=until)
 
 
 def sent_again(connection: Connection, agent_id: str, order: Order, span: float, now: float) -> Order:

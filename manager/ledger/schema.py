@@ -5,8 +5,9 @@ index range finds what still matters: FOREVER stands for "until lifted".
 """
 
 from shared import outbox
+from shared.messages import LATEST
 
-FOREVER = 32_503_680_000.0  # the year 3000, the latest instant that a message can carry
+FOREVER = LATEST
 
 SCHEMA = (
     """

@@ -15,7 +15,6 @@ import httpx
 
 from shared import codec, topology
 from shared.broker import Consumer, Delivery, Publication, Publisher
-from shared.ids import fingerprint
 from shared.messages import Acknowledgement, Cursor, Expiry, Heartbeat, Holds, LogBatch, LogLine, Message, Order
 from shared.store import reading
 from tests.stage.broker import Broker
@@ -198,7 +197,7 @@ class Hands:
             "roles": self._roles,
             **said,
         }
-        count = Holds(count=len(holds), xor=fingerprint(holds))
+        count = Holds.of(holds)
         await self.say("heartbeat", agent, Heartbeat(agent_id=agent, at=now, holds=count, **fields))
 
     async def answer(self, order: Order, agent: str, status: Any = "applied", **said: Any) -> None:

@@ -13,7 +13,7 @@ from manager.responses.standing import Standing
 from manager.roster import Members, Roster
 from shared import codec
 from shared.broker import Publication
-from shared.ids import digest, fingerprint
+from shared.ids import digest
 from shared.messages import Acknowledgement, Alert, AlertAgent, AlertRule, Expiry, Heartbeat, Holds, Order
 from shared.store import Store
 from shared.targets import Allowlist
@@ -175,7 +175,7 @@ def heartbeat(agent: str, at: float = START, *, holds: tuple[str, ...] = (), **s
         "hostname": agent,
         **said,
     }
-    count = Holds(count=len(holds), xor=fingerprint(holds))
+    count = Holds.of(holds)
     return Heartbeat(agent_id=agent, at=at, holds=count, **fields)
 
 
