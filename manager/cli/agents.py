@@ -6,10 +6,11 @@ from typing import Literal
 import click
 
 from manager.cli import options
+from shared import command_line
 
 
 @click.command("agents")
-@options.output
+@command_line.output
 @options.api
 def command(output: Literal["table", "json"], api: str, token_file: Path) -> None:
     """List agents: living or silent, what they can carry out, what troubles them.

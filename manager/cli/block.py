@@ -6,6 +6,7 @@ from typing import Literal
 import click
 
 from manager.cli import options
+from shared import command_line
 from shared.errors import InvalidDuration, InvalidTarget
 
 
@@ -18,7 +19,7 @@ from shared.errors import InvalidDuration, InvalidTarget
 @click.option("--reason", default="", help="A sentence that is kept with the order.")
 @click.option("--dry-run", is_flag=True, help="Go through everything, change nothing.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait up to 5 s for the agents' answers.")
-@options.output
+@command_line.output
 @options.api
 @click.pass_context
 def command(

@@ -6,10 +6,11 @@ from typing import Literal
 import click
 
 from manager.cli import options
+from shared import command_line
 
 
 @click.command("blocks")
-@options.output
+@command_line.output
 @options.api
 def command(output: Literal["table", "json"], api: str, token_file: Path) -> None:
     """List what is blocked, where, and for how much longer.

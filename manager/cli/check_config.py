@@ -5,6 +5,8 @@ from typing import Literal
 
 import click
 
+from shared import command_line
+
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
@@ -15,7 +17,7 @@ import click
     metavar="PATH",
     help="A rule file, or a folder of them, that responses may refer to beside the shipped rules. May be repeated.",
 )
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@command_line.output
 @click.pass_context
 def command(
     ctx: click.Context, files: tuple[Path, ...], rules: tuple[Path, ...], output: Literal["table", "json"]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from shared import command_line
+
 _LINES_A_LOOK = 8_192  # lines between two looks at how far the files are
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="The responses. Without it no orders follow.",
 )
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@command_line.output
 @click.option("--summary", is_flag=True, help="Print totals instead of each alert.")
 def command(
     files: tuple[str, ...],

@@ -47,7 +47,9 @@ def report(outcome: Outcome, output: Literal["table", "json"]) -> bool:
     states = [agent.state for story in outcome.orders for agent in story.view.agents]
     waiting = sum(state in OPEN for state in states)
     if waiting:
-        click.echo(f"{waiting} still to answer; see `thwart orders show {outcome.orders[0].view.id[:12]}`", err=True)
+        click.echo(
+            f"{waiting} still to answer; see `thwart orders show {outcome.orders[0].view.id[: tables.SHORT]}`", err=True
+        )
     return not any(state in WRONG for state in states)
 
 

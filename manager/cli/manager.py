@@ -4,15 +4,13 @@ from pathlib import Path
 
 import click
 
+from shared import command_line
+
 DEFAULT = Path("/etc/thwart/manager.toml")
 
 
 @click.command("manager")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help=f"Settings, TOML.  [default: {DEFAULT} if there is one]",
-)
+@command_line.config(DEFAULT)
 def command(config: Path | None) -> None:
     """Run the manager: correlate what agents log, order blocks, hear the answers.
 
@@ -30,6 +28,6 @@ def command(config: Path | None) -> None:
     from shared import log
     from shared.settings import ManagerSettings, load
 
-    settings = load(ManagerSettings, config or (DEFAULT if DEFAULT.exists() else None))
+    settings = load(ManagerSettings, config)
     log.configure(settings.log)
     asyncio.run(app.run(settings))

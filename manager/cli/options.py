@@ -1,22 +1,13 @@
-"""Options that several commands share: how to print, where the API is, whose token to show."""
+"""Options of the commands that talk to the manager: where its API is, whose token to show."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
+from shared.command_line import Command
+
 API_URL = "http://127.0.0.1:9460"
 TOKEN_FILE = Path("/var/lib/thwart/manager/api.token")
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def output(command: Command) -> Command:
-    """`-o table|json`."""
-    return click.option(
-        "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print."
-    )(command)
 
 
 def api(command: Command) -> Command:

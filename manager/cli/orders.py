@@ -6,6 +6,7 @@ from typing import Literal
 import click
 
 from manager.cli import options
+from shared import command_line
 
 _STATES = [
     *("unsent", "sent", "waiting", "overdue", "unroutable", "applied", "unchanged"),
@@ -23,7 +24,7 @@ def command() -> None:
 @click.option("--target", metavar="ADDRESS", help="Only orders on this address.")
 @click.option("--agent", metavar="ID", help="Only orders that are for this agent.")
 @click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True)
-@options.output
+@command_line.output
 @options.api
 def list_(
     state: str | None,
@@ -55,7 +56,7 @@ def list_(
 
 @command.command("show")
 @click.argument("order_id", metavar="ID")
-@options.output
+@command_line.output
 @options.api
 def show(order_id: str, output: Literal["table", "json"], api: str, token_file: Path) -> None:
     """Show one order: why, where, what each agent said and when. ID may be the beginning of one.

@@ -6,13 +6,14 @@ from typing import Literal
 import click
 
 from manager.cli import options
+from shared import command_line
 
 
 @click.command("unblock")
 @click.argument("address")
 @click.option("--reason", default="", help="A sentence that is kept with the order.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait up to 5 s for the agents' answers.")
-@options.output
+@command_line.output
 @options.api
 @click.pass_context
 def command(

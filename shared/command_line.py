@@ -1,0 +1,49 @@
+"""What `thwart` and `thwart-agent` have in common: how to print, where the settings are, how an error ends.
+
+Exit codes: 0 done; 1 it could not be done; 2 wrong usage, settings or configuration; 3 nobody could be reached.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from shared.errors import ConfigurationError, InvalidDuration, SettingsError, ThwartError, Unreachable, UnreadableLog
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Commands(click.Group):
+    """Commands whose errors end in a sentence and an exit code. Its name is the program's."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ThwartError as error:
+            click.echo(f"{self.name}: {error}", err=True)
+            ctx.exit(exit_code(error))
+
+
+def exit_code(error: ThwartError) -> int:
+    """The code that scripts rely on: 3 unreachable, 2 for the caller's own settings and words, 1 for the rest."""
+    if isinstance(error, Unreachable):
+        return 3
+    return 2 if isinstance(error, SettingsError | ConfigurationError | InvalidDuration | UnreadableLog) else 1
+
+
+def output(command: Command) -> Command:
+    """`-o table|json`."""
+    return click.option(
+        "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print."
+    )(command)
+
+
+def config(default: Path) -> Callable[[Command], Command]:
+    """`--config FILE`. The command gets that file, or `default`, or None when there is no such file."""
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        callback=lambda _ctx, _option, given: given or (default if default.exists() else None),
+        help=f"Settings, TOML. Default: {default}, if it is there. THWART_<SECTION>_<KEY> goes on top.",
+    )
