@@ -43,6 +43,7 @@ class Link:
         self._connection: AsyncioConnection | None = None
         self._channels: list[Channel] = []
         self._asked: set[asyncio.Future[Any]] = set()
+        self._said = ""  # why it can't be used, as it was last logged
         self._lost: asyncio.Future[BrokerError] | None = None
         self.connected = asyncio.Event()
         self.connections = 0  # made so far: the first connect makes it 1
@@ -79,7 +80,7 @@ class Link:
             with attempt:
                 await self._connect()
         self.connections += 1
-        self.lock_refused_since = None
+        self.lock_refused_since, self._said = None, ""
         log.info("connected to the broker", action="broker_connected", link=self._name)
         self.connected.set()
         self.when_connected()
@@ -88,7 +89,8 @@ class Link:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, LockHeld):
             self.lock_refused_since = self.lock_refused_since or time.monotonic()
-        say = log.warning if state.attempt_number == 1 or isinstance(error, TopologyMismatch) else log.debug
+        changed, self._said = str(error) != self._said, str(error)  # each reason once: a wrong login after no network
+        say = log.warning if changed or isinstance(error, TopologyMismatch) else log.debug
         say("can't use the broker, trying again", action="broker_retry", link=self._name, error=str(error))
 
     async def _connect(self) -> None:
@@ -111,7 +113,7 @@ class Link:
                 return await self._open(one)
             except BrokerError as error:
                 errors.append(f"{one.host}:{one.port}: {error}")
-        raise Disconnected("; ".join(errors))
+        raise Disconnected("; ".join(sorted(errors)))
 
     def _open(self, one: pika.URLParameters) -> "asyncio.Future[AsyncioConnection]":
         opening: asyncio.Future[AsyncioConnection] = asyncio.get_running_loop().create_future()
@@ -257,7 +259,15 @@ def _error_of(reason: BaseException) -> BrokerError:
 
 
 def words(error: BaseException) -> str:
-    return str(error) or repr(error)
+    """What went wrong, without the errors that pika wraps it in."""
+    while inner := _inside(error):
+        error = inner[-1]
+    return getattr(error, "strerror", None) or str(error) or repr(error)
+
+
+def _inside(error: BaseException) -> list[BaseException]:
+    wrapped = [*getattr(error, "exceptions", ()), getattr(error, "exception", None), *error.args]
+    return [each for each in wrapped if isinstance(each, BaseException)]
 
 
 def resolve(future: asyncio.Future[Any], result: Any) -> None:

@@ -307,6 +307,20 @@ async def test_a_wrong_password_is_said_and_tried_again(broker: Broker) -> None:
     assert "wrong-password" not in str(said)
 
 
+async def test_each_reason_is_said_once_and_in_plain_words(broker: Broker) -> None:
+    """Who starts before the broker is told that, and is told anew when it is there and refuses the login."""
+    url = broker.url.replace(broker.login.password, "wrong-password")
+    broker.node.kill()
+    with capture_logs() as said:
+        async with running(Publisher(BrokerSettings(urls=(url,)), "publish", ()).run()):
+            await eventually(lambda: len(said) > 2)
+            await asyncio.to_thread(broker.node.start)
+            await eventually(lambda: "ACCESS_REFUSED" in said[-1]["error"], within=20)
+    warned = [each["error"] for each in said if each["log_level"] == "warning"]
+    assert warned[0].endswith(": Connection refused") and "Error" not in warned[0]
+    assert len(warned) == len(set(warned)) and "ACCESS_REFUSED" in warned[-1]
+
+
 # -- TLS ---------------------------------------------------------------------------------------------------------------
 
 
