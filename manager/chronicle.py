@@ -61,6 +61,13 @@ class Chronicle:
         for order in taken.orders:
             self._metrics.log_to_order.observe(max(0.0, order.issued_at - taken.sighting.at))
             self._given_out(order, "alert")
+        if taken.unknown:
+            log.warning(
+                "a response names agents that have never been heard of; look at its <agent_id> and at `thwart agents`",
+                action="unroutable",
+                agents=taken.unknown,
+                order_ids=[order.id for order in taken.orders if set(order.agents) & set(taken.unknown)],
+            )
 
     def _refused(self, taken: Taken, response: str, reason: str, detail: str) -> None:
         self._metrics.refusals.labels(closed(reason, REFUSALS)).inc()

@@ -95,6 +95,7 @@ class Taken(Struct, frozen=True, kw_only=True):
     refusals: tuple[Refusal, ...] = ()
     late: bool = False  # too old when it came: written down, and nothing ordered
     repeated: bool = False  # it was known already
+    unknown: tuple[str, ...] = ()  # agents that the orders name and nobody goes by
 
 
 Judge = Callable[[Sighting, Members, Standing, float], Verdict]
@@ -174,14 +175,19 @@ class Dispatch:
         if late:
             return Taken(sighting=sighting, orders=(), late=True)
         verdict = self._judge(sighting, members, LedgerStanding(connection, now, self._answer_within), now)
+        unknown: set[str] = set()
         for order in verdict.orders:
-            orders.put(connection, order, alert.id, members.audience(order.location, order.agents))
+            audience = members.audience(order.location, order.agents)
+            orders.put(connection, order, alert.id, audience)
+            unknown.update(audience.unknown)
         for offence in verdict.offences:
             offender = Offender(offence=offence.offence, ends_at=offence.ends_at)
             offenders.put(connection, offence.response, offence.target, offender)
         for each in verdict.refusals:
             alerts.refuse(connection, alert.id, each.response, each.target, each.reason, each.detail, now)
-        return Taken(sighting=sighting, orders=verdict.orders, refusals=verdict.refusals)
+        return Taken(
+            sighting=sighting, orders=verdict.orders, refusals=verdict.refusals, unknown=tuple(sorted(unknown))
+        )
 
     async def _place(self, request_id: str, operation: Operation, work: Callable[[Connection], list[Order]]) -> Placed:
         def once(connection: Connection) -> Placed:

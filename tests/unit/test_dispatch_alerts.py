@@ -1,11 +1,17 @@
 """Alerts become orders in one transaction, together with how far their log was taken."""
 
-import pytest
+from typing import Any
 
-from manager.dispatch import Verdict
+import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
+
+from manager.chronicle import Chronicle
+from manager.dispatch import Judge, Verdict
 from manager.ledger.positions import Position
+from manager.metrics import Metrics
 from shared.errors import StoreError
-from tests.unit.a_manager import ATTACKER, MINE, START, a_manager, sighting
+from tests.unit.a_manager import ATTACKER, MINE, START, a_manager, blocks_everywhere, sighting
 
 
 @pytest.fixture
@@ -55,6 +61,26 @@ async def test_alerts_of_one_batch_see_each_other(manager):
     await manager.hear("web1")
     first, second = await manager.dispatch.take([sighting("a1"), sighting("a2", START + 1)])
     assert (len(first.orders), second.orders) == (1, ())
+
+
+async def test_an_agent_that_nobody_goes_by_is_warned_of(tmp_path):
+    """Who leaves the example's <agent_id> in the file is told so when a response names it, with the order's id."""
+    with a_manager(tmp_path / "ledger.db", _blocks_on("web1", "agent-xxx")) as manager:
+        await manager.hear("web1")
+        taken = await manager.dispatch.take([sighting("a1")])
+        with capture_logs() as said:
+            Chronicle(Metrics(), manager.clock).taken(taken)
+    (warning,) = (each for each in said if each["log_level"] == "warning")
+    assert (warning["agents"], warning["order_ids"]) == (("agent-xxx",), [taken[0].orders[0].id])
+
+
+def _blocks_on(*agents: str) -> Judge:
+    def judge(*known: Any) -> Verdict:
+        verdict = blocks_everywhere(*known)
+        orders = tuple(replace(order, location="agent", agents=agents) for order in verdict.orders)
+        return replace(verdict, orders=orders)
+
+    return judge
 
 
 async def test_a_repeated_alert_uses_what_is_stored(manager):
