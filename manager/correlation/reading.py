@@ -1,6 +1,7 @@
 """From elements to patterns and numbers; what isn't understood is a RuleFileError with file and line, never skipped."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
 from typing import NoReturn
 
 import msgspec
@@ -26,10 +27,16 @@ def expand(element: Element, variables: Mapping[str, str]) -> Element:
     return msgspec.structs.replace(element, text=text, children=children)
 
 
-def check_attributes(element: Element, known: Iterable[str]) -> None:
+def check_attributes(element: Element, known: Collection[str]) -> None:
     """Raise for an attribute that isn't known."""
     if unknown := sorted(set(element.attributes) - set(known)):
-        fail(element, f"attribute `{unknown[0]}` of <{element.name}> isn't supported")
+        hint = meant(unknown[0], known)
+        fail(element, f"attribute `{unknown[0]}` of <{element.name}> isn't supported{hint}")
+
+
+def meant(word: str, known: Collection[str]) -> str:
+    """How an error goes on when one of `known` is spelt almost like `word`; else nothing."""
+    return "".join(f"; was `{each}` meant?" for each in get_close_matches(word, known, n=1, cutoff=0.75))
 
 
 def one(elements: Sequence[Element], name: str) -> Element | None:
@@ -46,7 +53,7 @@ def value(elements: Sequence[Element], name: str, default: str = "") -> str:
     return found.value if found else default
 
 
-def pattern(elements: Sequence[Element], default: Dialect, known: Iterable[str] = ()) -> Pattern | None:
+def pattern(elements: Sequence[Element], default: Dialect, known: Collection[str] = ()) -> Pattern | None:
     """One pattern from elements of one name, whose texts are joined as they stand; None without any."""
     if not elements:
         return None

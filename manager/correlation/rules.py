@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec import Struct
 
 from manager.correlation.dialects import Dialect, Pattern
-from manager.correlation.reading import check_attributes, fail, one, pattern, value, whole, words, yes
+from manager.correlation.reading import check_attributes, fail, meant, one, pattern, value, whole, words, yes
 from manager.xml import Element
 
 MAX_LEVEL, MAX_FREQUENCY, MAX_SECONDS = 16, 9999, 999_999
@@ -162,10 +162,9 @@ def define(element: Element, enclosing: tuple[str, ...]) -> Rule:
 
 def _check_known(child: Element) -> None:
     name = child.name
-    known = _DESCRIBING | _PLACING | _ADDRESS_TESTS | {"match", "regex", "field"}
-    if name in known or name in _FIELD_TESTS or name in _HEADER_TESTS or _key_of(name) is not None:
-        return
-    fail(child, f"<{name}> in a rule isn't supported")
+    known = _DESCRIBING | _PLACING | _ADDRESS_TESTS | {"match", "regex", "field", *_FIELD_TESTS, *_HEADER_TESTS}
+    if name not in known and _key_of(name) is None:
+        fail(child, f"<{name}> in a rule isn't supported{meant(name, known)}")
 
 
 def _check(rule: Rule) -> None:

@@ -21,6 +21,12 @@ DECODER = '<decoder name="d">{}</decoder>'
         (RULE.format("\n<list field='srcip'>etc/lists/x</list>"), 2, "<list> in a rule isn't supported"),
         (RULE.format("\n\n<match_all/>"), 3, "<match_all> in a rule isn't supported"),
         (RULE.format("<same_location />"), 1, "<same_location> in a rule isn't supported"),
+        (
+            RULE.format("\n<descripton>d</descripton>"),
+            2,
+            "<descripton> in a rule isn't supported; was `description` meant?",
+        ),
+        ('<rule id="100" level="5" frequncy="3"/>', 1, "`frequncy` of <rule> isn't supported; was `frequency` meant?"),
         ('<rule id="100" level="5" accuracy="0"/>', 1, "attribute `accuracy` of <rule> isn't supported"),
         ('<rule id="x" level="5"/>', 1, "a rule's id is a number, not `x`"),
         ('<rule id="100"/>', 1, "<rule> has no `level`"),
