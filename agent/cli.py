@@ -4,13 +4,13 @@ Nothing heavy is imported before a command runs, so that --help answers at once.
 """
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from shared import durations
-from shared.errors import ConfigurationError, SettingsError, ThwartError, Unreachable
+from shared import command_line, durations
 
 if TYPE_CHECKING:
     from agent.control import LiftAnswer
@@ -18,37 +18,10 @@ if TYPE_CHECKING:
     from shared.settings import AgentSettings
 
 DEFAULT = Path("/etc/thwart/agent.toml")
-
-_config = click.option(
-    "--config",
-    "config",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help=f"Settings, TOML. Default: {DEFAULT}, if it is there. THWART_<SECTION>_<KEY> goes on top.",
-)
-_output = click.option(
-    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print it."
-)
+WIDE = 200  # columns where nobody's terminal sets a limit
 
 
-class _Commands(click.Group):
-    """Commands whose errors end in a sentence and an exit code."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except ThwartError as error:
-            click.echo(f"thwart-agent: {error}", err=True)
-            ctx.exit(exit_code(error))
-
-
-def exit_code(error: ThwartError) -> int:
-    """3: the agent can't be reached; 2: wrong settings; 1: it could not be done."""
-    if isinstance(error, Unreachable):
-        return 3
-    return 2 if isinstance(error, SettingsError | ConfigurationError) else 1
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("thwart-agent", cls=command_line.Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="thwart")
 def main() -> None:
     """Carry out orders on this host: put blocks in force, end them on time, say so.
@@ -63,7 +36,7 @@ def main() -> None:
 
 
 @main.command(name="run")
-@_config
+@command_line.config(DEFAULT)
 def run(config: Path | None) -> None:
     """Run the agent until SIGTERM. The broker need not be there; blocks stay when the agent ends.
 
@@ -81,8 +54,8 @@ def run(config: Path | None) -> None:
 
 
 @main.command()
-@_config
-@_output
+@command_line.config(DEFAULT)
+@command_line.output
 def effects(config: Path | None, output: str) -> None:
     """Show what is in force on this host; needs neither broker nor manager.
 
@@ -107,8 +80,8 @@ def effects(config: Path | None, output: str) -> None:
 @main.command()
 @click.argument("address", required=False)
 @click.option("--all", "everything", is_flag=True, help="End every block on this host.")
-@_config
-@_output
+@command_line.config(DEFAULT)
+@command_line.output
 def lift(address: str | None, everything: bool, config: Path | None, output: str) -> None:
     """End what is in force on ADDRESS now; needs neither broker nor manager.
 
@@ -143,8 +116,7 @@ def lift(address: str | None, everything: bool, config: Path | None, output: str
 def _settings(config: Path | None) -> "AgentSettings":
     from shared import settings
 
-    found = config or (DEFAULT if DEFAULT.exists() else None)
-    return settings.load(settings.AgentSettings, found)
+    return settings.load(settings.AgentSettings, config)
 
 
 def _check(address: str) -> None:
@@ -173,8 +145,9 @@ def _print_effects(some: "list[EffectView]", now: float) -> None:
     table = Table("action", "target", "since", "left", "orders", box=None, pad_edge=False)
     for each in some:
         since = f"{durations.words(max(0.0, now - each.since_at))} ago"
-        table.add_row(each.action, each.target, since, _left(each, now), ", ".join(each.orders))
-    Console(soft_wrap=True).print(table)
+        orders = ", ".join(order[: command_line.SHORT] for order in each.orders)
+        table.add_row(each.action, each.target, since, _left(each, now), orders)
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
 def _left(each: "EffectView", now: float) -> str:

@@ -164,12 +164,13 @@ class Executor:
     def _tell(self, settled: Settled) -> None:
         self._metrics.settled(settled)
         for said in settled.acknowledgements:
-            log.info("settled an order", action="settled", order=said.order_id, status=said.status, detail=said.detail)
+            words = {"order_id": said.order_id, "status": said.status, "detail": said.detail}
+            log.info("settled an order", action="settled", **words)
         for end in settled.expiries:
             log.info(
                 "an order ended",
                 action="ended",
-                order=end.order_id,
+                order_id=end.order_id,
                 target=end.target,
                 cause=end.cause,
                 outcome=end.outcome,

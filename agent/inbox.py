@@ -73,7 +73,8 @@ class Inbox:
             self._outbox.wake()
         self._metrics.answered(taken.answered)
         for said in taken.answered:
-            log.info("answered an order", action="settled", order=said.order_id, status=said.status, detail=said.detail)
+            words = {"order_id": said.order_id, "status": said.status, "detail": said.detail}
+            log.info("answered an order", action="settled", **words)
         if taken.repeated:
             log.info("known orders came again", action="repeated", count=taken.repeated)
 

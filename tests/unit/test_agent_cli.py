@@ -57,7 +57,7 @@ async def test_effects_are_shown_from_the_journal_alone(tmp_path: Path) -> None:
     assert (first["target"], first["expires_at"], first["orders"]) == ("2001:db8::1", None, ["o3"])
     assert second["expires_at"] == pytest.approx(host.clock.wall_at + 7_200.0, abs=30)
     table = run("effects", **settings).stdout
-    assert ATTACKER in table
+    assert ATTACKER in table and "o1, o2" in table
     assert "until lifted" in table
 
 
