@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from shared.settings import AgentSettings
 
 DEFAULT = Path("/etc/thwart/agent.toml")
-WIDE = 200  # columns where nobody's terminal sets a limit
 
 
 @click.group("thwart-agent", cls=command_line.Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -147,7 +146,7 @@ def _print_effects(some: "list[EffectView]", now: float) -> None:
         since = f"{durations.words(max(0.0, now - each.since_at))} ago"
         orders = ", ".join(order[: command_line.SHORT] for order in each.orders)
         table.add_row(each.action, each.target, since, _left(each, now), orders)
-    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+    Console(width=None if sys.stdout.isatty() else command_line.WIDE).print(table)
 
 
 def _left(each: "EffectView", now: float) -> str:

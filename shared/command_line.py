@@ -11,6 +11,9 @@ import click
 
 from shared.errors import ConfigurationError, InvalidDuration, SettingsError, ThwartError, Unreachable, UnreadableLog
 
+WIDE = 200  # columns where nobody's terminal sets a limit
+SHORT = 12  # digits of an order's id in a list; any beginning that is no other's will do
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 

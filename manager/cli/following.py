@@ -11,6 +11,7 @@ from manager.api.bodies import Agents, Given
 from manager.cli import tables
 from manager.cli.client import Client
 from manager.ledger.views import OrderStory
+from shared.command_line import SHORT
 
 LONGEST = 5.0  # s; who has not answered by then will be heard of in `thwart orders`
 PAUSE = 0.05  # s between two looks
@@ -47,15 +48,13 @@ def report(outcome: Outcome, output: Literal["table", "json"]) -> bool:
     states = [agent.state for story in outcome.orders for agent in story.view.agents]
     waiting = sum(state in OPEN for state in states)
     if waiting:
-        click.echo(
-            f"{waiting} still to answer; see `thwart orders show {outcome.orders[0].view.id[: tables.SHORT]}`", err=True
-        )
+        click.echo(f"{waiting} still to answer; see `thwart orders show {outcome.orders[0].view.id[:SHORT]}`", err=True)
     return not any(state in WRONG for state in states)
 
 
 def say(given: Given, opening: str) -> None:
     """The order in a sentence, and what is easily overlooked, on standard error."""
-    ids: Sequence[str] = [order.id[: tables.SHORT] for order in given.orders]
+    ids: Sequence[str] = [order.id[:SHORT] for order in given.orders]
     click.echo(f"{opening} (order {', '.join(ids)})" if ids else opening, err=True)
     for note in given.notes:
         click.echo(f"note: {note}", err=True)

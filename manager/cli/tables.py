@@ -15,9 +15,8 @@ from rich.text import Text
 from manager.api.bodies import AgentView
 from manager.ledger.views import AgentOrder, Block, Holder, OrderStory, OrderView
 from shared import durations
+from shared.command_line import SHORT, WIDE
 
-WIDE = 200  # columns where nobody's terminal sets a limit
-SHORT = 12  # digits of an order's id in a list; any beginning that is no other's will do
 _STYLES = {
     "applied": "green",
     "unchanged": "green",
