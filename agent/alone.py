@@ -5,7 +5,7 @@ from pathlib import Path
 
 from agent import folder, host
 from agent.actions.action import Action
-from agent.app import Parts, agent_id
+from agent.app import REAL, Parts, agent_id
 from agent.control import LiftAnswer, LiftRequest, ask, lift
 from agent.executor import Executor
 from agent.journal.schema import SCHEMA
@@ -18,7 +18,7 @@ from shared.store import Store
 ATTEMPTS, PAUSE = 15, 0.2  # s: a daemon that starts, or stops, has the lock and doesn't listen
 
 
-async def lift_here(settings: AgentSettings, request: LiftRequest, parts: Parts = Parts()) -> LiftAnswer:  # noqa: B008
+async def lift_here(settings: AgentSettings, request: LiftRequest, parts: Parts = REAL) -> LiftAnswer:
     """Carries a lift out. Raises Unreachable, ActionError, StoreError."""
     state = Path(settings.agent.state_dir)
     for _ in range(ATTEMPTS):

@@ -57,7 +57,10 @@ class Parts(Struct, frozen=True, kw_only=True):
     )
 
 
-async def run(settings: AgentSettings, *, parts: Parts = Parts()) -> None:  # noqa: B008  # frozen
+REAL = Parts()
+
+
+async def run(settings: AgentSettings, *, parts: Parts = REAL) -> None:
     """Runs the agent until SIGTERM or SIGINT; then returns, and every block stays.
 
     Raises ActionError when this host can't carry anything out, FolderInUse, StoreError, SettingsError.

@@ -27,7 +27,7 @@ ThwartError
 │   └── UnreadableLog            a log file that was to be read offline
 ├── ActionError              an action can't be carried out on this host
 └── ApiError                 what the manager's API answered to the command line
-    └── Unreachable              it did not answer at all
+    └── Unreachable              it did not answer at all, or the agent on this host did not
 """
 
 from pathlib import Path
@@ -158,4 +158,4 @@ class ApiError(ThwartError):
 
 
 class Unreachable(ApiError):
-    """The API did not answer."""
+    """The manager's API did not answer, or on a host its agent."""

@@ -25,8 +25,8 @@ SELECT h.order_id, h.exempt, o.forget_at, e.action, e.key, e.target
 FROM holders h JOIN effects e ON e.action = h.action AND e.key = h.key JOIN orders o ON o.id = h.order_id
 """
 _COMING = "SELECT id, body, key, forget_at FROM orders WHERE status IS NULL AND key != ''"
-_PENDING = "SELECT count(*) FROM holders WHERE order_id = ?"
-_ENDED = "SELECT status, outcome, ended_detail FROM orders WHERE id = ?"
+_HOLDS = "SELECT count(*) FROM holders WHERE order_id = ?"
+_SETTLED = "SELECT status, outcome, ended_detail FROM orders WHERE id = ?"
 _FORGET = """
 DELETE FROM orders WHERE forget_at < ? AND status IS NOT NULL AND id NOT IN (SELECT order_id FROM holders)
 """
@@ -162,11 +162,11 @@ def _coming(row: Row) -> Hold:
 
 
 def _is_open(connection: Connection, order_id: str) -> bool:
-    row = connection.execute(_ENDED, (order_id,)).fetchone()
-    (held,) = connection.execute(_PENDING, (order_id,)).fetchone()
+    row = connection.execute(_SETTLED, (order_id,)).fetchone()
+    (held,) = connection.execute(_HOLDS, (order_id,)).fetchone()
     return bool(held) or (row is not None and row["status"] is None)
 
 
 def _failures(connection: Connection, ids: Sequence[str]) -> list[str]:
-    rows = [connection.execute(_ENDED, (each,)).fetchone() for each in ids]
+    rows = [connection.execute(_SETTLED, (each,)).fetchone() for each in ids]
     return [row["ended_detail"] for row in rows if row is not None and row["outcome"] == "failed"]
