@@ -22,8 +22,12 @@ class AgentMetrics:
             buckets=LATENCIES,
             registry=registry,
         )
-        self._effects = Gauge("thwart_effects", "Effects in force, by action", ["action"], registry=registry)
-        self._unsent = Gauge("thwart_unsent", "Messages that the broker has not confirmed", registry=registry)
+        self._effects = Gauge(
+            "thwart_effects", "Effects in force at the last heartbeat, by action", ["action"], registry=registry
+        )
+        self._unsent = Gauge(
+            "thwart_unsent", "Messages not confirmed by the broker at the last heartbeat", registry=registry
+        )
         self._reconnects = Counter(
             "thwart_reconnects_total", "Connections to the broker made anew", ["link"], registry=registry
         )

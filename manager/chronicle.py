@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import structlog
+from msgspec import Struct
 
 from manager.dispatch import Placed, Taken
 from manager.ledger.answers import Closed, Lapsed, Recorded
@@ -16,13 +17,20 @@ REMEMBERED = 50_000  # orders whose answers are timed; an older one's answer is 
 log = structlog.get_logger()
 
 
+class _Given(Struct, frozen=True, kw_only=True):
+    """When an order was given, to time what is answered to it."""
+
+    at: float  # the boot clock
+    logged_at: float | None  # the instant of the line that led to it; None for a person's
+
+
 class Chronicle:
     """Hears what the ledger took. Belongs to the loop; nothing here raises."""
 
     def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self._metrics, self._clock = metrics, clock
         self._refusals = Ration(clock)
-        self._given: dict[str, float] = {}  # order id -> when, by the boot clock; oldest first
+        self._given: dict[str, _Given] = {}  # by order id; oldest first
 
     def taken(self, taken: Sequence[Taken]) -> None:
         """Alerts that were responded to."""
@@ -40,7 +48,7 @@ class Chronicle:
         """A person's request that was granted."""
         if not placed.repeated:
             for order in placed.orders:
-                self._given_out(order, "person")
+                self._given_out(order, "person", None)
 
     def recorded(self, recorded: Recorded) -> None:
         """Answers and ends."""
@@ -60,7 +68,7 @@ class Chronicle:
     def _ordered(self, taken: Taken) -> None:
         for order in taken.orders:
             self._metrics.log_to_order.observe(max(0.0, order.issued_at - taken.sighting.at))
-            self._given_out(order, "alert")
+            self._given_out(order, "alert", taken.sighting.at)
         if taken.unknown:
             log.warning(
                 "a response names agents that have never been heard of; look at its <agent_id> and at `thwart agents`",
@@ -80,9 +88,9 @@ class Chronicle:
             detail=detail,
         )
 
-    def _given_out(self, order: Order, origin: str) -> None:
+    def _given_out(self, order: Order, origin: str, logged_at: float | None) -> None:
         self._metrics.orders.labels(order.operation, order.location, origin).inc()
-        self._given[order.id] = self._clock.boot()
+        self._given[order.id] = _Given(at=self._clock.boot(), logged_at=logged_at)
         if len(self._given) > REMEMBERED:
             del self._given[next(iter(self._given))]
         log.info(
@@ -105,7 +113,9 @@ class Chronicle:
         self._metrics.acknowledgements.labels(answer.status).inc()
         given = self._given.get(answer.order_id)
         if given is not None:
-            self._metrics.order_answer.observe(max(0.0, self._clock.boot() - given))
+            self._metrics.order_answer.observe(max(0.0, self._clock.boot() - given.at))
+            if given.logged_at is not None and answer.status == "applied":
+                self._metrics.log_to_applied.observe(max(0.0, self._clock.wall() - given.logged_at))
         if answer.status in ("failed", "refused"):
             log.warning(
                 "an agent did not carry out an order",

@@ -48,6 +48,12 @@ class Metrics:
             buckets=LATENCIES,
             registry=registry,
         )
+        self.log_to_applied = Histogram(
+            "thwart_log_to_applied_seconds",
+            "From the instant that a log line names to the answer that its block is in force, heard by the manager.",
+            buckets=LATENCIES,
+            registry=registry,
+        )
         self.unsent = Gauge("thwart_unsent", "Messages that the broker has not confirmed.", registry=registry)
         self.agents = Gauge("thwart_agents", "Agents that were ever heard of.", ["state"], registry=registry)
         self.reconnects = Counter(

@@ -63,6 +63,7 @@ async def test_answers_and_ends_are_merged(manager, broker):
         assert manager.metric('thwart_acknowledgements_total{status="applied"}') == 1
         assert manager.metric("thwart_order_answer_seconds_count") == 2
         assert manager.metric("thwart_log_to_order_seconds_count") == 1
+        assert manager.metric("thwart_log_to_applied_seconds_count") == 1
 
 
 async def test_a_batch_that_comes_again_counts_nothing_twice(manager, broker):
