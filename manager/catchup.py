@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import structlog
 from msgspec import Struct
 
-from manager.dispatch import UNTIL_LIFTED
 from manager.ledger import agents, orders, owed
 from manager.ledger.answers import Recorded
+from manager.ledger.orders import UNTIL_LIFTED
 from manager.ledger.owed import Held
 from manager.roster import Heard, Roster
 from shared import codec, outbox

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from manager.ledger import alerts, offenders, orders
 from manager.ledger.offenders import Offender
-from manager.ledger.orders import Open
+from manager.ledger.orders import UNTIL_LIFTED, Open
 from manager.ledger.positions import Position, advance
 from manager.ledger.standing import LedgerStanding
 from manager.responses.standing import Standing
@@ -22,7 +22,6 @@ from shared.store import Connection, Store
 from shared.targets import Allowlist, is_host, normalise_address, parse_network
 
 BLOCK = "firewall-drop"  # what `thwart block` orders
-UNTIL_LIFTED = 30 * 86_400.0  # s: the deadline of what has no end, and of every delete; restamped when sent again
 
 
 class BlockRequest(Struct, frozen=True, kw_only=True):

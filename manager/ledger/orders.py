@@ -16,7 +16,8 @@ from shared.messages import Operation, Order
 from shared.store import Connection
 
 KIND = "order"  # the AMQP `type`
-ONE_SHOT = 60.0  # s: the deadline of an action that has no end
+UNTIL_LIFTED = 30 * 86_400.0  # s: the deadline of what has no end, and of every delete; restamped when sent again
+ONE_SHOT = 60.0  # s: the deadline of an action that just happens
 LIFTABLE = ("waiting", "unroutable", "applied", "unchanged", "stale")  # states that may hold an effect, or come to
 
 _PUT = """

@@ -5,8 +5,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from manager.dispatch import UNTIL_LIFTED, Offence
-from manager.ledger.orders import ONE_SHOT
+from manager.dispatch import Offence
+from manager.ledger.orders import ONE_SHOT, UNTIL_LIFTED
 from manager.responses.escalation import Term
 from manager.responses.place import Place
 from manager.responses.response import Response
