@@ -12,12 +12,12 @@ from manager.ledger.offenders import Offender
 from manager.ledger.orders import UNTIL_LIFTED, Open
 from manager.ledger.positions import Position, advance
 from manager.ledger.standing import LedgerStanding
-from manager.responses.standing import Standing
+from manager.responses.verdict import Judge, Refusal, Sighting
 from manager.roster import Members, Roster
 from shared.clock import Clock
 from shared.errors import InvalidTarget, UnknownAgent
 from shared.ids import digest
-from shared.messages import Alert, Location, Operation, Order
+from shared.messages import Location, Operation, Order
 from shared.store import Connection, Store
 from shared.targets import Allowlist, is_host, normalise_address, parse_network
 
@@ -53,39 +53,6 @@ class Placed(Struct, frozen=True, kw_only=True):
     repeated: bool  # the request was known already, and these are its orders as stored
 
 
-class Sighting(Struct, frozen=True, kw_only=True):
-    """An alert, and the instant of its last line."""
-
-    alert: Alert
-    at: float
-
-
-class Offence(Struct, frozen=True, kw_only=True):
-    """What an order counts as: the offence of its target with a response, and when its block ends."""
-
-    response: str
-    target: str
-    offence: int
-    ends_at: float
-
-
-class Refusal(Struct, frozen=True, kw_only=True):
-    """A response that did not act on an alert, and why: a closed word, and a sentence."""
-
-    response: str
-    target: str
-    reason: str
-    detail: str
-
-
-class Verdict(Struct, frozen=True, kw_only=True):
-    """What the responses make of one alert."""
-
-    orders: tuple[Order, ...] = ()
-    offences: tuple[Offence, ...] = ()
-    refusals: tuple[Refusal, ...] = ()
-
-
 class Taken(Struct, frozen=True, kw_only=True):
     """What became of a sighting."""
 
@@ -95,9 +62,6 @@ class Taken(Struct, frozen=True, kw_only=True):
     late: bool = False  # too old when it came: written down, and nothing ordered
     repeated: bool = False  # it was known already
     unknown: tuple[str, ...] = ()  # agents that the orders name and nobody goes by
-
-
-Judge = Callable[[Sighting, Members, Standing, float], Verdict]
 
 
 class Dispatch:

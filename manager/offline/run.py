@@ -10,10 +10,10 @@ from heapq import heappop, heappush
 from msgspec import Struct
 
 from manager.correlation import Correlator, Firing, LogLine, alert
-from manager.dispatch import Judge, Offence, Refusal, Sighting
 from manager.ledger.agents import Agent
 from manager.ledger.offenders import Offender
 from manager.ledger.schema import FOREVER
+from manager.responses.verdict import Judge, Offence, Refusal, Sighting
 from manager.roster import Members
 from shared.messages import Alert, Heartbeat, Holds, Order
 

@@ -3,7 +3,6 @@
 from msgspec import Struct
 
 from manager.correlation.ruleset import Ruleset
-from manager.dispatch import Refusal, Sighting, Verdict
 from manager.responses import aim
 from manager.responses.configuration import Configuration
 from manager.responses.enclosure import enclosed
@@ -12,6 +11,7 @@ from manager.responses.place import Place, place
 from manager.responses.response import Response
 from manager.responses.selection import is_own, responds
 from manager.responses.standing import Standing
+from manager.responses.verdict import Refusal, Sighting, Verdict
 from manager.responses.wish import Wish, collapsed, offences, order
 from manager.roster import Members
 from shared.errors import InvalidTarget, ProtectedTarget
@@ -52,7 +52,7 @@ class Responses:
         self._memory, self._issuer = offence_memory, issuer
 
     def judge(self, sighting: Sighting, members: Members, standing: Standing, now: float) -> Verdict:
-        """What follows from an alert; a `manager.dispatch.Judge`. Raises nothing, whatever the alert holds."""
+        """What follows from an alert; a `Judge`. Raises nothing, whatever the alert holds."""
         alert = sighting.alert
         if not responds(alert, self._rules.get(alert.rule.id)):
             return Verdict()

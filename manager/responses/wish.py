@@ -5,11 +5,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from manager.dispatch import Offence
 from manager.ledger.orders import ONE_SHOT, UNTIL_LIFTED
 from manager.responses.escalation import Term
 from manager.responses.place import Place
 from manager.responses.response import Response
+from manager.responses.verdict import Offence
 from manager.roster import Members
 from shared.ids import digest
 from shared.messages import Alert, Order

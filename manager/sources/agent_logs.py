@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from manager.chronicle import Chronicle
 from manager.dead_letters import DeadLetters
-from manager.dispatch import Dispatch, Sighting
+from manager.dispatch import Dispatch
 from manager.metrics import Metrics
 from manager.persistence import store_all
+from manager.responses.verdict import Sighting
 from manager.sources.correlator_thread import CorrelatorThread, Reading
 from shared.broker import Consumer
 from shared.messages import LogBatch

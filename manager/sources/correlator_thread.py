@@ -12,8 +12,8 @@ import structlog
 from msgspec import Struct
 
 from manager.correlation import Correlator, LogLine, alert
-from manager.dispatch import Sighting
 from manager.ledger.positions import Position
+from manager.responses.verdict import Sighting
 from shared import messages
 from shared.messages import LogBatch
 

@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from manager.catchup import CatchUp
-from manager.dispatch import BlockRequest, Dispatch, Judge, Offence, Refusal, Sighting, UnblockRequest, Verdict
+from manager.dispatch import BlockRequest, Dispatch, UnblockRequest
 from manager.ledger import schema
 from manager.ledger.ledger import Ledger
 from manager.ledger.views import OrderStory
 from manager.responses.standing import Standing
+from manager.responses.verdict import Judge, Offence, Refusal, Sighting, Verdict
 from manager.roster import Members, Roster
 from shared import codec
 from shared.broker import Publication

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from manager.dispatch import Verdict
 from manager.ledger.agents import Agent
 from manager.ledger.offenders import Offender
+from manager.responses.verdict import Verdict
 from manager.roster import Members
 from shared.messages import Alert, AlertAgent, AlertRule
 from tests.unit.a_manager import ATTACKER, START, heartbeat

@@ -7,9 +7,9 @@ import pytest
 
 from manager.correlation import Ruleset, shipped
 from manager.correlation import load as load_rules
-from manager.dispatch import Sighting, Verdict
 from manager.responses.configuration import load
 from manager.responses.responses import Responses
+from manager.responses.verdict import Sighting, Verdict
 from manager.roster import Members
 from shared.messages import Alert
 from shared.targets import Allowlist

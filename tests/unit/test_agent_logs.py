@@ -8,8 +8,9 @@ from structlog.testing import capture_logs
 
 from manager.chronicle import Chronicle
 from manager.correlation import Correlator, load, shipped
-from manager.dispatch import Dispatch, Verdict
+from manager.dispatch import Dispatch
 from manager.metrics import Metrics
+from manager.responses.verdict import Verdict
 from manager.sources.agent_logs import AgentLogs
 from manager.sources.correlator_thread import CorrelatorThread, Positions
 from shared import codec

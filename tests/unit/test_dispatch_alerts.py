@@ -7,9 +7,9 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from manager.chronicle import Chronicle
-from manager.dispatch import Judge, Verdict
 from manager.ledger.positions import Position
 from manager.metrics import Metrics
+from manager.responses.verdict import Judge, Verdict
 from shared.errors import StoreError
 from tests.unit.a_manager import ATTACKER, MINE, START, a_manager, blocks_everywhere, sighting
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from manager.correlation import Ruleset
-from manager.dispatch import Sighting, Taken
+from manager.dispatch import Taken
 from manager.responses.configuration import load
 from manager.responses.responses import Responses
+from manager.responses.verdict import Sighting
 from shared.messages import Order
 from tests.unit.a_conf import block
 from tests.unit.a_manager import ATTACKER, START, AManager, a_manager
