@@ -24,7 +24,7 @@ def owned(folder: Path, setting: str) -> Iterator[None]:
         except BlockingIOError as error:
             raise FolderInUse(
                 f"{folder} belongs to another process, pid {_owner(descriptor)}; "
-                f"stop that one, or give this one a {setting} of its own"
+                f"stop that one, or give this one another {setting}"
             ) from error
         with suppress(OSError):  # a full disk: the lock counts, and the pid is for people
             os.ftruncate(descriptor, 0)

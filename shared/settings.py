@@ -17,6 +17,11 @@ from shared.messages import AgentId
 from shared.topology import QueueType
 
 PREFIX = "THWART_"
+_WHAT_TO_WRITE = {  # where msgspec's words would be a regular expression
+    "agent.id": "an id has letters, digits, - and _, no dot, and 63 of them at most",
+    "log.level": "write debug, info, warning or error",
+    "log.format": "write auto, text or json",
+}
 Seconds = Annotated[float, Meta(gt=0)]
 
 
@@ -178,6 +183,7 @@ def _located(problem: str, path: Path | None, sources: Mapping[str, str]) -> str
     """The problem, and who said so: the file, or the variable."""
     what, _, where = problem.partition(" - at `$.")
     key = where.rstrip("`")
+    what = _WHAT_TO_WRITE.get(key, what) if "matching regex" in what else what
     for name, variable in sources.items():
         if key == name or key.startswith((f"{name}[", f"{name}.")):
             return f"{variable}: {what}"

@@ -66,6 +66,12 @@ class Source:
         except OSError as error:
             self.say(error)
         self.look()
+        if not self._files and not self._trouble:
+            log.warning(
+                "there is no such log file yet; it is followed as soon as there is",
+                action="log_awaited",
+                path=str(self.path),
+            )
 
     def look(self) -> None:
         """Notices that another file is at the path now. Cheap, and safe at any time."""

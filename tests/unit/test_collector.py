@@ -73,8 +73,12 @@ async def test_a_line_that_was_half_written_at_first_sight_is_shipped_whole(host
 
 
 async def test_a_log_that_is_not_there_yet_is_waited_for(tmp_path: Path, manager: AManager) -> None:
-    """Neither the file nor its folder need exist; both are noticed when they come, and read from the start."""
+    """Neither the file nor its folder need exist: it is said, and they are noticed and read from the start."""
     host = AHost(tmp_path, manager, name="later/still/auth.log")
+    with capture_logs() as said:
+        async with host.following():
+            pass
+    assert [(each["action"], each["path"]) for each in said] == [("log_awaited", str(host.log))]
     async with host.following():
         host.log.parent.mkdir(parents=True)
         host.write("first")
