@@ -17,7 +17,9 @@ def test_the_broker_is_killed_and_comes_back(fleet: Fleet) -> None:
     wait_for(lambda: all(agent.answers(order) for agent in agents))
     away.process.kill()
     waiting = fleet.block(WAITING, 600, away)
-    wait_for(lambda: fleet.queues.messages(away.queue) == 1)
+    wait_for(lambda: not fleet.manager.rows("SELECT 1 FROM outbox"))  # confirmed: before that it is not promised
+    assert fleet.queues.messages(away.queue) == 1
+    fleet.broker.node.sync()
     fleet.broker.node.kill()
     later = fleet.block(LATER, 600, here)
     wait_for(lambda: order.target not in here.kernel.now())

@@ -41,6 +41,7 @@ def test_durable_queues_survive_kill(broker: Broker) -> None:
     """What is durable is there again after the node was killed and started."""
     connection = pika.BlockingConnection(pika.URLParameters(broker.url))
     connection.channel().queue_declare("kept", durable=True)
+    broker.node.sync()
     broker.node.kill()
     broker.node.start()
     again = pika.BlockingConnection(pika.URLParameters(broker.url))

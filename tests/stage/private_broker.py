@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
+import tenacity
 from msgspec import Struct
 
 from shared.errors import BrokerError
@@ -163,9 +164,13 @@ class PrivateBroker:
             f"rabbit_auth_backend_internal:delete_user({_binary(name)}, <<>>)"
         )
 
+    def sync(self) -> None:
+        """What has been declared is on the disk. The node writes it behind, and SIGKILL takes what is a moment old."""
+        self.evaluate("mnesia:sync_log()")
+
     def evaluate(self, expressions: str) -> str:
         """What Erlang `expressions` give in the node. Raises BrokerError."""
-        answer = self._run(["erl_call", "-n", self._node, "-fetch_stdout", "-e"], f"{expressions}.\n")
+        answer = self._call(f"{expressions}.\n")
         if not answer.startswith("{ok,"):
             raise BrokerError(f"RabbitMQ did not do {expressions}: {answer}")
         return answer.removeprefix("{ok,").strip().removesuffix("}").strip()
@@ -304,6 +309,15 @@ class PrivateBroker:
         if done.returncode:
             raise BrokerError(f"{command[0]} ended with {done.returncode}: {words}")
         return words
+
+    @tenacity.retry(  # on a busy machine erl_call may give up before the node has answered its greeting
+        retry=tenacity.retry_if_exception_message(match=r"(?s).*failed to connect"),
+        stop=tenacity.stop_after_attempt(4),
+        wait=tenacity.wait_fixed(0.5),
+        reraise=True,
+    )
+    def _call(self, text: str) -> str:
+        return self._run(["erl_call", "-n", self._node, "-fetch_stdout", "-e"], text)
 
     def _answers(self) -> bool:
         """True when AMQP is spoken on the port."""
