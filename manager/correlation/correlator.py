@@ -104,11 +104,6 @@ class Correlator:
                 firing = again
         return firing
 
-    def feed_all(self, lines: Iterable[LogLine]) -> list[Firing]:
-        """`feed` for each line, and what fired."""
-        feed = self.feed
-        return [firing for line in lines if (firing := feed(line)) is not None]
-
     def forget(self, target: str, before: float | None = None) -> None:
         """Drop what was counted of a source, or what of it is older than an instant (a block's end)."""
         for spelling in _spellings(target):

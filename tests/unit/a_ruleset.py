@@ -42,7 +42,7 @@ def rules(folder: Path, *texts: str, shipped_too: bool = True) -> Ruleset:
 
 def fired(ruleset: Ruleset, lines: Iterable[LogLine]) -> list[Firing]:
     """What a fresh correlator makes of the lines."""
-    return Correlator(ruleset).feed_all(lines)
+    return feed_all(Correlator(ruleset), lines)
 
 
 def ids(firings: Sequence[Firing]) -> list[str]:
@@ -53,3 +53,8 @@ def ids(firings: Sequence[Firing]) -> list[str]:
 def when(firings: Sequence[Firing], rule: str) -> list[float]:
     """The instants at which a rule fired, in seconds after START."""
     return [firing.at - START for firing in firings if firing.rule.id == rule]
+
+
+def feed_all(correlator: Correlator, lines: Iterable[LogLine]) -> list[Firing]:
+    """Feeds the lines one by one; what fired."""
+    return [firing for line in lines if (firing := correlator.feed(line)) is not None]

@@ -9,7 +9,7 @@ from hypothesis import strategies as some
 from manager.correlation import Correlator, load, shipped
 from tests.stage.auth_log import auth_log
 from tests.unit.a_plain_correlator import PlainCorrelator
-from tests.unit.a_ruleset import line, rules
+from tests.unit.a_ruleset import feed_all, line, rules
 from tests.unit.test_decoders import HOSTILE, MESSAGES
 from tests.unit.test_rules import OVERWRITES
 
@@ -88,4 +88,4 @@ def test_the_files_say_everything(tmp_path, file, old, new, rule, before, after)
     said += ["Failed password for root from 203.0.113.9 port 1 ssh2"] * 8
     lines = [line(f"Nov 24 16:00:00 web1 sshd[1]: {message}", at) for at, message in enumerate(said)]
     for ruleset, fires in ((load([shipped()]), before), (edited(tmp_path, file, old, new), after)):
-        assert (rule in {firing.rule.id for firing in Correlator(ruleset).feed_all(lines)}) is fires
+        assert (rule in {firing.rule.id for firing in feed_all(Correlator(ruleset), lines)}) is fires

@@ -8,7 +8,7 @@ from hypothesis import strategies as some
 
 from manager.correlation import Correlator, windows
 from shared.errors import RuleFileError
-from tests.unit.a_ruleset import ATTACKER, OTHER, START, fired, ids, line, rules, unknown, when, wrong
+from tests.unit.a_ruleset import ATTACKER, OTHER, START, feed_all, fired, ids, line, rules, unknown, when, wrong
 
 SMALL = """
 <decoder name="d"><program_name>^p$</program_name></decoder>
@@ -85,11 +85,11 @@ def test_windows_are_bounded(tmp_path, monkeypatch):
     rule = f'<rule id="{{}}" level="{{}}" frequency="{{}}" timeframe="9999">{BY_SOURCE}</rule>'
     correlator = Correlator(small(tmp_path, rule.format(3, 9, 2), rule.format(4, 8, 5)))
     monkeypatch.setattr(windows, "MAX_KEYS", 100)
-    correlator.feed_all([bad(at / 10) for at in range(1_000)])
+    feed_all(correlator, [bad(at / 10) for at in range(1_000)])
     assert [max(map(len, each._open.values()), default=0) for each in correlator._windows] == [0, 8 * 4]
-    correlator.feed_all([bad(at, f"192.0.2.{at % 250}") for at in range(1_000)])
+    feed_all(correlator, [bad(at, f"192.0.2.{at % 250}") for at in range(1_000)])
     assert max(len(each._open) for each in correlator._windows) <= 100
-    assert ids(correlator.feed_all([bad(2_000, "198.51.100.1"), bad(2_001, "198.51.100.1")])) == ["2", "3"]
+    assert ids(feed_all(correlator, [bad(2_000, "198.51.100.1"), bad(2_001, "198.51.100.1")])) == ["2", "3"]
 
 
 def test_sources_are_counted_apart(tmp_path):
@@ -253,21 +253,22 @@ def test_fields_are_tested(tmp_path):
 def test_what_was_counted_of_a_source_can_be_dropped(tmp_path):
     """After `forget` a source starts from nothing, or from its lines since an instant; another's are kept."""
     correlator = Correlator(small(tmp_path, f'<rule id="3" level="9" frequency="3" timeframe="100">{BY_SOURCE}</rule>'))
-    correlator.feed_all(
-        [bad(0), bad(1), bad(0, OTHER), bad(1, OTHER), bad(0, f"::ffff:{ATTACKER}"), bad(1, "::ffff:1.2.3.4")]
+    feed_all(
+        correlator,
+        [bad(0), bad(1), bad(0, OTHER), bad(1, OTHER), bad(0, f"::ffff:{ATTACKER}"), bad(1, "::ffff:1.2.3.4")],
     )
     correlator.forget(ATTACKER)
     correlator.forget(OTHER, before=START + 1)
-    found = correlator.feed_all([bad(2), bad(2, OTHER), bad(3, f"::ffff:{ATTACKER}"), bad(4), bad(5, OTHER), bad(6)])
+    found = feed_all(correlator, [bad(2), bad(2, OTHER), bad(3, f"::ffff:{ATTACKER}"), bad(4), bad(5, OTHER), bad(6)])
     assert ids(found) == ["2", "2", "2", "2", "3", "3"]
 
 
 def test_what_was_counted_of_an_account_can_be_dropped(tmp_path):
     """`forget` drops an account's lines too, from whichever source they came."""
     correlator = Correlator(small(tmp_path, f'<rule id="3" level="9" frequency="3" timeframe="100">{BY_SOURCE}</rule>'))
-    correlator.feed_all([bad(0, user="a"), bad(1, user="b"), bad(0, OTHER, "a"), bad(1, OTHER, "a")])
+    feed_all(correlator, [bad(0, user="a"), bad(1, user="b"), bad(0, OTHER, "a"), bad(1, OTHER, "a")])
     correlator.forget("a")
-    assert ids(correlator.feed_all([bad(2), bad(2, OTHER), bad(3)])) == ["2", "2", "3"]
+    assert ids(feed_all(correlator, [bad(2), bad(2, OTHER), bad(3)])) == ["2", "2", "3"]
 
 
 OVERWRITES = """
@@ -342,7 +343,7 @@ def test_batches_make_no_difference(five, failures, cuts):
     lines = [(unknown if other else wrong)(at, source) for at, source, other in failures]
     correlator = Correlator(five)
     bounds = [0, *sorted(min(cut, len(lines)) for cut in cuts), len(lines)]
-    pieces = [one for begin, end in pairwise(bounds) for one in correlator.feed_all(lines[begin:end])]
+    pieces = [one for begin, end in pairwise(bounds) for one in feed_all(correlator, lines[begin:end])]
     assert [_told(one) for one in pieces] == [_told(one) for one in fired(five, lines)]
 
 
