@@ -104,7 +104,7 @@ def _newest_first(connection: Connection, query: OrderQuery) -> Iterator[Row]:
 def _stored(state: OrderState | None) -> AgentOrderState | None:
     """The state that some agent's row must have for an order to be in `state`; None when no row need have one."""
     match state:
-        case None | "unsent" | "sent":
+        case None | "unsent" | "sent" | "unroutable":  # the last also without any row
             return None
         case "overdue":
             return "waiting"

@@ -119,7 +119,9 @@ class Block(Struct, frozen=True, kw_only=True):
 
 
 def state_of(sent: bool, states: Collection[AgentOrderState]) -> OrderState:
-    """An order's own state, from its agents'."""
+    """An order's own state, from its agents'. One for nobody in the roster is `unroutable`, unless it was sent."""
+    if not states:
+        return "sent" if sent else "unroutable"
     if not sent and all(state == "waiting" for state in states):
         return "unsent"
     return next((state for state in _BY_NEED if state in states), "sent")

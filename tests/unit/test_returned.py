@@ -2,6 +2,7 @@
 
 import pytest
 
+from manager.ledger.views import OrderQuery
 from tests.unit.a_manager import a_manager
 
 
@@ -60,3 +61,15 @@ async def test_an_agent_that_makes_its_queue_gets_what_came_back(manager):
     manager.clock.passed = 5.0
     await manager.hear("web1", queue="new")
     assert [(key, sent.id) for key, sent in manager.confirm()] == [("agent.web1", order.id)]
+
+
+async def test_an_order_for_nobody_is_unroutable_until_somebody_joins(manager):
+    """An order for servers, of which there is none, says so, is found by that word, and is sent to one that joins."""
+    await manager.hear("web1")
+    order = await manager.block(location="server")
+    _return(manager)
+    (view,) = await manager.ledger.orders(OrderQuery(state="unroutable"))
+    assert (view.id, view.agents) == (order.id, ())
+    await manager.hear("manager1", roles=("server",))
+    assert await manager.states(order) == {"manager1": "waiting"}
+    assert await manager.ledger.orders(OrderQuery(state="unroutable")) == []
