@@ -41,6 +41,10 @@ class Guard:
         """`path` and everything in it."""
         self._tell("folder", str(path))
 
+    def mount(self, path: Path) -> None:
+        """The file system that is mounted at `path`."""
+        self._tell("mount", str(path))
+
     def namespace(self, name: str) -> None:
         """The named network namespace and every process in it."""
         self._tell("namespace", name)
@@ -112,6 +116,11 @@ def _remove_namespace(name: str) -> None:
         subprocess.run(["ip", "netns", "delete", name], check=False, timeout=30)
 
 
+def _unmount(path: str) -> None:
+    if os.path.ismount(path):
+        subprocess.run(["umount", "--lazy", path], check=False, timeout=30)
+
+
 def _kill_until_gone(living: Callable[[], list[int]]) -> None:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end and (pids := living()):
@@ -128,6 +137,7 @@ def _stand_guard() -> None:
     undo: dict[str, Callable[..., None]] = {
         "session": _end_session,
         "namespace": _remove_namespace,
+        "mount": _unmount,
         "folder": partial(shutil.rmtree, ignore_errors=True),
     }
     for kind, act in undo.items():  # who writes into a folder is gone before it is removed
