@@ -3,15 +3,16 @@
 `issued_at`, `deadline` and `expires_at` are stamped here. A repeat of an alert or a request uses what is stored.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
 from manager.ledger import alerts, offenders, orders
 from manager.ledger.offenders import Offender
-from manager.ledger.orders import UNTIL_LIFTED, Open
+from manager.ledger.orders import UNTIL_LIFTED
 from manager.ledger.positions import Position, advance
 from manager.ledger.standing import LedgerStanding
+from manager.lifting import Lifting, lift
 from manager.responses.verdict import Judge, Refusal, Sighting
 from manager.roster import Members, Roster
 from shared.clock import Clock
@@ -184,61 +185,9 @@ class Dispatch:
 
     def _unblock(self, connection: Connection, request: UnblockRequest, target: str, members: Members) -> list[Order]:
         now = self._clock.wall()
-        found = orders.open_on(connection, target, now)
+        word = Lifting(request_id=request.request_id, reason=request.reason, issuer=request.issuer)
         offenders.end(connection, target, now)
-        return [self._delete(connection, request, some, members, now) for some in _by_place(found)]
-
-    def _delete(
-        self, connection: Connection, request: UnblockRequest, some: "_Place", members: Members, now: float
-    ) -> Order:
-        lifts = tuple(each.order.id for each in some.lifted)
-        order = Order(
-            id=digest(request.request_id, "", "delete", lifts, some.location, some.agents, some.target),
-            operation="delete",
-            action=some.action,
-            location=some.location,
-            agents=some.agents,
-            target=some.target,
-            lifts=lifts,
-            issued_at=now,
-            deadline=now + UNTIL_LIFTED,
-            reason=request.reason,
-            issuer=request.issuer,
-        )
-        until = min(max(each.until for each in some.lifted), order.deadline)
-        orders.put(connection, order, request.request_id, members.audience(order.location, order.agents), until)
-        for each in some.lifted:
-            orders.lift(connection, each.order, order)
-        return order
-
-
-class _Place(Struct, frozen=True, kw_only=True):
-    """Orders that one delete ends: of one action, in one place."""
-
-    action: str
-    location: Location
-    agents: tuple[str, ...]
-    target: str
-    lifted: tuple[Open, ...]
-
-
-def _by_place(found: Iterable[Open]) -> list[_Place]:
-    """What a delete for each action and place has to name. Where one order is for all, one delete for all does."""
-    places: dict[tuple[str, Location], list[Open]] = {}
-    found = list(found)
-    everywhere = {each.order.action for each in found if each.order.location == "all"}
-    for each in found:
-        action = each.order.action
-        location: Location = "all" if action in everywhere else "server" if each.order.location == "server" else "agent"
-        places.setdefault((action, location), []).append(each)
-    return [_place(action, location, some) for (action, location), some in places.items()]
-
-
-def _place(action: str, location: Location, some: Sequence[Open]) -> _Place:
-    agents = sorted({agent for each in some for agent in each.agents}) if location == "agent" else []
-    return _Place(
-        action=action, location=location, agents=tuple(agents), target=some[0].order.target, lifted=tuple(some)
-    )
+        return lift(connection, orders.open_on(connection, target, now), word, members, now)
 
 
 def _check_known(agents: Sequence[str], members: Members) -> None:

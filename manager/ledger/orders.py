@@ -44,6 +44,9 @@ _OPEN_ON_TARGET = """
 SELECT body, until FROM orders WHERE target = ? AND until > ? AND lasting = 1 AND dry_run = 0 AND lifted_by IS NULL
 ORDER BY issued_at, id
 """
+_OPEN_TARGETS = """
+SELECT DISTINCT target FROM orders WHERE until > ? AND lasting = 1 AND dry_run = 0 AND lifted_by IS NULL
+"""
 _PLACES = "SELECT agent_id, state FROM order_agents WHERE order_id = ?"
 _LIFT = "UPDATE orders SET lifted_by = ?, until = CASE WHEN until > ? THEN ? ELSE until END WHERE id = ?"
 _LIFT_AGENTS = """
@@ -165,6 +168,11 @@ def open_on(connection: Connection, target: str, now: float) -> list[Open]:
         if agents or not places:  # none yet: an `all` before the first agent was seen
             found.append(Open(order=order, until=row["until"], agents=agents))
     return found
+
+
+def open_targets(connection: Connection, now: float) -> list[str]:
+    """The targets that `open_on` has something for."""
+    return [row["target"] for row in connection.execute(_OPEN_TARGETS, (now,))]
 
 
 def lift(connection: Connection, order: Order, by: Order) -> None:

@@ -115,6 +115,7 @@ CREATE TABLE IF NOT EXISTS offenders (
     PRIMARY KEY (response, target)
 );
 CREATE INDEX IF NOT EXISTS offenders_by_end ON offenders (ends_at);
+CREATE INDEX IF NOT EXISTS offenders_by_target ON offenders (target);
 
 CREATE TABLE IF NOT EXISTS positions (
     agent_id TEXT NOT NULL,
