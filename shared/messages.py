@@ -99,6 +99,24 @@ class Holds(Struct, frozen=True, kw_only=True):
         return cls(count=len(ids), xor=fingerprint(ids))
 
 
+class PolicyEntry(Struct, frozen=True, kw_only=True, array_like=True):
+    """One address or network that no action may touch, and why."""
+
+    network: Word
+    reason: str = ""
+
+
+class Policy(Message, frozen=True, kw_only=True):
+    """The allowlist as it is from this version on. Order `exempt` overrides it, never an agent's automatic set.
+
+    `caught_up`: whoever gets it was sent, before it, all that is in force for it.
+    """
+
+    version: Count
+    entries: tuple[PolicyEntry, ...]
+    caught_up: bool = False
+
+
 class Heartbeat(Message, frozen=True, kw_only=True):
     """What an agent is and holds; every 10 s, at once on start and on each reconnect."""
 
@@ -115,6 +133,7 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     addresses: tuple[str, ...] = ()
     actions: dict[str, str] = field(default_factory=dict)  # name -> backend, of what this host can carry out
     unsupported: dict[str, str] = field(default_factory=dict)  # name -> why not
+    policy: Count = 0  # the version of the allowlist that it has; 0: none yet
     unsent: Count = 0
     queue: Literal["new", "kept"] = "kept"  # new: the agent had to make its queue anew
     trouble: str = ""

@@ -21,6 +21,8 @@ from shared.messages import (
     LogLine,
     Message,
     Order,
+    Policy,
+    PolicyEntry,
 )
 
 NOW = 1_764_000_000.0
@@ -57,7 +59,13 @@ MESSAGES: tuple[Message, ...] = (
         holds=Holds(count=2, xor="00ff"),
         labels={"site": "a"},
         unsupported={"pf": "no pfctl"},
+        policy=3,
         queue="new",
+    ),
+    Policy(
+        version=3,
+        entries=(PolicyEntry(network="192.0.2.0/24", reason="the office"), PolicyEntry(network="2001:db8::7")),
+        caught_up=True,
     ),
     LogBatch(
         agent_id="web1",
