@@ -31,6 +31,7 @@ class Action(Protocol):
 
     name: str  # as in orders: firewall-drop, …
     backend: str  # what carries it out: nftables, …
+    network: bool  # it may cut this host off from its broker, so that applying is proved afterwards
 
     def key(self, target: str, arguments: Sequence[str]) -> str:
         """The key of the effect that an order for `target` holds. Pure. Raises InvalidTarget."""
@@ -51,4 +52,14 @@ class Action(Protocol):
         """Ends each; what isn't in force is done already. As `apply` otherwise."""
 
     def inspect(self) -> dict[str, float | None]:
-        """What is in force on the host: seconds left by key, None for until lifted. Raises ActionError."""
+        """What is in force on the host, by whoever put it there: seconds left by key, None for until lifted.
+
+        Raises ActionError.
+        """
+
+    def moved(self) -> bool:
+        """True when somebody else may have changed what `inspect` tells, since it last told it; also when it never has.
+
+        Neither our own `apply` and `revert` nor an end that has come count. Cheap: it is asked every second. Raises
+        ActionError.
+        """

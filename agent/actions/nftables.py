@@ -69,6 +69,7 @@ class Nftables:
 
     name = "firewall-drop"
     backend = "nftables"
+    network = True
 
     def __init__(self, kernel: Callable[[], Kernel] = Libnftables, pause: Callable[[float], None] = time.sleep) -> None:
         """`kernel` is called once, by the first call that needs it; `pause` waits between two attempts."""
@@ -107,6 +108,10 @@ class Nftables:
                 return {}
             raise
         return {key: left for name in SETS for key, left in _in_force(listing, name).items()}
+
+    def moved(self) -> bool:
+        """For now whoever asks has to look."""
+        return True
 
     def _carry_out(self, effects: Sequence[Effect], commands: Commands) -> list[Result]:
         hosts: dict[str, str] = {}

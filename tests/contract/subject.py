@@ -71,7 +71,7 @@ class There:
     def __init__(self, host: Host, make: Callable[[], Action]) -> None:
         self._thread = ThreadPoolExecutor(1, initializer=lambda: enter.set_network(host.path))
         self._action = self.call(make)
-        self.name, self.backend = self._action.name, self._action.backend
+        self.name, self.backend, self.network = self._action.name, self._action.backend, self._action.network
 
     def call(self, function: Callable[[], T]) -> T:
         return self._thread.submit(function).result()
@@ -90,6 +90,9 @@ class There:
 
     def inspect(self) -> dict[str, float | None]:
         return self.call(self._action.inspect)
+
+    def moved(self) -> bool:
+        return self.call(self._action.moved)
 
     def close(self) -> None:
         self._thread.shutdown()
