@@ -58,7 +58,8 @@ class Roster:
 
     def life(self, agent: Agent) -> Life:
         """`living` when it was heard of within 30 s."""
-        return "living" if self._clock.wall() - agent.seen_at < SILENT_AFTER else "silent"
+        since = abs(self._clock.wall() - agent.seen_at)  # a clock that was put back says nothing about the agent
+        return "living" if since < SILENT_AFTER else "silent"
 
     def living(self) -> list[str]:
         """The ids of the agents that are living."""

@@ -26,6 +26,16 @@ async def test_an_agent_is_silent_after_thirty_seconds(manager):
     assert (manager.roster.life(agent), manager.roster.living()) == ("silent", [])
 
 
+async def test_a_clock_that_is_put_back_keeps_nobody_alive(manager):
+    """Who was last heard of an hour ahead is silent until the next heartbeat; else the dead would live for an hour."""
+    manager.clock.passed = 3_600.0
+    await manager.hear("web1")
+    manager.clock.passed = 0.0
+    assert manager.roster.living() == []
+    await manager.hear("web1")
+    assert manager.roster.living() == ["web1"]
+
+
 async def test_an_ordinary_heartbeat_costs_no_commit(manager):
     """Only what matters is written at once; the rest is written behind."""
     await manager.hear("web1")
