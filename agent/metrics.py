@@ -28,6 +28,12 @@ class AgentMetrics:
         self._unsent = Gauge(
             "thwart_unsent", "Messages not confirmed by the broker at the last heartbeat", registry=registry
         )
+        self._drift = Gauge(
+            "thwart_drift", "Effects found otherwise than the journal says and not put right yet", registry=registry
+        )
+        self._repairs = Counter(
+            "thwart_repairs_total", "Effects put right that somebody else had changed", ["found"], registry=registry
+        )
         self._reconnects = Counter(
             "thwart_reconnects_total", "Connections to the broker made anew", ["link"], registry=registry
         )
@@ -45,6 +51,15 @@ class AgentMetrics:
             self._ends.labels(end.outcome).inc()
         for wait in settled.waits:
             self._apply.observe(wait)
+
+    def drifted(self, count: int) -> None:
+        """Sets how many effects differ."""
+        self._drift.set(count)
+
+    def repaired(self, found: Iterable[str]) -> None:
+        """Counts what was put right, each by how it was found: missing, moved or unknown."""
+        for each in found:
+            self._repairs.labels(each).inc()
 
     def seen(self, *, effects: Mapping[str, int], unsent: int, connections: Mapping[str, int]) -> None:
         """Sets what is looked up from time to time."""
