@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from agent.executor import Executor
 from agent.folder import CONTROL
-from agent.journal.journal import Hold
+from agent.journal.holding import Hold
 from shared.errors import InvalidTarget, ThwartError, Unreachable
 from shared.targets import normalise_address
 

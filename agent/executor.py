@@ -15,7 +15,8 @@ import structlog
 from msgspec import Struct
 
 from agent.actions.action import Action, Effect, Result
-from agent.journal.journal import Hold, Journal
+from agent.journal.holding import Hold
+from agent.journal.journal import Journal
 from agent.journal.planning import FOREVER, Name, Turn, Work
 from agent.journal.settling import DONE, Outcome, Settled
 from agent.metrics import AgentMetrics

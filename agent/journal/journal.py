@@ -6,9 +6,8 @@ What only looks (for heartbeats and metrics) reads beside the writer: no order w
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from msgspec import Struct
-
 from agent.journal import planning, settling, taking, times
+from agent.journal.holding import Hold, holds
 from agent.journal.planning import Name, Turn
 from agent.journal.settling import Outcome, Settled
 from agent.journal.taking import Incoming, Rejected, Taken
@@ -16,15 +15,10 @@ from agent.journal.times import Now
 from shared import outbox
 from shared.clock import Clock
 from shared.messages import ENDING, Holds
-from shared.store import Connection, Row, Store
+from shared.store import Connection, Store
 
 _HELD = "SELECT order_id FROM holders WHERE expires_at IS NULL OR expires_at > ?"
 _COUNTS = "SELECT action, count(*) AS number FROM effects GROUP BY action"
-_HOLDING = """
-SELECT h.order_id, h.exempt, o.forget_at, e.action, e.key, e.target
-FROM holders h JOIN effects e ON e.action = h.action AND e.key = h.key JOIN orders o ON o.id = h.order_id
-"""
-_COMING = "SELECT id, body, key, forget_at FROM orders WHERE status IS NULL AND key != ''"
 _HOLDS = "SELECT count(*) FROM holders WHERE order_id = ?"
 _SETTLED = "SELECT status, outcome, ended_detail FROM orders WHERE id = ?"
 _FORGET = """
@@ -33,16 +27,6 @@ DELETE FROM orders WHERE forget_at < ? AND status IS NOT NULL AND id NOT IN (SEL
 _FORGET_LIFTED = "DELETE FROM tombstones WHERE forget_at < ?"
 
 Result = TypeVar("Result")
-
-
-class Hold(Struct, frozen=True, kw_only=True):
-    """An order that holds an effect, or that was taken and is to hold one."""
-
-    order_id: str
-    action: str
-    target: str
-    exempt: bool
-    forget_at: float
 
 
 class Journal:
@@ -79,7 +63,7 @@ class Journal:
         """Ends what is `chosen` of all that is in force or about to be: marks it, for the next turn to carry out."""
 
         def work(connection: Connection, now: Now) -> list[Hold]:
-            some = [each for each in _holds(connection) if chosen(each)]
+            some = [each for each in holds(connection) if chosen(each)]
             for each in some:
                 taking.bury(connection, each.order_id, each.forget_at)
             return some
@@ -133,32 +117,6 @@ class Journal:
             return result
 
         return await self.store.run(stamped)
-
-
-def _holds(connection: Connection) -> list[Hold]:
-    holding = [_hold(row) for row in connection.execute(_HOLDING)]
-    return holding + [_coming(row) for row in connection.execute(_COMING)]
-
-
-def _hold(row: Row) -> Hold:
-    return Hold(
-        order_id=row["order_id"],
-        action=row["action"],
-        target=row["target"],
-        exempt=bool(row["exempt"]),
-        forget_at=row["forget_at"],
-    )
-
-
-def _coming(row: Row) -> Hold:
-    order = planning.order_in(row)
-    return Hold(
-        order_id=order.id,
-        action=order.action,
-        target=order.target,
-        exempt=order.exempt,
-        forget_at=row["forget_at"],
-    )
 
 
 def _is_open(connection: Connection, order_id: str) -> bool:

@@ -1,0 +1,50 @@
+"""Which orders hold an effect, or were taken and are to hold one: what can be lifted, for whoever chooses."""
+
+from msgspec import Struct
+
+from shared import codec
+from shared.messages import Order
+from shared.store import Connection, Row
+
+_HOLDING = """
+SELECT h.order_id, h.exempt, o.forget_at, e.action, e.key, e.target
+FROM holders h JOIN effects e ON e.action = h.action AND e.key = h.key JOIN orders o ON o.id = h.order_id
+"""
+_COMING = "SELECT id, body, key, forget_at FROM orders WHERE status IS NULL AND key != ''"
+
+
+class Hold(Struct, frozen=True, kw_only=True):
+    """An order that holds an effect, or that was taken and is to hold one."""
+
+    order_id: str
+    action: str
+    target: str
+    exempt: bool
+    forget_at: float
+
+
+def holds(connection: Connection) -> list[Hold]:
+    """All that is in force or about to be."""
+    holding = [_hold(row) for row in connection.execute(_HOLDING)]
+    return holding + [_coming(row) for row in connection.execute(_COMING)]
+
+
+def _hold(row: Row) -> Hold:
+    return Hold(
+        order_id=row["order_id"],
+        action=row["action"],
+        target=row["target"],
+        exempt=bool(row["exempt"]),
+        forget_at=row["forget_at"],
+    )
+
+
+def _coming(row: Row) -> Hold:
+    order = codec.decode(row["body"], Order)
+    return Hold(
+        order_id=order.id,
+        action=order.action,
+        target=order.target,
+        exempt=order.exempt,
+        forget_at=row["forget_at"],
+    )
