@@ -4,7 +4,8 @@ The rule it keeps: on any doubt the answer is no. What isn't plainly an address 
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
@@ -88,10 +89,14 @@ def overlap(one: Network, other: Network) -> bool:
 
 
 class Allowlist:
-    """Networks that no action may touch. A target is protected when it overlaps an entry in either direction."""
+    """Networks that no action may touch. A target is protected when it overlaps an entry in either direction.
+
+    Asking costs the same for ten entries and for ten thousand: one look for each prefix length in use.
+    """
 
     def __init__(self, entries: Iterable[tuple[Network, str]] = ()) -> None:
         self._entries = tuple(entries)
+        self._families: dict[int, _Family] | None = None  # made when it is asked: most lists are only joined to others
 
     @classmethod
     def of(cls, texts: Iterable[str], because: str) -> "Allowlist":
@@ -108,11 +113,63 @@ class Allowlist:
         return len(self._entries)
 
     def check(self, target: str) -> None:
-        """Raises ProtectedTarget with the entry and the reason when `target` (normalised) overlaps one."""
-        network = parse_network(target)
-        for entry, because in self._entries:
-            if overlap(network, entry):
-                raise ProtectedTarget(f"{target} is protected by {text_of(entry)} ({because})")
+        """Raises ProtectedTarget with an entry and its reason when `target` (normalised) overlaps one."""
+        found = self._find(parse_network(target))
+        if found is not None:
+            entry, because = found
+            raise ProtectedTarget(f"{target} is protected by {text_of(entry)} ({because})")
+
+    def protects(self, target: str) -> bool:
+        """True when `target` overlaps an entry; what is no address never does."""
+        try:
+            return self._find(parse_network(target)) is not None
+        except InvalidTarget:
+            return False
+
+    def overlapping(self, network: Network) -> list[tuple[Network, str]]:
+        """Every entry that `network` overlaps, in the order of the list. Looks at each."""
+        return [(entry, because) for entry, because in self._entries if overlap(network, entry)]
+
+    def _find(self, network: Network) -> tuple[Network, str] | None:
+        if self._families is None:
+            self._families = {
+                version: _Family([each for each in self._entries if each[0].version == version]) for version in (4, 6)
+            }
+        return self._families[network.version].find(network)
+
+
+class _Family:
+    """The entries of one family, to be found by the network that holds a target, or by lying in it."""
+
+    def __init__(self, entries: Sequence[tuple[Network, str]]) -> None:
+        self._holding: dict[tuple[int, int], tuple[Network, str]] = {}  # by prefix length, and the bits that count
+        for each in entries:
+            network = each[0]
+            bits = int(network.network_address) >> (network.max_prefixlen - network.prefixlen)
+            self._holding.setdefault((network.prefixlen, bits), each)
+        self._lengths = sorted({length for length, _ in self._holding})
+        self._by_start = sorted(entries, key=_start)
+        self._starts = [_start(each) for each in self._by_start]
+
+    def find(self, network: Network) -> tuple[Network, str] | None:
+        """An entry that overlaps `network`, the widest of those that hold it; None when there is none."""
+        first = int(network.network_address)
+        for length in self._lengths:
+            if length > network.prefixlen:
+                return self._inside(first, int(network.broadcast_address))
+            found = self._holding.get((length, first >> (network.max_prefixlen - length)))
+            if found is not None:
+                return found
+        return None
+
+    def _inside(self, first: int, last: int) -> tuple[Network, str] | None:
+        """An entry that lies in a target which none holds: networks are apart, or one lies in the other."""
+        place = bisect_left(self._starts, first)
+        return self._by_start[place] if place < len(self._starts) and self._starts[place] <= last else None
+
+
+def _start(entry: tuple[Network, str]) -> int:
+    return int(entry[0].network_address)
 
 
 def zone_free(address: str) -> str:

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import InvalidTarget, ProtectedTarget
-from shared.targets import Allowlist, normalise_account, normalise_address, parse_network, zone_free
+from shared.targets import (
+    Allowlist,
+    normalise_account,
+    normalise_address,
+    overlap,
+    parse_network,
+    text_of,
+    zone_free,
+)
 
 ADDRESSES = st.ip_addresses()
 NETWORKS = st.builds(
@@ -169,6 +177,39 @@ def test_protection_is_sharing_an_address(entry, target) -> None:
         except ProtectedTarget:
             protected = True
         assert protected == shares
+
+
+CLOSE = st.builds(  # few addresses and many lengths, so that entries hold, share and touch each other
+    lambda base, bits: parse_network(f"{base}/{bits}"),
+    st.sampled_from(["10.0.0.0", "10.0.0.255", "10.0.1.0", "10.128.0.0", "0.0.0.0", "255.255.255.255"]),
+    st.integers(0, 32),
+) | st.builds(
+    lambda base, bits: parse_network(f"{base}/{bits}"),
+    st.sampled_from(
+        ["2001:db8::", "2001:db8::ffff", "2001:db8:0:1::", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"]
+    ),
+    st.integers(0, 128),
+)
+
+
+@given(st.lists(st.tuples(CLOSE, st.text(max_size=3)), max_size=20), CLOSE)
+def test_looking_an_entry_up_comes_to_the_same_as_going_through_all(entries, target) -> None:
+    """Whatever the list: protected is what overlaps an entry, and the entry that is named is one of those."""
+    allowlist, asked = Allowlist(entries), text_of(target)
+    overlapping = [each for each in entries if overlap(each[0], target)]
+    assert allowlist.overlapping(target) == overlapping
+    assert allowlist.protects(asked) == bool(overlapping)
+    refused = pytest.raises(ProtectedTarget) if overlapping else nullcontext()
+    with refused as raised:
+        allowlist.check(asked)
+    if raised is not None:
+        named = [f"{asked} is protected by {text_of(entry)} ({because})" for entry, because in overlapping]
+        assert str(raised.value) in named
+
+
+def test_what_is_no_address_is_not_protected_by_one() -> None:
+    """An account or a script's own target has nothing to do with a list of networks."""
+    assert not Allowlist.of(["0.0.0.0/0", "::/0"], "everything").protects("www-data")
 
 
 def test_lists_add_up_and_each_entry_keeps_its_reason() -> None:
