@@ -20,6 +20,7 @@ Instant = Annotated[float, Meta(ge=0, le=LATEST)]  # NaN and infinities are refu
 Span = Annotated[float, Meta(gt=0, le=LONGEST)]
 Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # bytes into a file; what SQL's integers hold
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Version = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 ExitCode = Annotated[int, Meta(ge=-(2**31), le=2**32 - 1)]  # Windows' are unsigned
 Word = Annotated[str, Meta(min_length=1, max_length=255)]
 AgentId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}\Z")]  # `$` would let a newline through
@@ -112,7 +113,7 @@ class Policy(Message, frozen=True, kw_only=True):
     `caught_up`: whoever gets it was sent, before it, all that is in force for it.
     """
 
-    version: Count
+    version: Version  # a later one is greater; Unix seconds, so that a ledger made anew comes after the lost one's
     entries: tuple[PolicyEntry, ...]
     caught_up: bool = False
 
@@ -133,7 +134,7 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     addresses: tuple[str, ...] = ()
     actions: dict[str, str] = field(default_factory=dict)  # name -> backend, of what this host can carry out
     unsupported: dict[str, str] = field(default_factory=dict)  # name -> why not
-    policy: Count = 0  # the version of the allowlist that it has; 0: none yet
+    policy: Version = 0  # the version of the allowlist that it has; 0: none yet
     drift: Count = 0  # effects that the host was found not to have as the journal says, and not put right yet
     unsent: Count = 0
     queue: Literal["new", "kept"] = "kept"  # new: the agent had to make its queue anew
