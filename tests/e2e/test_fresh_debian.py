@@ -5,12 +5,13 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from tests.stage import debian
 from tests.waiting import wait_for
 
 PROJECT = Path(__file__).parents[2]
@@ -29,8 +30,7 @@ class Machine:
 
     def __init__(self, root: Path, suite: str) -> None:
         self.root = root
-        mirror = _mirror()
-        _run(["debootstrap", "--variant=minbase", suite, str(root), *([mirror] if mirror else [])])
+        debian.make(suite, root)
         self._environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
         self._environment |= {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         if AUTHORITIES.exists():
@@ -115,21 +115,9 @@ def _check_as_before(machine: Machine, started_at_boot: set[str]) -> None:
     assert not machine.run("dpkg", "--audit").stdout
 
 
-def _mirror() -> str:
-    """Where this machine gets its Debian from, as apt knows it; nothing: let debootstrap choose."""
-    sites = _run(["apt-get", "indextargets", "--format", "$(ORIGIN) $(SITE)", "Created-By: Packages"]).splitlines()
-    return next((line.split()[1] for line in sites if line.startswith("Debian ") and "security" not in line), "")
-
-
 def _root(process: Path) -> Path | None:
     """Where a process has its root; None for one that is gone."""
     try:
         return (process / "root").readlink()
     except OSError:
         return None
-
-
-def _run(command: Sequence[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, f"{command[0]}: {done.stdout[-2_000:]}{done.stderr[-2_000:]}"
-    return done.stdout

@@ -10,6 +10,7 @@ import pytest
 from pika.exceptions import ProbableAccessDeniedError
 
 from shared.errors import BrokerError
+from tests.conftest import BOTH
 from tests.stage.broker import Broker
 from tests.stage.guard import members
 from tests.stage.private_broker import PrivateBroker
@@ -68,3 +69,12 @@ def test_a_killed_owner_leaves_nothing(tmp_path: Path) -> None:
     owner.wait()
     owner.stdout.close()
     wait_for(lambda: not members(node) and not folder.exists(), within=10)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("rabbitmq", BOTH)
+def test_each_version_is_the_one_it_says(broker: Broker, rabbitmq: str) -> None:
+    """Tests for several versions of RabbitMQ really run on each of them."""
+    assert broker.node.version.startswith(f"{rabbitmq}.")
+    test_each_login_sees_its_own_virtual_host_only(broker)
+    test_durable_queues_survive_kill(broker)

@@ -1,5 +1,7 @@
 """Enters a host of the stage and becomes a command there: its network, its name, and on demand its own /dev and /run.
 
+Or another system: with the programs of a Debian in a folder, everything else is this machine's.
+
 A script that runs alone (`python -I -S enter.py … -- COMMAND`): it replaces itself, so the pid is the command's.
 """
 
@@ -31,6 +33,11 @@ def command(network: Path, name: str, *, syslog: Path | None = None, run: Sequen
     words += ["--syslog", str(syslog)] if syslog else []
     words += [word for folder in run for word in ("--run", folder)]
     return (*words, "--")
+
+
+def system(root: Path) -> tuple[str, ...]:
+    """What goes before a command to run it with the programs and the configuration of the Debian in `root`."""
+    return (sys.executable, "-I", "-S", __file__, "--system", str(root), "--")
 
 
 def _check(function: Callable[..., int], *arguments: object) -> None:
@@ -66,22 +73,33 @@ def _private_run(folders: Sequence[str]) -> None:
         Path("/run", name).mkdir(mode=0o755)
 
 
+def _programs_of(root: Path) -> None:
+    """/bin and /lib lead to /usr; every path outside of it stays, so that both systems share what they are given."""
+    for name in ("usr", "etc"):
+        _mount(str(root / name), Path("/", name), "", MS_BIND)
+
+
 def _enter(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--net", type=Path, required=True, help="the network namespace's file")
-    parser.add_argument("--hostname", required=True)
+    parser.add_argument("--net", type=Path, help="the network namespace's file")
+    parser.add_argument("--hostname", help="with --net")
     parser.add_argument("--syslog", type=Path, help="socket that /dev/log is to be")
     parser.add_argument("--run", action="append", default=[], help="folder in a /run of its own")
+    parser.add_argument("--system", type=Path, help="folder of a Debian")
     parser.add_argument("command", nargs="+")
     wanted = parser.parse_args(arguments)
-    set_network(wanted.net)
-    _check(_libc.unshare, CLONE_NEWUTS | CLONE_NEWNS)
-    socket.sethostname(wanted.hostname)
+    if wanted.net:
+        set_network(wanted.net)
+        _check(_libc.unshare, CLONE_NEWUTS)
+        socket.sethostname(wanted.hostname)
+    _check(_libc.unshare, CLONE_NEWNS)
     _mount("none", Path("/"), "", MS_REC | MS_PRIVATE)  # what is mounted here stays here
     if wanted.syslog:
         _private_dev(wanted.syslog)
     if wanted.run:
         _private_run(wanted.run)
+    if wanted.system:
+        _programs_of(wanted.system)
     os.execvp(wanted.command[0], wanted.command)
 
 

@@ -1,4 +1,4 @@
-"""A RabbitMQ node of our own, from the distribution's package, that lives in one folder and leaves nothing outside it.
+"""A RabbitMQ node of our own, from a Debian package, that lives in one folder and leaves nothing outside it.
 
 It has its own Erlang cookie, node name, ports and epmd, which this starts and stops too; it runs as root or not.
 """
@@ -22,6 +22,8 @@ import tenacity
 from msgspec import Struct
 
 from shared.errors import BrokerError
+from tests.stage import enter
+from tests.stage.debian import HERE
 from tests.stage.guard import Guard
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # the wrapper in /usr/sbin refuses other users than root's own
@@ -71,16 +73,19 @@ class PrivateBroker:
         address: str = LOOPBACK,
         port: int = 0,
         user: str = "thwart",
+        system: Path = HERE,
         inside: Sequence[str] = (),
         connect: Connect = socket.create_connection,
     ) -> None:
-        """A node that will listen on `address` (port 0: any that is free).
+        """A node that will listen on `address` (port 0: any that is free); its programs are those of `system`.
 
         For a node in another network namespace, `inside` is what goes before a command to run it there
         (`nsenter --net=…`), and `connect` opens a connection from there.
         """
         self._folder = folder.resolve()
-        self._inside, self._connect = tuple(inside), connect
+        self._program = system / SERVER.relative_to("/")
+        self._inside = (*inside, *(() if system == HERE else enter.system(system)))
+        self._connect = connect
         self._address = address
         self._port, self._dist_port, self._epmd_port = port or _free_port(), _free_port(), _free_port()
         self._node = f"thwart-{secrets.token_hex(4)}@localhost"
@@ -90,6 +95,11 @@ class PrivateBroker:
         self._epmd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._lay_out()
+
+    @property
+    def version(self) -> str:
+        """RabbitMQ's, such as `3.10.8`."""
+        return self.evaluate("rabbit_misc:version()").strip('"')
 
     @property
     def url(self) -> str:
@@ -111,8 +121,8 @@ class PrivateBroker:
 
     def start(self, within: float = 60.0) -> None:
         """Returns when the node takes connections. Raises BrokerError, with its last words, when it doesn't."""
-        if not SERVER.exists():
-            raise BrokerError(f"{SERVER}: not found; install the package rabbitmq-server")
+        if not self._program.exists():
+            raise BrokerError(f"{self._program}: not found; install the package rabbitmq-server")
         if not self.running:
             self._start_epmd()
             self._server = self._spawn([str(SERVER)], "server.log")
