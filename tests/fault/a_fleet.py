@@ -56,6 +56,7 @@ class Agent:
         settings = {"broker": {"urls": [broker.url]}, "agent": section, "metrics": {"listen": ""}}
         self._config.write_text(toml(settings))
         self.environment: dict[str, str] = {}
+        self.wrapper: tuple[str, ...] = ()
         self._process: Process | None = None
         self._began, self._stops_at = 0.0, ""
 
@@ -70,7 +71,7 @@ class Agent:
         module = "tests.fault.an_agent_that_stops" if stop_at else "tests.stage.agent_elsewhere"
         more = [str(self._mark), stop_at] if stop_at else []
         command = [sys.executable, "-m", module, str(self.host.path), str(self._config), *more]
-        self._process = Process(self._guard, command, self._log, self.environment)
+        self._process = Process(self._guard, [*self.wrapper, *command], self._log, self.environment)
 
     def ready(self) -> None:
         """Returns when the process that was started last has said that it is there."""
