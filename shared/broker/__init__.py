@@ -7,6 +7,7 @@ publish, and acks must not hang with them. Everything here belongs to one asynci
 from shared.broker.consumer import Consumer
 from shared.broker.envelope import Delivery, Publication
 from shared.broker.link import Link
+from shared.broker.probe import reachable
 from shared.broker.publisher import Publisher
 
-__all__ = ["Consumer", "Delivery", "Link", "Publication", "Publisher"]
+__all__ = ["Consumer", "Delivery", "Link", "Publication", "Publisher", "reachable"]

@@ -19,6 +19,9 @@ from shared.settings import BrokerSettings
 from shared.topology import Exchange, Queue
 
 LONGEST_EXPIRATION = 2**32 - 1  # ms, some 50 days: what every version of RabbitMQ takes
+NEVER = float("-inf")
+
+_Sent = tuple[Publication, asyncio.Future[None], float]  # with time.monotonic() when it set out
 
 log = structlog.get_logger()
 
@@ -30,8 +33,9 @@ class Publisher(Link):
         super().__init__(settings, name, declarations)
         self._channel: Channel | None = None
         self._next_tag = 1
-        self._unconfirmed: dict[int, tuple[Publication, asyncio.Future[None]]] = {}  # by delivery tag, oldest first
+        self._unconfirmed: dict[int, _Sent] = {}  # by delivery tag, oldest first
         self._returned: set[int] = set()
+        self.reached_at = NEVER  # time.monotonic() when the latest message set out that the broker has answered
         self._writable = asyncio.Event()
 
     def send(self, publication: Publication) -> asyncio.Future[None]:
@@ -55,7 +59,7 @@ class Publisher(Link):
         except (AMQPError, ValueError) as error:
             future.set_exception(Disconnected(words(error)))
             return future
-        self._unconfirmed[self._next_tag] = (publication, future)
+        self._unconfirmed[self._next_tag] = (publication, future, time.monotonic())
         self._next_tag += 1
         return future
 
@@ -98,7 +102,7 @@ class Publisher(Link):
         self._channel = None
         self._returned.clear()
         waiting, self._unconfirmed = self._unconfirmed, {}
-        for _, future in waiting.values():
+        for _, future, _ in waiting.values():
             fail(future, error)
 
     def _on_blocked(self, *_: Any) -> None:
@@ -107,7 +111,7 @@ class Publisher(Link):
 
     def _on_return(self, _: Channel, method: Any, properties: Any, __: bytes) -> None:
         # a return comes before its confirm and names no tag: it is the oldest one on its way that looks like it
-        for tag, (publication, _future) in self._unconfirmed.items():
+        for tag, (publication, *_) in self._unconfirmed.items():
             looks = (publication.exchange, publication.routing_key, publication.message_id)
             if tag not in self._returned and looks == (method.exchange, method.routing_key, properties.message_id):
                 self._returned.add(tag)
@@ -118,7 +122,8 @@ class Publisher(Link):
         refused = isinstance(method, pika.spec.Basic.Nack)
         tags = self._through(method.delivery_tag) if method.multiple else [method.delivery_tag]
         for tag in tags:
-            publication, future = self._unconfirmed.pop(tag)
+            publication, future, sent_at = self._unconfirmed.pop(tag)
+            self.reached_at = max(self.reached_at, sent_at)  # not every confirm comes in its turn
             if tag in self._returned:
                 self._returned.discard(tag)
                 fail(future, Unroutable(f"no queue takes {publication.routing_key} on {publication.exchange}"))
