@@ -15,10 +15,14 @@ from tests.fault.stopping import Point, StoppingPublisher
 from tests.stage.agent_elsewhere import Elsewhere
 
 # Between the broker's delivery and the broker's confirm of the answer, in order …
-TAKING = ("arrived", "taken", "applying", "applied", "answered", "sending acknowledgement", "confirmed acknowledgement")
+TAKING = (
+    *("arrived", "taken", "applying", "applied", "answered"),
+    *("sending acknowledgement", "sent acknowledgement", "confirmed acknowledgement"),
+)
 # … and from the moment that a block is over to the broker's confirm of its expiry event.
 ENDING = ("reverting", "reverted", "ended", "sending expiry", "confirmed expiry")
-POINTS = (*TAKING, *ENDING)
+HALFWAY = "half applied"  # of what one turn has to apply
+POINTS = (*TAKING, *ENDING, HALFWAY)
 
 
 class StoppingJournal(Journal):
@@ -46,7 +50,10 @@ class StoppingAction(Elsewhere):
 
     def apply(self, effects):
         self.point("applying")
-        results = super().apply(effects)
+        middle = len(effects) // 2
+        results = super().apply(effects[:middle])
+        self.point(HALFWAY, middle)
+        results += super().apply(effects[middle:])
         self.point("applied")
         return results
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.fault import promise
 from tests.fault.a_fleet import Fleet
-from tests.fault.an_agent_that_stops import ENDING, TAKING
+from tests.fault.an_agent_that_stops import ENDING, HALFWAY, TAKING
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.root, pytest.mark.broker]
@@ -22,6 +22,23 @@ def test_killed_while_it_takes_an_order(fleet: Fleet) -> None:
         agent.start()
     promise.over(order, *agents)
     promise.kept(fleet, order, *agents)
+
+
+def test_killed_in_the_middle_of_a_batch(fleet: Fleet) -> None:
+    """Of a batch that was carried out by half, every order takes effect once, ends on time and is answered once."""
+    agent = fleet.agent("web1")
+    agent.start()
+    fleet.know(agent)
+    agent.process.stop()
+    orders = [fleet.block(f"203.0.113.{number}", 12) for number in range(1, 21)]
+    agent.start(stop_at=HALFWAY)
+    agent.kill_where_it_stops()
+    assert 0 < len(agent.kernel.now()) < len(orders)
+    agent.start()
+    promise.over(orders[-1], agent)
+    fleet.all_is_said()
+    for order in orders:
+        promise.judged(fleet, order, agent)
 
 
 def test_killed_while_it_ends_a_block(fleet: Fleet) -> None:
