@@ -20,11 +20,14 @@ from agent.journal.journal import Journal
 from agent.journal.planning import FOREVER, Name, Turn, Work
 from agent.journal.settling import DONE, Outcome, Settled
 from agent.metrics import AgentMetrics
+from agent.reconcile import NEAR
 from agent.trouble import Trouble
+from agent.watch import Watch
 from shared.errors import StoreError
 
 LIMIT = 1_000  # ends, and orders, in one turn: neither starves behind a flood of the other
 EVERYTHING = 1_000_000_000
+SLICE = 5_000  # effects in one call of an action
 LEAST = 0.001  # s: a kernel takes 0 as "for ever"
 LOOK = 1.0  # s between two looks at the clock: a suspended host wakes up late
 PAUSE = 2.0  # s after a turn that could not be written down
@@ -68,6 +71,12 @@ class Executor:
         self._next: float | None = None  # the boot clock's reading when the next hold is over
         self._more = False  # the last turn left something for the next
         self._retry = _Retry()
+        self._watch = Watch(journal, actions, metrics=metrics, trouble=trouble)
+
+    @property
+    def drift(self) -> int:
+        """How many effects the host has otherwise than the journal says, as far as is known."""
+        return self._watch.drift
 
     async def prepare(self) -> None:
         """Makes what the actions need. Raises ActionError with what is missing on this host."""
@@ -76,10 +85,11 @@ class Executor:
 
     async def start(self) -> None:
         """What is due is ended, what should be in force is applied again for the time left, silently, and what an
-        earlier run took and did not finish is carried out. Raises StoreError.
+        earlier run took and did not finish is carried out. What is in force besides is adopted. Raises StoreError.
         """
         async with self._one:
             await self._take_turn(everything=True)
+            await self._watch.first_look(self._in_thread)
 
     def stop(self) -> None:
         """`run` finishes the turn that it is in, and returns."""
@@ -102,8 +112,12 @@ class Executor:
                     await _first_of(self.work, self._patience())
 
     async def turn(self) -> bool:
-        """Does what is due and what has arrived, up to the limit. False when there was nothing. Raises StoreError."""
+        """Does what is due and what has arrived, up to the limit, and puts right what somebody else has changed.
+
+        False when there was nothing. Raises StoreError.
+        """
         async with self._one:
+            await self._watch.look(self._in_thread)
             now = self._journal.now().boot
             return await self._take_turn(
                 everything=self._retry.is_due(now, all_of_it=True), again=self._retry.is_due(now)
@@ -111,6 +125,8 @@ class Executor:
 
     async def lift(self, chosen: Callable[[Hold], bool]) -> Lifted:
         """Ends what is `chosen` of all that is in force or about to be, and returns when it is. Raises StoreError."""
+        async with self._one:
+            await self._watch.first_look(self._in_thread)  # without it nobody knows what a lost journal has left
         orders = await self._journal.lift(chosen)
         ids = [each.order_id for each in orders]
         while await self._journal.still_held(ids):
@@ -123,7 +139,8 @@ class Executor:
 
     async def _take_turn(self, *, everything: bool = False, again: bool = False) -> bool:
         limit = EVERYTHING if everything else self._limit
-        turn = await self._journal.plan(limit=limit, everything=everything, again=again)
+        drifted = self._watch.differing()
+        turn = await self._journal.plan(limit=limit, everything=everything, again=again, drifted=drifted)
         if turn:
             outcomes = await self._in_thread(lambda: self._carry_out(turn))
             settled = await self._journal.settle(turn, outcomes)
@@ -131,6 +148,7 @@ class Executor:
             self._next = settled.next_end
             self._tell(settled)
             self._look_for_problems(turn, outcomes, everything or again)
+            self._watch.put_right({name for name, outcome in outcomes.items() if outcome.problem})
         elif everything or again:
             self._all_is_well()
         self._more = turn.more
@@ -144,15 +162,23 @@ class Executor:
         return {name: Outcome(revert=reverts.get(name, DONE), apply=applies.get(name, DONE)) for name in names}
 
     def _do(self, works: Sequence[Work], wanted: Callable[[Work], bool], how: _How) -> dict[Name, Result]:
-        by_action: dict[str, list[Effect]] = defaultdict(list)
-        boot = self._journal.now().boot
+        by_action: dict[str, list[Work]] = defaultdict(list)
         for work in filter(wanted, works):
-            by_action[work.action].append(_effect(work, boot))
+            by_action[work.action].append(work)
         return {
             (name, result.key): result
-            for name, effects in by_action.items()
-            for result in self._results(name, effects, how)
+            for name, some in by_action.items()
+            for start in range(0, len(some), SLICE)
+            for result in self._slice(name, some[start : start + SLICE], how)
         }
+
+    def _slice(self, name: str, works: Sequence[Work], how: _How) -> list[Result]:
+        """With the time left as it is now: of very many, the last would end as much later as the others took."""
+        boot = self._journal.now().boot
+        results = self._results(name, [_effect(work, boot) for work in works], how)
+        if self._journal.now().boot - boot > NEAR:
+            self._watch.doubt()  # the process was stopped in between, perhaps, and what it applied ends too late
+        return results
 
     def _results(self, name: str, effects: list[Effect], how: _How) -> list[Result]:
         action = self._actions.get(name)
@@ -181,10 +207,10 @@ class Executor:
     def _look_for_problems(self, turn: Turn, outcomes: Mapping[Name, Outcome], tried_again: bool) -> None:
         """Remembers that something on the host isn't as it should be, to try it again later."""
         problems = {
-            f"{work.action} {work.key}": (outcome.apply.problem or outcome.revert.problem, bool(work.staying))
+            f"{work.action} {work.key}": (outcome.problem, bool(work.staying))
             for work in turn.works
             for outcome in [outcomes[(work.action, work.key)]]
-            if outcome.apply.problem or outcome.revert.problem
+            if outcome.problem
         }
         if problems:
             what, (why, _) = next(iter(problems.items()))

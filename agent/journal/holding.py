@@ -7,20 +7,21 @@ from shared.messages import Order
 from shared.store import Connection, Row
 
 _HOLDING = """
-SELECT h.order_id, h.exempt, o.forget_at, e.action, e.key, e.target
-FROM holders h JOIN effects e ON e.action = h.action AND e.key = h.key JOIN orders o ON o.id = h.order_id
+SELECT h.order_id, h.exempt, h.adopted, COALESCE(o.forget_at, 0) AS forget_at, e.action, e.key, e.target
+FROM holders h JOIN effects e ON e.action = h.action AND e.key = h.key LEFT JOIN orders o ON o.id = h.order_id
 """
 _COMING = "SELECT id, body, key, forget_at FROM orders WHERE status IS NULL AND key != ''"
 
 
 class Hold(Struct, frozen=True, kw_only=True):
-    """An order that holds an effect, or that was taken and is to hold one."""
+    """An order that holds an effect, or that was taken and is to hold one; or nobody's hold on what was adopted."""
 
     order_id: str
     action: str
     target: str
     exempt: bool
     forget_at: float
+    adopted: bool = False
 
 
 def holds(connection: Connection) -> list[Hold]:
@@ -36,6 +37,7 @@ def _hold(row: Row) -> Hold:
         target=row["target"],
         exempt=bool(row["exempt"]),
         forget_at=row["forget_at"],
+        adopted=bool(row["adopted"]),
     )
 
 

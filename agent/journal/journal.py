@@ -3,21 +3,23 @@
 What only looks (for heartbeats and metrics) reads beside the writer: no order waits until 100,000 ids are hashed.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from agent.journal import planning, settling, taking, times
+from agent.journal import adoption, planning, policy, settling, standing, taking, times
 from agent.journal.holding import Hold, holds
 from agent.journal.planning import Name, Turn
+from agent.journal.policy import Ruling
 from agent.journal.settling import Outcome, Settled
-from agent.journal.taking import Incoming, Rejected, Taken
+from agent.journal.standing import Standing
+from agent.journal.taking import Taken, Thing
 from agent.journal.times import Now
 from shared import outbox
 from shared.clock import Clock
 from shared.messages import ENDING, Holds
 from shared.store import Connection, Store
 
-_HELD = "SELECT order_id FROM holders WHERE expires_at IS NULL OR expires_at > ?"
+_HELD = "SELECT order_id FROM holders WHERE adopted = 0 AND (expires_at IS NULL OR expires_at > ?)"
 _COUNTS = "SELECT action, count(*) AS number FROM effects GROUP BY action"
 _HOLDS = "SELECT count(*) FROM holders WHERE order_id = ?"
 _SETTLED = "SELECT status, outcome, ended_detail FROM orders WHERE id = ?"
@@ -43,14 +45,18 @@ class Journal:
         """Both clocks."""
         return Now.by(self._clock)
 
-    async def take(self, things: Sequence[Incoming | Rejected]) -> Taken:
+    async def take(self, things: Sequence[Thing]) -> Taken:
         """Writes a batch down; the broker may forget it once this returns."""
         return await self._write(lambda connection, now: taking.take(connection, things, self._agent_id, now))
 
-    async def plan(self, *, limit: int, everything: bool = False, again: bool = False) -> Turn:
+    async def plan(
+        self, *, limit: int, everything: bool = False, again: bool = False, drifted: Collection[Name] = ()
+    ) -> Turn:
         """What is to be done now; see `planning.plan`."""
         return await self.store.run(
-            lambda connection: planning.plan(connection, self.now(), limit=limit, everything=everything, again=again)
+            lambda connection: planning.plan(
+                connection, self.now(), limit=limit, everything=everything, again=again, drifted=drifted
+            )
         )
 
     async def settle(self, turn: Turn, outcomes: Mapping[Name, Outcome]) -> Settled:
@@ -70,6 +76,10 @@ class Journal:
 
         return await self._write(work)
 
+    async def ruling(self) -> Ruling:
+        """The managers' allowlist, as it came last. Raises MessageError when a newer program wrote it down."""
+        return await self.store.run(policy.kept)
+
     async def still_held(self, order_ids: Iterable[str]) -> bool:
         """True while one of these is taken, or holds its effect."""
         ids = list(order_ids)
@@ -79,6 +89,18 @@ class Journal:
         """The words of the reverts that failed, of these orders'."""
         ids = list(order_ids)
         return await self.store.run(lambda connection: _failures(connection, ids))
+
+    async def standing(self, action: str) -> Standing:
+        """What the host should have in force of `action`."""
+        return await self.store.read(lambda connection: standing.standing(connection, action))
+
+    async def adopt(self, action: str, ends: Mapping[str, float | None]) -> bool:
+        """Holds what was found in force and is in no journal; see `adoption.adopt`."""
+        return await self._write(lambda connection, now: adoption.adopt(connection, action, ends, now))
+
+    async def release(self) -> None:
+        """Lets what was adopted go; see `adoption.release`."""
+        await self._write(lambda connection, _: adoption.release(connection))
 
     async def holds(self, at: float) -> Holds:
         """The fingerprint of the orders in force that have more than `ENDING` left at `at`, by their `expires_at`."""

@@ -4,7 +4,7 @@ Reverts go first, then applies, each effect at most once in either. Nothing is w
 short is planned again, the same, from what was committed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import Struct, json
 
@@ -17,9 +17,11 @@ from shared.store import Connection, Row
 SAME = 0.001  # s: ends that lie no further apart are one; the kernel counts in milliseconds
 FOREVER = float("inf")
 
+# What was adopted and is released waits for the order that takes it over, lest there be a gap between the two.
 _ENDED = """
 SELECT action, key FROM (
-    SELECT action, key, ends, lifted FROM holders WHERE lifted = 1
+    SELECT action, key, ends, lifted FROM holders WHERE lifted = 1 AND NOT (adopted = 1 AND EXISTS
+        (SELECT 1 FROM orders o WHERE o.status IS NULL AND o.key = holders.key))
     UNION ALL SELECT action, key, ends, lifted FROM holders WHERE lifted = 0 AND ends <= ?
 ) ORDER BY lifted DESC, ends LIMIT ?
 """
@@ -40,11 +42,15 @@ Name = tuple[str, str]  # action, key
 
 
 class Holder(Struct, frozen=True, kw_only=True):
-    """An order that holds an effect. `ends` is the boot clock's reading, infinite for "until lifted"."""
+    """An order that holds an effect, or nobody's hold on what was adopted.
+
+    `ends` is the boot clock's reading, infinite for "until lifted".
+    """
 
     order_id: str
     ends: float
     lifted: bool
+    adopted: bool
     seq: int
 
 
@@ -72,7 +78,6 @@ class Work(Struct, frozen=True, kw_only=True):
     key: str
     target: str
     arguments: tuple[str, ...]
-    known: bool  # has a row: it is in force, or its revert is still owed
     leaving: tuple[Holder, ...]
     staying: tuple[Holder, ...]
     joining: tuple[Joining, ...]
@@ -83,7 +88,12 @@ class Work(Struct, frozen=True, kw_only=True):
     @property
     def stood_until(self) -> float:
         """When it ends without those who join; minus infinity when nobody else holds it."""
-        return max((each.ends for each in self.staying), default=-FOREVER)
+        return _latest(self.staying)
+
+    @property
+    def ordered_until(self) -> float:
+        """The same, as far as orders hold it."""
+        return _latest(_orders(self.staying))
 
 
 class Turn(Struct, frozen=True, kw_only=True):
@@ -97,9 +107,18 @@ class Turn(Struct, frozen=True, kw_only=True):
         return bool(self.works or self.deletes)
 
 
-def plan(connection: Connection, now: Now, *, limit: int, everything: bool = False, again: bool = False) -> Turn:
+def plan(
+    connection: Connection,
+    now: Now,
+    *,
+    limit: int,
+    everything: bool = False,
+    again: bool = False,
+    drifted: Collection[Name] = (),
+) -> Turn:
     """Up to `limit` ends that are due and as many orders. `everything`: the start, when all in force is applied again.
-    `again`: what could not be reverted is tried once more.
+    `again`: what could not be reverted is tried once more. `drifted`: what the host has otherwise than it should, to be
+    applied again if somebody holds it and reverted if not.
     """
     taken = connection.execute(_TAKEN, (limit,)).fetchall()
     orders = [(row, order_in(row)) for row in taken]
@@ -107,11 +126,12 @@ def plan(connection: Connection, now: Now, *, limit: int, everything: bool = Fal
     names: dict[Name, list[Joining]] = {_name(row): [] for row in ended}
     for query in [_EFFECTS] if everything else [_LEFT_OVER] if again else []:
         names.update({_name(row): [] for row in connection.execute(query)})
+    names.update({name: [] for name in drifted})
     names.update({name: [] for _, order in orders for name in _lifted(connection, order)})
     for row, order in orders:
         if order.operation == "add":
             names.setdefault((order.action, row["key"]), []).append(_joining(connection, row, order, now))
-    works = [_work(connection, name, joining, now, everything) for name, joining in names.items()]
+    works = [_work(connection, name, joining, now, everything or name in drifted) for name, joining in names.items()]
     deletes = [_ending(row, order) for row, order in orders if order.operation == "delete"]
     return Turn(works=tuple(works), deletes=tuple(deletes), more=max(len(taken), len(ended)) >= limit)
 
@@ -138,7 +158,8 @@ def _joining(connection: Connection, row: Row, order: Order, now: Now) -> Joinin
     )
 
 
-def _work(connection: Connection, name: Name, joining: Sequence[Joining], now: Now, everything: bool) -> Work:
+def _work(connection: Connection, name: Name, joining: Sequence[Joining], now: Now, anew: bool) -> Work:
+    """One effect's. `anew`: it is applied again even if its end doesn't move."""
     effect = connection.execute(_EFFECT, name).fetchone()
     holders = [_holder(row) for row in connection.execute(_HOLDERS, name)]
     leaving = [each for each in holders if _is_over(each, now)]
@@ -146,21 +167,27 @@ def _work(connection: Connection, name: Name, joining: Sequence[Joining], now: N
     coming = [each for each in joining if not each.word]
     before, after = _latest(holders), _latest(staying)
     ends = max(after, _latest(coming))
+    moves = before > after + SAME or _latest(coming) > _latest(_orders(staying)) + SAME
     return Work(
         action=name[0],
         key=name[1],
-        target=effect["target"] if effect else joining[0].order.target,
-        arguments=tuple(json.decode(effect["arguments"])) if effect else joining[0].order.arguments,
-        known=effect is not None,
+        target=effect["target"] if effect else joining[0].order.target if joining else name[1],
+        arguments=tuple(json.decode(effect["arguments"])) if effect else joining[0].order.arguments if joining else (),
         leaving=tuple(leaving),
         staying=tuple(staying),
         joining=tuple(joining),
         # What was taken and is not to come into force any more may be there all the same: a crash can have come
-        # between the host and the journal. The same goes for what nobody holds.
-        revert=not staying and bool(leaving or effect or not coming),
-        apply=ends > -FOREVER and (everything or ends > after + SAME or before > after + SAME),
+        # between the host and the journal. The same goes for what nobody holds. What was adopted passes to whoever
+        # comes without a gap.
+        revert=not staying and (not coming or bool(_orders(leaving)) or (effect is not None and not holders)),
+        apply=ends > -FOREVER and (anew or moves),
         ends=ends,
     )
+
+
+def _orders(holders: Iterable[Holder]) -> list[Holder]:
+    """Without what was adopted."""
+    return [each for each in holders if not each.adopted]
 
 
 def _is_over(holder: Holder, now: Now) -> bool:
@@ -168,7 +195,13 @@ def _is_over(holder: Holder, now: Now) -> bool:
 
 
 def _holder(row: Row) -> Holder:
-    return Holder(order_id=row["order_id"], ends=_ends(row["ends"]), lifted=bool(row["lifted"]), seq=row["seq"] or 0)
+    return Holder(
+        order_id=row["order_id"],
+        ends=_ends(row["ends"]),
+        lifted=bool(row["lifted"]),
+        adopted=bool(row["adopted"]),
+        seq=row["seq"] or 0,
+    )
 
 
 def _latest(some: Iterable[Holder | Joining]) -> float:

@@ -13,7 +13,8 @@ CREATE TABLE IF NOT EXISTS identity (
     journal TEXT NOT NULL,              -- made with the file; another one means that it was lost
     boot TEXT NOT NULL,                 -- the boot that `ends` and `boot_clock` belong to
     boot_clock REAL NOT NULL,           -- both clocks, read together at the last commit
-    wall_at REAL NOT NULL
+    wall_at REAL NOT NULL,
+    caught_up INTEGER NOT NULL DEFAULT 0 -- 1: a manager has sent everything that is in force for this agent
 );
 
 -- Every order that was taken, until its deadline and a day: a repeat of its id gets the same answer again.
@@ -37,6 +38,7 @@ CREATE TABLE IF NOT EXISTS orders (
     ended_detail TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS orders_taken ON orders (seq) WHERE status IS NULL;
+CREATE INDEX IF NOT EXISTS orders_coming ON orders (key) WHERE status IS NULL;
 CREATE INDEX IF NOT EXISTS orders_by_age ON orders (forget_at);
 
 CREATE TABLE IF NOT EXISTS effects (
@@ -55,11 +57,13 @@ CREATE TABLE IF NOT EXISTS holders (
     ends REAL,                          -- null: until lifted
     expires_at REAL,                    -- as the order says it: what the fingerprint goes by
     exempt INTEGER NOT NULL,            -- this host's own allowlist does not apply
-    lifted INTEGER NOT NULL DEFAULT 0   -- 1: somebody ended it, and it is still to be reverted
+    lifted INTEGER NOT NULL DEFAULT 0,  -- 1: somebody ended it, and it is still to be reverted
+    adopted INTEGER NOT NULL DEFAULT 0  -- 1: found in force at a start, and held by no order
 );
 CREATE INDEX IF NOT EXISTS holders_by_effect ON holders (action, key);
 CREATE INDEX IF NOT EXISTS holders_by_end ON holders (ends);
 CREATE INDEX IF NOT EXISTS holders_lifted ON holders (order_id) WHERE lifted = 1;
+CREATE INDEX IF NOT EXISTS holders_adopted ON holders (order_id) WHERE adopted = 1;
 
 -- Ids that were lifted, known here or not: an `add` that comes later is never applied.
 CREATE TABLE IF NOT EXISTS tombstones (
@@ -67,6 +71,13 @@ CREATE TABLE IF NOT EXISTS tombstones (
     forget_at REAL NOT NULL
 );
 CREATE INDEX IF NOT EXISTS tombstones_by_age ON tombstones (forget_at);
+
+-- The managers' allowlist, the latest that came.
+CREATE TABLE IF NOT EXISTS policy (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    version INTEGER NOT NULL,
+    body BLOB NOT NULL                  -- its message, msgpack
+);
 """
     + outbox.SCHEMA
 )

@@ -40,6 +40,11 @@ class Outcome(Struct, frozen=True, kw_only=True):
     revert: Result = DONE
     apply: Result = DONE
 
+    @property
+    def problem(self) -> str:
+        """What went wrong; empty when all was done."""
+        return self.apply.problem or self.revert.problem
+
 
 class Settled(Struct, frozen=True, kw_only=True):
     """What a turn came to."""
@@ -78,6 +83,8 @@ class _Settling:
 
     def work(self, work: Work, outcome: Outcome) -> None:
         """Ends first, then orders: the sequence in which the host was changed."""
+        for holder in work.leaving:
+            self._connection.execute(_LET_GO, (holder.order_id,))
         for holder, kind, detail in _ends(work, outcome, self._now):
             self._end(work, holder, kind, detail)
         exit_code = outcome.apply.exit_code
@@ -103,7 +110,6 @@ class _Settling:
             detail=detail,
             at=self._now.wall,
         )
-        self._connection.execute(_LET_GO, (holder.order_id,))
         answers.keep_end(self._connection, said)
         self.expiries.append(said)
         self.say.append(answers.of_expiry(said))
@@ -149,8 +155,7 @@ class _Settling:
     def _keep(self, work: Work, outcome: Outcome, joined: bool) -> None:
         """The effect's row: in force, gone, or owed a revert because nobody can tell whether it is there."""
         name = (work.action, work.key)
-        in_doubt = outcome.revert.problem or outcome.apply.problem
-        if work.staying or joined or in_doubt:
+        if work.staying or joined or outcome.problem:  # with a problem nobody can tell whether it is there
             arguments = json.encode(work.arguments).decode()
             self._connection.execute(_IN_FORCE, (*name, work.target, arguments, self._now.wall))
             if joined and not work.staying:
@@ -160,8 +165,8 @@ class _Settling:
 
 
 def _ends(work: Work, outcome: Outcome, now: Now) -> list[tuple[Holder, End, str]]:
-    """Each that leaves, with its outcome and detail. Only the last holder's end is a revert."""
-    by_end = sorted(work.leaving, key=lambda each: (each.ends, each.seq))
+    """Each order that leaves, with its outcome and detail. Only the last holder's end is a revert."""
+    by_end = sorted((each for each in work.leaving if not each.adopted), key=lambda each: (each.ends, each.seq))
     if work.staying:
         return [(each, "kept", f"held by others {_until(work.stood_until, now)}") for each in by_end]
     problem = outcome.revert.problem
@@ -173,7 +178,7 @@ def _ends(work: Work, outcome: Outcome, now: Now) -> list[tuple[Holder, End, str
 def _joins(work: Work, outcome: Outcome) -> list[tuple[Joining, _Answer]]:
     """Each that joins, with its answer."""
     said: list[tuple[Joining, _Answer]] = []
-    until = work.stood_until
+    until = work.ordered_until
     for joining in work.joining:
         if joining.word == "lifted":
             said.append((joining, ("lifted", "lifted before it was carried out", until)))

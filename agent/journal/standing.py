@@ -1,0 +1,37 @@
+"""What should be in force on the host by the journal, for whoever compares it with what is there."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from agent.journal.planning import FOREVER
+from shared.store import Connection
+
+_STANDING = """
+SELECT key, max(COALESCE(ends, ?)) AS ends, max(lifted) AS changing FROM holders WHERE action = ? GROUP BY key
+"""
+_LEFT_OVER = """
+SELECT key FROM effects e WHERE action = ? AND NOT EXISTS
+    (SELECT 1 FROM holders h WHERE h.action = e.action AND h.key = e.key)
+"""
+_COMING = "SELECT key FROM orders WHERE status IS NULL AND key != ''"
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """One action's effects: the boot clock's reading when each ends, infinite for "until lifted", by key.
+
+    `changing` are those that a turn is about to put in force, to move or to end: a crash, or a full disk, may have
+    come between the host and the journal, so that nobody can say what the host should have of them just now.
+    """
+
+    ends: Mapping[str, float]
+    changing: frozenset[str]
+
+
+def standing(connection: Connection, action: str) -> Standing:
+    """What should be in force of `action`."""
+    rows = connection.execute(_STANDING, (FOREVER, action)).fetchall()
+    changing = [row["key"] for row in rows if row["changing"]]
+    changing += [row["key"] for row in connection.execute(_LEFT_OVER, (action,))]
+    changing += [row["key"] for row in connection.execute(_COMING)]
+    return Standing(ends={row["key"]: row["ends"] for row in rows}, changing=frozenset(changing))

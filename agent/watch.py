@@ -1,0 +1,157 @@
+"""When to look at the host, and what was found there: the part of the executor that reconciles.
+
+Actions are asked every second whether somebody else may have changed what they keep, which costs next to nothing, and
+looked at only then. What differs is put right in the executor's next turn, like everything else that it does to the
+host, so it can't race with one.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any
+
+import structlog
+
+from agent.actions.action import Action
+from agent.journal.journal import Journal
+from agent.journal.planning import Name
+from agent.metrics import AgentMetrics
+from agent.reconcile import Found, Seen, compare
+from agent.trouble import Trouble
+from shared.errors import ActionError
+
+ASK = 1.0  # s between two questions whether anything was changed
+LOOK = 2.0  # s between two looks, whatever is changed meanwhile: a listing of 100,000 effects takes its time
+AWAY = 5.0  # s without a turn: this process was stopped or the host suspended, and nobody has seen what happened
+LONGEST_LOOK = 60.0  # s between two looks while what is put right doesn't stay so
+GRACE = 60.0  # s that an agent whose journal isn't new holds what nobody knows: two heartbeats and a catch-up take less
+
+InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
+
+log = structlog.get_logger()
+
+
+class Watch:
+    """Knows what differs. `look` and `put_right` belong to the executor, whose turn it is."""
+
+    def __init__(
+        self, journal: Journal, actions: Mapping[str, Action], *, metrics: AgentMetrics, trouble: Trouble
+    ) -> None:
+        self._journal, self._actions, self._metrics, self._trouble = journal, actions, metrics, trouble
+        self._asked: float | None = None  # the boot clock's readings
+        self._looked: float | None = None
+        self._again: float | None = None  # when to look whether what was put right has stayed so
+        self._pause = LOOK
+        self._closely = True  # look, whatever the actions say
+        self._is_first = True
+        self._release: float | None = None
+        self._drift: dict[Name, Found] = {}
+
+    @property
+    def drift(self) -> int:
+        """How many effects were found to differ and are not put right yet."""
+        return len(self._drift)
+
+    def differing(self) -> frozenset[Name]:
+        """What the next turn has to put right."""
+        return frozenset(self._drift)
+
+    def doubt(self) -> None:
+        """Something has happened after which the host must be looked at."""
+        self._closely = True
+
+    async def look(self, in_thread: InThread) -> None:
+        """Looks, if it is time to and there is reason for it. Raises StoreError."""
+        now = self._journal.now().boot
+        if self._release is not None and now >= self._release:
+            await self._journal.release()
+            self._release = None
+        if not self._is_time(now):
+            return
+        try:
+            seen: dict[str, Seen] = await in_thread(self._see)
+        except ActionError as error:
+            self._trouble.say("watch", f"what is in force on this host can't be looked at: {error}")
+            self._looked, self._closely = now, True
+            return
+        self._trouble.over("watch")
+        await self._judge(seen)
+
+    async def first_look(self, in_thread: InThread) -> None:
+        """Looks if nobody has: what was in force before this start is then known, and held."""
+        if self._is_first:
+            await self.look(in_thread)
+
+    def put_right(self, problems: Collection[Name]) -> None:
+        """A turn has dealt with all that differed, and failed with `problems`."""
+        if not self._drift:
+            return
+        done = [found for name, found in self._drift.items() if name not in problems]
+        kinds = {f"was_{kind}": list(self._drift.values()).count(kind) for kind in ("missing", "moved", "unknown")}
+        log.warning(
+            "put right what somebody else had changed on this host",
+            action="reconciled",
+            put_right=len(done),
+            failed=len(self._drift) - len(done),
+            **kinds,
+        )
+        self._metrics.repaired(done)
+        self._know({name: found for name, found in self._drift.items() if name in problems})
+
+    def _is_time(self, now: float) -> bool:
+        """Also takes note of a long silence: then the actions' own word isn't enough."""
+        if self._asked is not None:
+            if now - self._asked < ASK:
+                return False
+            self._closely = self._closely or now - self._asked > AWAY
+        self._asked = now
+        self._closely = self._closely or (self._again is not None and now >= self._again)
+        return self._looked is None or now - self._looked >= LOOK
+
+    def _see(self) -> dict[str, Seen]:
+        """In the actions' thread."""
+        return {name: self._inspect(each) for name, each in self._actions.items() if self._closely or each.moved()}
+
+    def _inspect(self, action: Action) -> Seen:
+        before = self._journal.now().boot
+        left = action.inspect()
+        return Seen(left=left, before=before, after=self._journal.now().boot)
+
+    async def _judge(self, seen: Mapping[str, Seen]) -> None:
+        if not seen:
+            return
+        self._looked = self._journal.now().boot
+        self._closely = False
+        drift: dict[Name, Found] = {}
+        for name, one in seen.items():
+            compared = compare(await self._journal.standing(name), one)
+            found = await self._adopt(name, one, compared.found) if self._is_first else compared.found
+            drift |= {(name, key): each for key, each in found.items()}
+            self._closely = self._closely or compared.unsure
+        self._is_first = False
+        self._know({name: each for name, each in self._drift.items() if name[0] not in seen} | drift)
+        self._look_again(self._looked)
+
+    def _know(self, drift: dict[Name, Found]) -> None:
+        self._drift = drift
+        self._metrics.drifted(len(drift))
+
+    def _look_again(self, now: float) -> None:
+        """After a repair, sooner or later: what an action says is done may not be, or not for long."""
+        if self._drift:
+            self._again = now + self._pause
+            self._pause = min(2 * self._pause, LONGEST_LOOK)
+        else:
+            self._again, self._pause = None, LOOK
+
+    async def _adopt(self, action: str, seen: Seen, found: Mapping[str, Found]) -> Mapping[str, Found]:
+        """Holds what was there before this start and isn't known; what still differs."""
+        unknown = {key: _ends(seen, key) for key, each in found.items() if each == "unknown"}
+        if await self._journal.adopt(action, unknown):
+            self._release = self._journal.now().boot + GRACE
+        if unknown:
+            log.warning("holds what was in force already and is in no journal", action="adopted", count=len(unknown))
+        return {key: each for key, each in found.items() if each != "unknown"}
+
+
+def _ends(seen: Seen, key: str) -> float | None:
+    left = seen.left[key]
+    return None if left is None else seen.after + left
