@@ -10,6 +10,7 @@ import pytest
 
 from tests.stage.attacker import Attack
 from tests.stage.guard import NETNS, Guard
+from tests.stage.kernel import KernelWatch
 from tests.stage.network import Network
 from tests.stage.probe import Listener, dropped, side_by_side
 from tests.stage.sshd import Sshd
@@ -24,6 +25,21 @@ table inet thwart {
 }
 add element inet thwart hosts { 203.0.113.7 timeout 1h }
 """
+SETS = """
+add table inet thwart
+add set inet thwart hosts4 { type ipv4_addr; flags timeout; }
+add set inet thwart nets4_24 { type ipv4_addr; flags timeout; }
+"""
+AWAY = """
+add element inet thwart hosts4 { 203.0.113.7 }
+delete element inet thwart hosts4 { 203.0.113.7 }
+"""
+UPSERTS = (
+    f"{SETS}{AWAY}add element inet thwart hosts4 {{ 203.0.113.7 timeout 1h }}",
+    f"{AWAY}add element inet thwart hosts4 {{ 203.0.113.7 }}\n"
+    "add element inet thwart nets4_24 { 198.51.100.0 timeout 500ms }",
+    "flush ruleset",
+)
 OWNER = """
 import time
 from tests.stage.guard import Guard
@@ -45,6 +61,22 @@ def test_a_failed_login_is_in_the_hosts_log_with_microseconds(guard: Guard, netw
     instant, host, _ = line.split(" ", 2)
     assert host == "web1"
     assert len(instant.partition(".")[2]) == len("123456+00:00"), instant
+
+
+def test_a_watch_tells_what_each_transaction_came_to(guard: Guard, network: Network) -> None:
+    """What is taken out and put in again at once was never gone; a network has its length, and a flush takes all."""
+    web = network.host("web1", 11)
+    watch = KernelWatch(guard, web)
+    for commands in UPSERTS:
+        web.run("nft", "-f", "-", text=commands)
+    wait_for(lambda: len(watch.changes) == 5)
+    assert [(each.set, each.member, each.left) for each in watch.changes] == [
+        ("hosts4", "203.0.113.7", 3600.0),
+        ("hosts4", "203.0.113.7", None),
+        ("nets4_24", "198.51.100.0/24", 0.5),
+        ("hosts4", "", 0.0),
+        ("nets4_24", "", 0.0),
+    ]
 
 
 def test_a_probe_tells_a_blocked_address_from_another(network: Network) -> None:

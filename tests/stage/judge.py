@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -30,7 +31,7 @@ class Judge:
         One that is `lasting` misses nothing while the broker is away, and leaves its queue behind.
         """
         self._url, self._network, self._lasting = url, network, lasting
-        self._heard: list[Message] = []
+        self._heard: list[tuple[float, Message]] = []
         self._listening = threading.Event()
         self._thread = threading.Thread(target=self._run, name="judge", daemon=True)
         self._thread.start()
@@ -44,7 +45,11 @@ class Judge:
 
     def heard(self, kind: type[Kind]) -> list[Kind]:
         """What has been said so far of one kind."""
-        return [message for message in list(self._heard) if isinstance(message, kind)]
+        return [message for _, message in self.record() if isinstance(message, kind)]
+
+    def record(self, since: int = 0) -> list[tuple[float, Message]]:
+        """All that has been said so far, with the instant at which it was heard, from the message number `since` on."""
+        return self._heard[since:]
 
     def wait(self, enough: Callable[[], Sequence[Kind]], count: int, within: float) -> list[Kind]:
         """What `enough` finds once that is `count` or more. Raises AssertionError after `within` seconds."""
@@ -80,7 +85,8 @@ class Judge:
     async def _take(self, consumer: Consumer, queue: str) -> None:
         while True:
             batch = await consumer.batch(queue)
-            self._heard += [message for message in map(_message, batch) if message]
+            at = time.time()
+            self._heard += [(at, message) for message in map(_message, batch) if message]
             consumer.ack_through(batch[-1])
 
 

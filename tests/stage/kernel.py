@@ -1,4 +1,4 @@
-"""Watches a host's firewall from outside: when the kernel took an address, and what is in force now."""
+"""Watches a host's firewall from outside: when the kernel took an address, for how long, and what is in force now."""
 
 import json
 import subprocess
@@ -6,9 +6,20 @@ import sys
 import threading
 from typing import Any
 
+from msgspec import Struct
+
 from tests.stage import announcements
 from tests.stage.guard import Guard
 from tests.stage.network import Host
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """What one transaction came to for one member of a set, or for all of them (`member` empty)."""
+
+    at: float
+    set: str
+    member: str
+    left: float | None  # seconds from then on; None: until lifted, 0: gone
 
 
 class KernelWatch:
@@ -16,6 +27,7 @@ class KernelWatch:
 
     def __init__(self, guard: Guard, host: Host) -> None:
         """Returns when it hears."""
+        self._changes: list[Change] = []
         self._taken: dict[str, list[float]] = {}
         self._hears = threading.Event()
         self._child = subprocess.Popen(
@@ -30,6 +42,16 @@ class KernelWatch:
         if not self._hears.wait(10):
             raise AssertionError(f"the kernel of {host.name} can't be watched")
 
+    @property
+    def changes(self) -> list[Change]:
+        """All of them so far."""
+        return list(self._changes)
+
+    @property
+    def alive(self) -> bool:
+        """False when something may have been missed."""
+        return self._child.poll() is None
+
     def taken(self, address: str, since: float) -> float | None:
         """The instant (Unix seconds) at which the kernel first took `address`, from `since` on; None: it did not."""
         return next((at for at in self._taken.get(address, []) if at >= since), None)
@@ -37,8 +59,10 @@ class KernelWatch:
     def _read(self) -> None:
         assert self._child.stdout is not None
         for line in self._child.stdout:
-            for at, address in [json.loads(line)] if self._hears.is_set() else []:
-                self._taken.setdefault(address, []).append(at)
+            for at, name, member, left in [json.loads(line)] if self._hears.is_set() else []:
+                self._changes.append(Change(at=at, set=name, member=member, left=left))
+                if left != 0:
+                    self._taken.setdefault(member, []).append(at)
             self._hears.set()
 
 
