@@ -27,7 +27,7 @@ class Seen(Struct, frozen=True, kw_only=True):
 
 
 class Drift(Struct, frozen=True, kw_only=True):
-    """How host and journal differ. `unsure`: also in what a turn is changing just now, so that it wants another look."""
+    """How host and journal differ. `unsure`: also in what a turn is changing just now, which wants another look."""
 
     found: Mapping[str, Found]
     unsure: bool = False
