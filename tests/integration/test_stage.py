@@ -34,10 +34,13 @@ AWAY = """
 add element inet thwart hosts4 { 203.0.113.7 }
 delete element inet thwart hosts4 { 203.0.113.7 }
 """
+BOTH = """
+add element inet thwart hosts4 { 203.0.113.7 }
+add element inet thwart nets4_24 { 198.51.100.0 timeout 500ms }
+"""
 UPSERTS = (
     f"{SETS}{AWAY}add element inet thwart hosts4 {{ 203.0.113.7 timeout 1h }}",
-    f"{AWAY}add element inet thwart hosts4 {{ 203.0.113.7 }}\n"
-    "add element inet thwart nets4_24 { 198.51.100.0 timeout 500ms }",
+    f"{AWAY}{BOTH}",
     "flush ruleset",
 )
 OWNER = """
