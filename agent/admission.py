@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from agent.actions.action import Action
+from agent.journal import policy
+from agent.journal.policy import Ruling
 from agent.journal.taking import Incoming
 from shared.errors import InvalidTarget, MalformedMessage, TargetError
 from shared.messages import Order
@@ -14,8 +16,8 @@ Automatic = Callable[[], Allowlist]
 class Admission:
     """The agent's own rules: what it can do, and whom nothing may be done to.
 
-    `allow` is the host's setting, which an exempt order overrides; `automatic` (loopback, own addresses, gateway,
-    resolvers, broker) nobody does. It is called for every batch.
+    `allow` is the host's setting. It and what the managers allow an exempt order overrides; `automatic` (loopback, own
+    addresses, gateway, resolvers, broker) nobody does. It is called for every batch.
     """
 
     def __init__(
@@ -29,20 +31,39 @@ class Admission:
     ) -> None:
         self._agent_id, self._roles = agent_id, roles
         self._actions, self._allow, self._automatic = actions, allow, automatic
+        self._ruling = policy.NONE
 
-    def judge(self, orders: Sequence[Order]) -> list[Incoming | MalformedMessage]:
-        """For each order what is to be taken of it, with a refusal if there is one; an error when it isn't for us."""
-        automatic = self._automatic()
-        return [self._judge(order, automatic) for order in orders]
+    @property
+    def version(self) -> int:
+        """The version of the managers' allowlist that is followed; 0 before there was one."""
+        return self._ruling.version
+
+    def follow(self, ruling: Ruling) -> None:
+        """Judges by this allowlist of the managers' from now on. It is in the journal; an older one changes nothing."""
+        self._ruling = _newer(ruling, self._ruling)
+
+    def judge(self, things: Sequence[Order | Ruling]) -> list[Incoming | Ruling | MalformedMessage]:
+        """For each order what is to be taken of it, with a refusal if there is one; an error when it isn't for us.
+
+        What comes behind a policy is judged by it, and what came before is not: taking it ends that.
+        """
+        automatic, ruling = self._automatic(), self._ruling
+        judged: list[Incoming | Ruling | MalformedMessage] = []
+        for each in things:
+            if isinstance(each, Ruling):
+                ruling = _newer(each, ruling)
+                judged.append(each)
+            else:
+                judged.append(self._judge(each, _Protection(automatic, self._allow, ruling.allowlist)))
+        return judged
 
     def protection(self) -> Callable[[str, bool], str]:
         """Why nothing may be done to a target, by what is protected just now; called with the target, and whether
         the order is exempt. Empty when it may.
         """
-        automatic = self._automatic()
-        return lambda target, exempt: self._protected(target, exempt, automatic)
+        return _Protection(self._automatic(), self._allow, self._ruling.allowlist).why
 
-    def _judge(self, order: Order, automatic: Allowlist) -> Incoming | MalformedMessage:
+    def _judge(self, order: Order, protection: "_Protection") -> Incoming | MalformedMessage:
         if wrong := self._misaddressed(order):
             return MalformedMessage(wrong)
         if order.operation == "delete":
@@ -54,7 +75,7 @@ class Admission:
             key = action.key(order.target, order.arguments)
         except InvalidTarget as error:
             return Incoming(order=order, refusal=f"invalid-target: {error}")
-        return Incoming(order=order, key=key, refusal=self._protected(order.target, order.exempt, automatic))
+        return Incoming(order=order, key=key, refusal=protection.why(order.target, order.exempt))
 
     def _misaddressed(self, order: Order) -> str:
         if order.location in ("local", "agent") and self._agent_id not in order.agents:
@@ -63,13 +84,24 @@ class Admission:
             return f"it is for servers, and {self._agent_id} is none"
         return ""
 
-    def _protected(self, target: str, exempt: bool, automatic: Allowlist) -> str:
+
+class _Protection:
+    """Whom nothing may be done to, at one moment."""
+
+    def __init__(self, automatic: Allowlist, *listed: Allowlist) -> None:
+        self._automatic, self._listed = automatic, listed
+
+    def why(self, target: str, exempt: bool) -> str:
+        """Why nothing may be done to `target`; empty when it may."""
         if not target:
             return ""
         try:
-            automatic.check(target)
-            if not exempt:
-                self._allow.check(target)
+            for each in (self._automatic, *(() if exempt else self._listed)):
+                each.check(target)
         except TargetError as error:
             return f"protected: {error}"
         return ""
+
+
+def _newer(one: Ruling, other: Ruling) -> Ruling:
+    return one if one.version > other.version else other

@@ -136,6 +136,7 @@ class _Daemon:
         with suppress(TimeoutError):  # a resolver that is away holds up no revert; without a broker no order comes
             await asyncio.wait_for(asyncio.to_thread(self.broker_addresses.look_up), PATIENCE)
         _serve_metrics(self.settings, self.metrics)
+        self.admission.follow(await self.journal.ruling())
         protected = self.admission.protection()
         await self.journal.lift(lambda hold: bool(protected(hold.target, hold.exempt)))
         await self.executor.start()
@@ -173,10 +174,12 @@ class _Daemon:
         return Heartbeats(
             self.me,
             self.journal,
+            self.admission,
             self.publisher,
             self.consumer,
             self.queue.name,
             self.clock,
+            drift=lambda: self.executor.drift,
             metrics=self.metrics,
             trouble=self.trouble,
         )

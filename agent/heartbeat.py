@@ -4,11 +4,13 @@ They are transient and never in the outbox: an old one says nothing.
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
 
 from msgspec import Struct
 
+from agent.admission import Admission
 from agent.host import own_addresses
 from agent.journal.journal import Journal
 from agent.metrics import AgentMetrics
@@ -44,17 +46,19 @@ class Heartbeats:
         self,
         me: Self,
         journal: Journal,
+        admission: Admission,
         publisher: Publisher,
         consumer: Consumer,
         queue: str,
         clock: Clock,
         *,
+        drift: Callable[[], int],
         metrics: AgentMetrics,
         trouble: Trouble,
     ) -> None:
-        self._me, self._journal, self._clock = me, journal, clock
+        self._me, self._journal, self._admission, self._clock = me, journal, admission, clock
         self._publisher, self._consumer, self._queue = publisher, consumer, queue
-        self._metrics, self._trouble = metrics, trouble
+        self._drift, self._metrics, self._trouble = drift, metrics, trouble
         self._at_once = asyncio.Event()
         self._said_new = 0  # the connection whose new queue a heartbeat has told of
         publisher.when_connected = consumer.when_connected = self._at_once.set
@@ -102,6 +106,8 @@ class Heartbeats:
             labels=self._me.labels,
             addresses=tuple(own_addresses()),
             actions=self._me.actions,
+            policy=self._admission.version,
+            drift=self._drift(),
             unsent=await self._journal.unsent(),
             queue="new" if made else "kept",
             trouble=str(self._trouble),

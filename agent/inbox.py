@@ -1,6 +1,6 @@
 """Deliveries -> journal -> ack, in this order: the broker forgets an order only when it is written down.
 
-Nothing that comes can stop it: what is no order goes to the dead letters, in the same transaction.
+Nothing that comes can stop it: what is neither order nor policy goes to the dead letters, in the same transaction.
 """
 
 import asyncio
@@ -9,8 +9,10 @@ from collections.abc import Sequence
 import structlog
 
 from agent.admission import Admission
+from agent.journal import policy
 from agent.journal.journal import Journal
-from agent.journal.taking import Incoming, Rejected, Taken
+from agent.journal.policy import Ruling
+from agent.journal.taking import Rejected, Taken, Thing
 from agent.metrics import AgentMetrics
 from agent.trouble import Trouble
 from shared import codec
@@ -19,6 +21,7 @@ from shared.dead_letter import letter
 from shared.errors import MessageError, MessageTooLarge, StoreError
 from shared.messages import Order
 from shared.outbox import Outbox
+from shared.topology import POLICY
 
 PAUSE = 2.0  # s before a journal that can't be written is tried again
 LONGEST_ID = 255
@@ -57,17 +60,21 @@ class Inbox:
         """Returns when all of them are in the journal; until it can be written nothing is acked and nothing taken."""
         while True:
             try:
-                taken = await self._journal.take(read(deliveries, self._admission))
+                things = read(deliveries, self._admission)
+                taken = await self._journal.take(things)
             except (StoreError, OSError) as error:  # OSError: this host can't be asked whom it must not block
                 self._trouble.say("inbox", f"orders can't be taken: {error}")
                 await asyncio.sleep(PAUSE)
             else:
                 self._trouble.over("inbox")
+                for each in things:
+                    if isinstance(each, Ruling):
+                        self._admission.follow(each)
                 self._tell(taken)
                 return
 
     def _tell(self, taken: Taken) -> None:
-        if taken.fresh:
+        if taken.fresh or taken.ruled:
             self._work.set()
         if taken.said:
             self._outbox.wake()
@@ -75,23 +82,27 @@ class Inbox:
         for said in taken.answered:
             words = {"order_id": said.order_id, "status": said.status, "detail": said.detail}
             log.info("answered an order", action="settled", **words)
+        for version, ends in taken.ruled:
+            log.info("took an allowlist", action="policy", version=version, ends=ends)
         if taken.repeated:
             log.info("known orders came again", action="repeated", count=taken.repeated)
 
 
-def read(deliveries: Sequence[Delivery], admission: Admission) -> list[Incoming | Rejected]:
+def read(deliveries: Sequence[Delivery], admission: Admission) -> list[Thing]:
     """What to do with each delivery, in order."""
     decoded = [_decode(delivery) for delivery in deliveries]
-    judged = iter(admission.judge([each for each in decoded if isinstance(each, Order)]))
-    things: list[Incoming | Rejected] = []
+    judged = iter(admission.judge([each for each in decoded if not isinstance(each, MessageError)]))
+    things: list[Thing] = []
     for delivery, each in zip(deliveries, decoded, strict=True):
-        thing = next(judged) if isinstance(each, Order) else each
-        things.append(thing if isinstance(thing, Incoming) else _rejected(delivery, thing))
+        thing = each if isinstance(each, MessageError) else next(judged)
+        things.append(_rejected(delivery, thing) if isinstance(thing, MessageError) else thing)
     return things
 
 
-def _decode(delivery: Delivery) -> Order | MessageError:
+def _decode(delivery: Delivery) -> Order | Ruling | MessageError:
     try:
+        if delivery.kind == POLICY:
+            return policy.ruling(delivery.body)
         order = codec.decode(delivery.body, Order)
         if len(delivery.body) > LARGEST:
             raise MessageTooLarge(f"an order of {len(delivery.body)} bytes is over the limit of {LARGEST}")
@@ -108,13 +119,15 @@ def _rejected(delivery: Delivery, error: MessageError) -> Rejected:
         reason=error.reason,
         error=str(error)[:400],
     )
-    return Rejected(dead=letter(delivery, error), order_id=_readable_id(delivery.body), detail=str(error)[:400])
+    return Rejected(dead=letter(delivery, error), order_id=_readable_id(delivery), detail=str(error)[:400])
 
 
-def _readable_id(body: bytes) -> str:
-    """The id in a body that is otherwise wrong, or nothing."""
+def _readable_id(delivery: Delivery) -> str:
+    """The id in the body of an order that is otherwise wrong, or nothing."""
+    if delivery.kind == POLICY:
+        return ""  # nobody waits for an answer
     try:
-        found = codec.unpack(body).get("id")
+        found = codec.unpack(delivery.body).get("id")
     except MessageError:
         return ""
     return found if isinstance(found, str) and 1 <= len(found) <= LONGEST_ID else ""

@@ -16,6 +16,8 @@ LOGS = "thwart.logs"
 DEAD = "thwart.dead"
 UNROUTABLE = "thwart.unroutable"
 
+POLICY = "policy"  # the AMQP `type` that tells an allowlist from the orders in an agent's queue
+
 MANAGER_EVENTS = "thwart.manager.events"
 MANAGER_HEARTBEATS = "thwart.manager.heartbeats"
 MANAGER_LOGS = "thwart.manager.logs"

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from agent.journal import answers
+from agent.journal import adoption, answers, policy
+from agent.journal.policy import Ruling
 from agent.journal.times import Now
 from shared import codec, outbox
 from shared.broker import Publication
@@ -49,6 +50,9 @@ class Rejected(Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+Thing = Incoming | Ruling | Rejected
+
+
 class Taken(Struct, frozen=True, kw_only=True):
     """What became of a batch."""
 
@@ -56,18 +60,28 @@ class Taken(Struct, frozen=True, kw_only=True):
     repeated: int
     said: int  # messages in the outbox
     answered: tuple[Acknowledgement, ...]  # settled here, for the first time
+    ruled: tuple[tuple[int, int], ...] = ()  # the version of each new allowlist, and how many holds are to end for it
 
 
-def take(connection: Connection, things: Sequence[Incoming | Rejected], agent_id: str, now: Now) -> Taken:
+def take(connection: Connection, things: Sequence[Thing], agent_id: str, now: Now) -> Taken:
     """Takes a batch, in the order in which it came. Taking a batch again changes nothing."""
     taking = _Taking(connection, agent_id, now)
     for thing in things:
-        if isinstance(thing, Rejected):
-            taking.reject(thing)
-        else:
-            taking.take(thing)
+        match thing:
+            case Rejected():
+                taking.reject(thing)
+            case Ruling():
+                taking.rule(thing)
+            case Incoming():
+                taking.take(thing)
     outbox.put(connection, taking.say)
-    return Taken(fresh=taking.fresh, repeated=taking.repeated, said=len(taking.say), answered=tuple(taking.answered))
+    return Taken(
+        fresh=taking.fresh,
+        repeated=taking.repeated,
+        said=len(taking.say),
+        answered=tuple(taking.answered),
+        ruled=tuple(taking.ruled),
+    )
 
 
 def is_buried(connection: Connection, order_id: str) -> bool:
@@ -96,11 +110,26 @@ class _Taking:
         self.fresh = self.repeated = 0
         self.answered: list[Acknowledgement] = []
         self.say: list[Publication] = []
+        self.ruled: list[tuple[int, int]] = []
 
     def reject(self, thing: Rejected) -> None:
         self.say.append(thing.dead)
         if thing.order_id and self._known(thing.order_id) is None:  # else a good one with this id has its own answer
             self._answer(thing.order_id, "refused", f"malformed: {thing.detail}")
+
+    def rule(self, came: Ruling) -> None:
+        """What is in force or about to be, this batch's orders included, ends where a newer allowlist wants it.
+
+        Whatever its version, one that ends a catch-up says that nothing is missing here any more.
+        """
+        if came.caught_up:
+            adoption.release(self._connection)
+        ended = policy.take(self._connection, came)
+        if ended is None:
+            return
+        for each in ended:
+            bury(self._connection, each.order_id, each.forget_at)
+        self.ruled.append((came.version, len(ended)))
 
     def take(self, incoming: Incoming) -> None:
         order = incoming.order
