@@ -82,6 +82,18 @@ def test_a_watch_tells_what_each_transaction_came_to(guard: Guard, network: Netw
     ]
 
 
+def test_a_cut_host_is_reached_by_nobody_and_not_told(network: Network) -> None:
+    """Its packets vanish until the cut is mended, and a connection to it waits instead of being refused."""
+    web, other = network.host("web1", 11), network.host("web2", 12)
+    pairs = [(other.address, Listener(web))]
+    assert side_by_side(other, pairs) == [True]
+    network.cut(web)
+    assert side_by_side(other, pairs, within=0.3) == [False]
+    network.mend(web)
+    assert side_by_side(other, pairs) == [True]
+    pairs[0][1].close()
+
+
 def test_a_probe_tells_a_blocked_address_from_another(network: Network) -> None:
     """A block in a host's kernel stops its target and nobody else, and the drop counter says so."""
     web, attacker = network.host("web1", 11), network.attacker("attacker", [7, 8])

@@ -16,6 +16,14 @@ from shared.errors import ThwartError
 from tests.stage import enter
 from tests.stage.guard import NETNS, Guard, started
 
+# What the bridge drops; the hosts' own firewalls, routes and links know nothing of it.
+CUT = """
+table bridge cut {
+    set hosts { type ifname; }
+    chain forward { type filter hook forward priority 0; iifname @hosts drop; oifname @hosts drop; }
+}
+"""
+
 T = TypeVar("T")
 NAME = re.compile(r"thwart-(?P<pids>\d+)\.(?P<pid>\d+)\.(?P<began>\d+)\.\d+-\w+")
 PREFIX = {4: ("192.0.2.", "203.0.113."), 6: ("2001:db8:1::", "2001:db8:bad::")}  # documentation's: hosts, attackers
@@ -86,6 +94,15 @@ class Network:
         self._bridge = self._namespace("bridge")
         _ip("-n", self._bridge, "link", "add", "bridge", "type", "bridge")
         _ip("-n", self._bridge, "link", "set", "bridge", "up")
+        self._between = Host("bridge", self._bridge, ())
+
+    def cut(self, host: Host) -> None:
+        """Drops every packet to and from `host` until `mend`, and tells nobody: no FIN, no RST, no lost carrier."""
+        self._between.run("nft", "-f", "-", text=f"{CUT}add element bridge cut hosts {{ {host.name} }}")
+
+    def mend(self, host: Host) -> None:
+        """Undoes `cut`."""
+        self._between.run("nft", "delete", "element", "bridge", "cut", "hosts", f"{{ {host.name} }}")
 
     def host(self, name: str, number: int) -> Host:
         """A host with the addresses 192.0.2.`number` and 2001:db8:1::`number`."""
