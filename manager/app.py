@@ -1,9 +1,10 @@
-"""The manager daemon: what it consists of, how it starts, runs and stops. Everything is wired in `run`."""
+"""The manager daemon: what it consists of, how it starts, runs and stops. Everything is wired in `_Daemon`."""
 
 import asyncio
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,29 +14,30 @@ from msgspec import Struct
 from manager.api.api import Api, Looks
 from manager.api.bodies import Health
 from manager.api.server import ApiServer, bind
+from manager.api.tokens import Tokens
 from manager.catchup import CatchUp
 from manager.chronicle import Chronicle
-from manager.correlation import Correlator, load, shipped
+from manager.correlation import Correlator
 from manager.dead_letters import DeadLetters
 from manager.dispatch import Dispatch
 from manager.hearing import Events, Heartbeats
-from manager.ledger import schema
+from manager.ledger import positions, schema
 from manager.ledger.ledger import Ledger
 from manager.metrics import Metrics
 from manager.persistence import until_stored
-from manager.responses.configuration import Configuration
+from manager.reload import Reload
 from manager.responses.responses import Responses
 from manager.roster import Roster
 from manager.sources.agent_logs import PREFETCH, AgentLogs
 from manager.sources.correlator_thread import CorrelatorThread
-from manager.startup import api_tokens, responses_in
+from manager.startup import Loaded, api_tokens, loaded
 from manager.tasks import Tasks, every, until_told_to_stop
 from shared import folder, topology
 from shared.broker import Consumer, Publisher
 from shared.clock import Clock, SystemClock
 from shared.errors import StoreError
 from shared.outbox import Outbox, unsent
-from shared.settings import BrokerSettings, ManagerSettings, RespondSettings
+from shared.settings import BrokerSettings, ManagerSettings
 from shared.store import Store
 
 LEDGER = "ledger.db"  # in the state folder
@@ -71,122 +73,169 @@ REAL = Parts()
 
 
 async def run(settings: ManagerSettings, *, parts: Parts = REAL) -> None:
-    """Runs until SIGTERM or SIGINT; the broker may come and go.
+    """Runs until SIGTERM or SIGINT; the broker may come and go. SIGHUP reads `ossec.conf` and the rules anew.
 
     Raises SettingsError, ConfigurationError, FolderInUse or StoreError before anything has begun.
     """
     state = Path(settings.manager.state_dir)
     with folder.owned(state, "manager.state_dir"):
-        await _run(settings, parts, state)
+        await _Daemon(settings, parts, state).run()
 
 
-async def _run(settings: ManagerSettings, parts: Parts, state: Path) -> None:
-    rules = load([shipped(), *map(Path, settings.manager.rules)])
-    configured = responses_in(settings.manager, rules)
-    known = api_tokens(settings, state)
-    bound = bind(settings.api.listen)
-    clock, store = parts.clock(), parts.store(state / LEDGER)
+class _Daemon:
+    """Everything wired, and how it begins and ends. Nothing goes out and nothing is heard before `run`."""
 
-    roster = Roster(store, clock)
-    ledger = _ledger(settings.manager, store, clock, roster)
-    publisher = parts.publisher(settings.broker)
-    said = parts.consumer(settings.broker, "events", SAID, 2_000)
-    logged = parts.consumer(settings.broker, "logs", (topology.MANAGER_LOGS,), PREFETCH)
-    outbox = Outbox(store, publisher, confirmed=ledger.confirmed, returned=ledger.returned)
-    responses = Responses(configured, rules, offence_memory=settings.manager.offence_memory, issuer="manager")
-    dispatch = _dispatch(settings.manager, store, clock, roster, responses, configured, outbox)
-    catch_up = CatchUp(store, roster, clock, answer_within=settings.manager.answer_within, wake=outbox.wake)
-    metrics = Metrics()
-    chronicle = Chronicle(metrics, clock)
-    dead = DeadLetters(publisher, metrics, clock)
-    thread = CorrelatorThread(Correlator(rules), await ledger.positions())
-    looks = _looks(store, roster, metrics, publisher, {"orders": publisher, "events": said, "logs": logged})
-    manual = settings.manager.manual_timeout
-    api = Api(dispatch, ledger, roster, chronicle, known, looks, forget=thread.forget, manual_timeout=manual)
+    def __init__(self, settings: ManagerSettings, parts: Parts, state: Path) -> None:
+        first = loaded(settings.manager)
+        tokens, self.bound = api_tokens(settings, state), bind(settings.api.listen)
+        self.settings, self.clock, self.store = settings.manager, parts.clock(), parts.store(state / LEDGER)
+        self.publisher = parts.publisher(settings.broker)
+        self.said = parts.consumer(settings.broker, "events", SAID, 2_000)
+        self.logged = parts.consumer(settings.broker, "logs", (topology.MANAGER_LOGS,), PREFETCH)
+        self.metrics = Metrics()
+        self.chronicle = Chronicle(self.metrics, self.clock)
+        self.roster = Roster(self.store, self.clock)
+        self.ledger = self._ledger()
+        self.outbox = Outbox(self.store, self.publisher, confirmed=self.ledger.confirmed, returned=self.ledger.returned)
+        self.dispatch = self._dispatch(first)
+        self.catch_up = self._catch_up()
+        self.dead = DeadLetters(self.publisher, self.metrics, self.clock)
+        self.thread = CorrelatorThread(Correlator(first.rules), self.store.run_now(positions.load))
+        self.reload = Reload(first, partial(loaded, settings.manager), self._follow, self.metrics, self.clock)
+        self.api = self._api(tokens)
 
-    links = Tasks(publisher.run(), said.run(), logged.run(), until_stored(outbox.run, "outbox"))
-    work = Tasks(
-        ApiServer(api.app(), bound).run(),
-        AgentLogs(logged, thread, dispatch, dead, chronicle, metrics).run(),
-        Events(said, ledger, catch_up, thread, dead, chronicle, clock).run(),
-        Heartbeats(said, catch_up, dead).run(),
-        dead.keep(said, topology.MANAGER_DEAD),
-        dead.keep(said, topology.MANAGER_UNROUTABLE),
-        every(TICK, catch_up.tick),
-        every(SOON, lambda: _settle(ledger, chronicle)),
-        every(SOON, roster.write_behind),
-        every(SELDOM, ledger.forget_old),
-    )
-    gc.collect()
-    gc.freeze()  # rules and code stay; else Python's collector goes through them now and then, and 40 ms nothing moves
-    log.info("the manager runs", action="started", version=version("thwart"), responses=len(configured.responses))
-    try:
-        await until_told_to_stop(links, work)
-    finally:
+    async def run(self) -> None:
+        """From the first connection to the last word."""
+        links = Tasks(*self._links())
+        work = Tasks(*self._work())
+        _freeze()
+        responses = len(self.reload.loaded.configuration.responses)
+        log.info("the manager runs", action="started", version=version("thwart"), responses=responses)
+        try:
+            await until_told_to_stop(links, work)
+        finally:
+            await self._stop(links, work)
+            log.info("the manager has stopped", action="stopped")
+
+    def _links(self) -> list[Coroutine[None, None, None]]:
+        """What brings messages in and out; it ends last."""
+        return [
+            self.publisher.run(),
+            self.said.run(),
+            self.logged.run(),
+            until_stored(self.outbox.run, "outbox"),
+        ]
+
+    def _work(self) -> list[Coroutine[None, None, None]]:
+        """What acts on messages, on requests and by the clock."""
+        said, dead, chronicle = self.said, self.dead, self.chronicle
+        return [
+            ApiServer(self.api.app(), self.bound).run(),
+            AgentLogs(self.logged, self.thread, self.dispatch, dead, chronicle, self.metrics).run(),
+            Events(said, self.ledger, self.catch_up, self.thread, dead, chronicle, self.clock).run(),
+            Heartbeats(said, self.catch_up, dead).run(),
+            dead.keep(said, topology.MANAGER_DEAD),
+            dead.keep(said, topology.MANAGER_UNROUTABLE),
+            self.reload.run(),
+            every(TICK, self.catch_up.tick),
+            every(SOON, self._settle),
+            every(SOON, self.roster.write_behind),
+            every(SELDOM, self.ledger.forget_old),
+        ]
+
+    async def _stop(self, links: Tasks, work: Tasks) -> None:
         # 1. Nothing new: requests end, deliveries that are in hand stay unacked and come again.
         await work.stop()
         # 2. What is in the ledger goes out while the connection is there; what does not is sent after the next start.
-        if publisher.connected.is_set():
+        if self.publisher.connected.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(outbox.drained(), FAREWELL)
+                await asyncio.wait_for(self.outbox.drained(), FAREWELL)
         await links.stop()
         # 3. The correlator before the store, because nothing that it finds could be written down any more.
-        thread.close()
+        self.thread.close()
         with suppress(StoreError):
-            await roster.write_behind()
-        store.close()
-        log.info("the manager has stopped", action="stopped")
+            await self.roster.write_behind()
+        self.store.close()
+
+    # -- what goes by ossec.conf and the rules -------------------------------------------------------------------
+
+    async def _follow(self, anew: Loaded) -> None:
+        """Puts in force what a reload has read. Everything that goes by it is exchanged here."""
+        await self.thread.follow(anew.rules)
+        self.dispatch.follow(self._responses(anew).judge)
+        _freeze()
+
+    def _responses(self, what: Loaded) -> Responses:
+        memory = self.settings.offence_memory
+        return Responses(what.configuration, what.rules, offence_memory=memory, issuer="manager")
+
+    # -- parts with many settings --------------------------------------------------------------------------------
+
+    def _ledger(self) -> Ledger:
+        return Ledger(
+            self.store,
+            self.clock,
+            self.roster.living,
+            answer_within=self.settings.answer_within,
+            retention=self.settings.retention,
+            offence_memory=self.settings.offence_memory,
+        )
+
+    def _dispatch(self, first: Loaded) -> Dispatch:
+        return Dispatch(
+            self.store,
+            self.roster,
+            self.clock,
+            judge=self._responses(first).judge,
+            allowlist=first.configuration.allowlist,
+            answer_within=self.settings.answer_within,
+            max_alert_age=self.settings.max_alert_age,
+            wake=self.outbox.wake,
+        )
+
+    def _catch_up(self) -> CatchUp:
+        within, wake = self.settings.answer_within, self.outbox.wake
+        return CatchUp(self.store, self.roster, self.clock, answer_within=within, wake=wake)
+
+    def _api(self, tokens: Tokens) -> Api:
+        return Api(
+            self.dispatch,
+            self.ledger,
+            self.roster,
+            self.chronicle,
+            tokens,
+            Looks(health=self._health, metrics=self._figures),
+            forget=self.thread.forget,
+            manual_timeout=self.settings.manual_timeout,
+        )
+
+    # -- what people look at -------------------------------------------------------------------------------------
+
+    async def _settle(self) -> None:
+        self.chronicle.lapsed(await self.ledger.settle_due())
+
+    async def _health(self) -> Health:
+        return Health(
+            version=version("thwart"),
+            broker="connected" if self.publisher.connected.is_set() else "away",
+            unsent=await self.store.read(unsent),
+            configured_at=self.reload.since,
+            configuration_refused=self.reload.refused,
+        )
+
+    async def _figures(self) -> bytes:
+        lives = [self.roster.life(agent) for agent in self.roster.agents()]
+        links = {"orders": self.publisher, "events": self.said, "logs": self.logged}
+        made = {name: link.connections for name, link in links.items()}
+        self.metrics.refresh(await self.store.read(unsent), lives, made)
+        return self.metrics.exposition()
 
 
-def _ledger(settings: RespondSettings, store: Store, clock: Clock, roster: Roster) -> Ledger:
-    return Ledger(
-        store,
-        clock,
-        roster.living,
-        answer_within=settings.answer_within,
-        retention=settings.retention,
-        offence_memory=settings.offence_memory,
-    )
-
-
-def _dispatch(
-    settings: RespondSettings,
-    store: Store,
-    clock: Clock,
-    roster: Roster,
-    responses: Responses,
-    configured: Configuration,
-    outbox: Outbox,
-) -> Dispatch:
-    return Dispatch(
-        store,
-        roster,
-        clock,
-        judge=responses.judge,
-        allowlist=configured.allowlist,
-        answer_within=settings.answer_within,
-        max_alert_age=settings.max_alert_age,
-        wake=outbox.wake,
-    )
-
-
-async def _settle(ledger: Ledger, chronicle: Chronicle) -> None:
-    chronicle.lapsed(await ledger.settle_due())
-
-
-def _looks(
-    store: Store, roster: Roster, metrics: Metrics, publisher: Publisher, links: dict[str, Publisher | Consumer]
-) -> Looks:
-    async def health() -> Health:
-        up = publisher.connected.is_set()
-        return Health(version=version("thwart"), broker="connected" if up else "away", unsent=await store.read(unsent))
-
-    async def text() -> bytes:
-        lives = [roster.life(agent) for agent in roster.agents()]
-        metrics.refresh(await store.read(unsent), lives, {name: link.connections for name, link in links.items()})
-        return metrics.exposition()
-
-    return Looks(health=health, metrics=text)
+def _freeze() -> None:
+    """Rules and code stay; else Python's collector goes through them now and then, and 40 ms nothing moves."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def _topology(settings: BrokerSettings) -> tuple[topology.Exchange | topology.Queue, ...]:

@@ -35,6 +35,12 @@ class Metrics:
         self.lines_known = Counter(
             "thwart_log_lines_known_total", "Log lines dropped because they had been taken before.", registry=registry
         )
+        self.reloads = Counter(
+            "thwart_configuration_reloads_total",
+            "Times that ossec.conf and rules were read anew: ok, or refused.",
+            ["result"],
+            registry=registry,
+        )
         self.dead = Counter("thwart_dead_letters_total", "Dead letters read, by reason.", ["reason"], registry=registry)
         self.log_to_order = Histogram(
             "thwart_log_to_order_seconds",

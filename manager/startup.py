@@ -1,12 +1,13 @@
-"""What the daemon needs of its host before it begins: configuration and tokens. What is wrong ends the start."""
+"""What the daemon needs of its host: configuration and tokens. What is wrong with them ends a start."""
 
 from pathlib import Path
 
 import structlog
+from msgspec import Struct
 
 from manager.api import tokens
 from manager.api.tokens import Tokens
-from manager.correlation import Ruleset
+from manager.correlation import Ruleset, load, shipped
 from manager.responses import configuration
 from manager.responses.configuration import Configuration
 from manager.responses.review import review
@@ -15,21 +16,30 @@ from shared.settings import ManagerSettings, RespondSettings
 log = structlog.get_logger()
 
 
-def responses_in(settings: RespondSettings, rules: Ruleset) -> Configuration:
-    """What to respond to. Without the default file nothing; a file that somebody named has to be there.
+class Loaded(Struct, frozen=True, kw_only=True):
+    """What the files say that a reload takes anew: what fires, and what is done about it."""
 
-    What may surprise its author with these `rules` is logged.
+    rules: Ruleset
+    configuration: Configuration
+    absent: bool = False  # there was no ossec.conf at the place where one is looked for without being named
 
-    Raises ConfigurationError with file and line.
+
+def loaded(settings: RespondSettings, before: Loaded | None = None) -> Loaded:
+    """Rules and responses. Without the default file nothing is responded to; one that is named has to be there.
+
+    So has one that was there `before`: a file that an editor has just moved away is no wish to respond to nothing.
+    What may surprise its author is logged. Raises ConfigurationError with file and line.
     """
+    rules = load([shipped(), *map(Path, settings.rules)])
     path = Path(settings.ossec_conf)
-    if settings.ossec_conf == RespondSettings().ossec_conf and not path.exists():
+    may_be_absent = before.absent if before else settings.ossec_conf == RespondSettings().ossec_conf
+    if may_be_absent and not path.exists():
         log.warning(f"no {path}: nothing is responded to, orders by hand work", action="no_responses")
-        return Configuration()
+        return Loaded(rules=rules, configuration=Configuration(), absent=True)
     found = configuration.load(path)
     for remark in (*found.warnings, *review(found, rules)):
         log.warning(remark.message, action="configuration", where=remark.where())
-    return found
+    return Loaded(rules=rules, configuration=found)
 
 
 def api_tokens(settings: ManagerSettings, folder: Path) -> Tokens:

@@ -44,6 +44,12 @@ class Element(Struct, frozen=True, kw_only=True):
         """The children of that name, in order."""
         return [child for child in self.children if child.name == name]
 
+    @property
+    def content(self) -> tuple[object, ...]:
+        """What it says, equal for equal elements wherever they are; white space between children says nothing."""
+        inside: object = tuple(child.content for child in self.children) or self.text
+        return self.name, self.attributes, inside
+
     def where(self) -> str:
         """`file:line`."""
         return f"{self.path}:{self.line}"

@@ -98,6 +98,8 @@ class Health(Struct, frozen=True, kw_only=True):
     version: str
     broker: Literal["connected", "away"]
     unsent: int  # messages that the broker has not confirmed
+    configured_at: float  # when the ossec.conf and the rules that are in force were read
+    configuration_refused: str  # what was wrong with them the last time that they were read anew; empty: nothing
 
 
 class Problem(Struct, frozen=True, kw_only=True):

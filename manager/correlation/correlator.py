@@ -82,7 +82,7 @@ class Correlator:
 
     def __init__(self, ruleset: Ruleset) -> None:
         self._decoders = ruleset.decoders
-        nodes = {rule_id: Node(rule) for rule_id, rule in ruleset.rules.items()}
+        nodes = self._nodes = {rule_id: Node(rule) for rule_id, rule in ruleset.rules.items()}
         _listen(nodes)
         for rule_id, node in nodes.items():
             node.children = _lookup(nodes[child] for child in ruleset.children.get(rule_id, ()))
@@ -109,6 +109,20 @@ class Correlator:
         for spelling in _spellings(target):
             for windows in self._windows:
                 windows.forget(spelling, before)
+
+    def adopt(self, former: "Correlator") -> None:
+        """Go on with what another one has counted and silenced, for rules that are the same in both."""
+        same = {
+            rule_id: before
+            for rule_id, node in self._nodes.items()
+            if (before := former._nodes.get(rule_id)) and node.rule.same_as(before.rule)
+        }
+        for rule_id, before in same.items():
+            node = self._nodes[rule_id]
+            if node.silence and before.silence:
+                node.silence.adopt(before.silence)
+            if node.windows and before.windows and same.keys() >= {*_counted(node.rule, self._nodes)}:
+                node.windows.adopt(before.windows)
 
     def _branch(self, program: str) -> Branch:
         lowered = lower(program)

@@ -114,6 +114,10 @@ class Rule(Struct, frozen=True, kw_only=True):
         """Whether it says itself where in the tree it stands."""
         return any(child.name in _PLACING for child in self.element.children)
 
+    def same_as(self, other: "Rule") -> bool:
+        """Whether both say the same, wherever it is written."""
+        return _said(self) == _said(other)
+
     @property
     def responds(self) -> bool:
         """Whether responses may fire on it."""
@@ -158,6 +162,12 @@ def define(element: Element, enclosing: tuple[str, ...]) -> Rule:
     )
     _check(rule)
     return rule
+
+
+def _said(rule: Rule) -> tuple[object, ...]:
+    """All that a rule goes by: its text, and what it has from its group or from the rule that it overwrites."""
+    inherited = (rule.groups, rule.if_sid, rule.if_group, rule.if_level, rule.decoded_as)
+    return (rule.element.content, *inherited, rule.counts_rules, rule.counts_group)
 
 
 def _check_known(child: Element) -> None:

@@ -52,6 +52,10 @@ class Windows:
         self._shared = shared  # with other composites that count the same rules
         self._open: dict[Key, list[Event]] = {}
 
+    def adopt(self, former: "Windows") -> None:
+        """Go on with what the windows of an equal rule hold."""
+        self._open = former._open
+
     def add(self, event: Event) -> None:
         """Count a line whose final rule is one of those that are counted."""
         key = self._keys.of(event)
@@ -163,6 +167,10 @@ class Silence:
         self._seconds = rule.ignore
         self._keys = Keys(rule.same if rule.ignore_scope == "key" else ())
         self._fired: dict[Key, float] = {}
+
+    def adopt(self, former: "Silence") -> None:
+        """Go on with the silences of an equal rule."""
+        self._fired = former._fired
 
     def swallows(self, event: Event) -> bool:
         """Whether the rule must not fire for the event; when it may, its silence begins."""

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 from msgspec import Struct
 
-from manager.correlation import Correlator, LogLine, alert
+from manager.correlation import Correlator, LogLine, Ruleset, alert
 from manager.ledger.positions import Position
 from manager.responses.verdict import Sighting
 from shared import messages
@@ -45,11 +45,23 @@ class CorrelatorThread:
 
     def forget(self, target: str, before: float | None = None) -> None:
         """Drops what was counted of `target`, or what of it is older. Returns at once; holds for batches read later."""
-        self._thread.submit(self._correlator.forget, target, before)
+        self._thread.submit(self._forget, target, before)
+
+    async def follow(self, ruleset: Ruleset) -> None:
+        """Goes by other rules from the next batch on. Windows of rules that are the same in both go on counting."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._follow, ruleset)
 
     def close(self) -> None:
         """Waits for the batch that is being read. Twice is safe."""
         self._thread.shutdown()
+
+    def _forget(self, target: str, before: float | None) -> None:
+        self._correlator.forget(target, before)
+
+    def _follow(self, ruleset: Ruleset) -> None:
+        correlator = Correlator(ruleset)
+        correlator.adopt(self._correlator)
+        self._correlator = correlator
 
     def _feed_all(self, batches: Sequence[LogBatch]) -> Reading:
         sightings: list[Sighting] = []

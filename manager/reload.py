@@ -1,0 +1,75 @@
+"""SIGHUP: `ossec.conf` and the rules anew, whole or not at all. What is wrong with them leaves in force what is.
+
+Everything is read and checked before anything is replaced. Settings of the program itself need a restart.
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from manager.metrics import Metrics
+from manager.startup import Loaded
+from shared.clock import Clock
+from shared.errors import ConfigurationError
+
+log = structlog.get_logger()
+
+
+class Reload:
+    """Takes a configuration over when it is asked to. Asked again while it is busy, it does it once more, not twice.
+
+    `read` reads files, with what is in force to go by, and blocks; `follow` puts in force what was read.
+    """
+
+    def __init__(
+        self,
+        first: Loaded,
+        read: Callable[[Loaded], Loaded],
+        follow: Callable[[Loaded], Awaitable[None]],
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._read, self._follow, self._metrics, self._clock = read, follow, metrics, clock
+        self.loaded = first  # what is in force
+        self._asked = asyncio.Event()
+        self.since = clock.wall()  # when what is in force was read
+        self.refused = ""  # what was wrong with the files the last time, with file and line; empty when nothing was
+        # at once, because a process that has no handler yet is ended by it
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._asked.set)
+
+    async def run(self) -> None:
+        """Waits for SIGHUP until cancelled."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            await self._reload()
+
+    async def _reload(self) -> None:
+        began = self._clock.wall()
+        try:
+            loaded = await asyncio.to_thread(self._read, self.loaded)
+        except ConfigurationError as wrong:
+            self._refuse(wrong)
+            return
+        await self._follow(loaded)
+        self.loaded, self.since, self.refused = loaded, began, ""
+        self._metrics.reloads.labels("ok").inc()
+        log.info(
+            "the configuration was read anew",
+            action="configuration_read",
+            responses=len(loaded.configuration.responses),
+            rules=len(loaded.rules.rules),
+        )
+
+    def _refuse(self, wrong: ConfigurationError) -> None:
+        self.refused = str(wrong)
+        self._metrics.reloads.labels("refused").inc()
+        log.error(
+            "the new configuration is refused and the old one stays in force; `thwart check-config` says all that is "
+            "wrong with it",
+            action="configuration_refused",
+            where=wrong.where(),
+            error=wrong.message,
+        )
