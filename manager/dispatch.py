@@ -4,16 +4,19 @@
 """
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from msgspec import Struct
 
-from manager.ledger import alerts, offenders, orders
+from manager.ledger import alerts, offenders, on_hold, orders, pause
+from manager.ledger.breakers import Breakers
 from manager.ledger.offenders import Offender
 from manager.ledger.orders import UNTIL_LIFTED
 from manager.ledger.positions import Position, advance
 from manager.ledger.standing import LedgerStanding
 from manager.lifting import Lifting, lift
-from manager.responses.verdict import Judge, Refusal, Sighting
+from manager.responses.breaker import Gate
+from manager.responses.verdict import Judge, Refusal, Sighting, Verdict
 from manager.roster import Members, Roster
 from shared.clock import Clock
 from shared.errors import InvalidTarget, UnknownAgent
@@ -52,6 +55,7 @@ class Placed(Struct, frozen=True, kw_only=True):
 
     orders: tuple[Order, ...]  # none: there was nothing to lift
     repeated: bool  # the request was known already, and these are its orders as stored
+    on_hold: bool = False  # they are kept back, because the manager is paused
 
 
 class Taken(Struct, frozen=True, kw_only=True):
@@ -59,6 +63,8 @@ class Taken(Struct, frozen=True, kw_only=True):
 
     sighting: Sighting
     orders: tuple[Order, ...]  # as stored
+    held: tuple[Order, ...] = ()  # written down, and on hold
+    tripped: tuple[str, ...] = ()  # responses whose breaker this was too much for
     refusals: tuple[Refusal, ...] = ()
     late: bool = False  # too old when it came: written down, and nothing ordered
     repeated: bool = False  # it was known already
@@ -87,6 +93,10 @@ class Dispatch:
         self._judge, self._allowlist, self._wake = judge, allowlist, wake
         self._answer_within, self._max_alert_age = answer_within, max_alert_age
 
+    def follow(self, judge: Judge) -> None:
+        """Judges alerts by another configuration from now on."""
+        self._judge = judge
+
     async def take(self, sightings: Sequence[Sighting], positions: Sequence[Position] = ()) -> list[Taken]:
         """Responds to alerts and moves the positions of the lines that they came from, in one transaction.
 
@@ -98,7 +108,11 @@ class Dispatch:
         def work(connection: Connection) -> list[Taken]:
             now = self._clock.wall()
             advance(connection, positions, now)
-            return [self._respond(connection, each, members, now) for each in sightings]
+            paused = pause.find(connection) is not None
+            turn = _Turn(
+                connection=connection, members=members, paused=paused, breakers=Breakers(connection, now), now=now
+            )
+            return [self._respond(turn, each) for each in sightings]
 
         taken = await self._store.run(work)
         if any(each.orders and not each.repeated for each in taken):
@@ -131,7 +145,8 @@ class Dispatch:
             request.request_id, "delete", lambda connection: self._unblock(connection, request, target, members)
         )
 
-    def _respond(self, connection: Connection, sighting: Sighting, members: Members, now: float) -> Taken:
+    def _respond(self, turn: "_Turn", sighting: Sighting) -> Taken:
+        connection, members, now = turn.connection, turn.members, turn.now
         alert = sighting.alert
         late = now - sighting.at > self._max_alert_age
         if not alerts.put(connection, alert, sighting.at, late, now):
@@ -139,24 +154,25 @@ class Dispatch:
         if late:
             return Taken(sighting=sighting, orders=(), late=True)
         verdict = self._judge(sighting, members, LedgerStanding(connection, now, self._answer_within), now)
-        unknown: set[str] = set()
-        for order in verdict.orders:
-            audience = members.audience(order.location, order.agents)
-            orders.put(connection, order, alert.id, audience)
-            unknown.update(audience.unknown)
-        for offence in verdict.offences:
-            offender = Offender(offence=offence.offence, ends_at=offence.ends_at)
-            offenders.put(connection, offence.response, offence.target, offender)
+        outcomes = [(order, turn.decide(order, verdict, alert.id)) for order in verdict.orders]
         for each in verdict.refusals:
             alerts.refuse(connection, alert.id, each.response, each.target, each.reason, each.detail, now)
+        sent = tuple(order for order, outcome in outcomes if outcome == "sent")
         return Taken(
-            sighting=sighting, orders=verdict.orders, refusals=verdict.refusals, unknown=tuple(sorted(unknown))
+            sighting=sighting,
+            orders=sent,
+            held=tuple(order for order, outcome in outcomes if outcome == "on-hold"),
+            tripped=turn.just_tripped(),
+            refusals=verdict.refusals,
+            unknown=tuple(sorted({name for order in sent for name in order.agents if name not in members})),
         )
 
     async def _place(self, request_id: str, operation: Operation, work: Callable[[Connection], list[Order]]) -> Placed:
         def once(connection: Connection) -> Placed:
             stored = orders.of_origin(connection, request_id, operation)
-            return Placed(orders=tuple(stored or work(connection)), repeated=bool(stored))
+            found = tuple(stored or work(connection))
+            waits = any(on_hold.holds(connection, order.id) for order in found)
+            return Placed(orders=found, repeated=bool(stored), on_hold=waits)
 
         placed = await self._store.run(once)
         self._wake()
@@ -180,7 +196,10 @@ class Dispatch:
             issuer=request.issuer,
             dry_run=request.dry_run,
         )
-        orders.put(connection, order, request.request_id, members.audience(order.location, named))
+        if pause.find(connection) is None:
+            orders.put(connection, order, request.request_id, members.audience(order.location, named))
+        else:
+            on_hold.keep(connection, order, request.request_id, "paused", (), now)
         return [order]
 
     def _unblock(self, connection: Connection, request: UnblockRequest, target: str, members: Members) -> list[Order]:
@@ -188,6 +207,54 @@ class Dispatch:
         word = Lifting(request_id=request.request_id, reason=request.reason, issuer=request.issuer)
         offenders.end(connection, target, now)
         return lift(connection, orders.open_on(connection, target, now), word, members, now)
+
+
+class _Turn(Struct, frozen=True, kw_only=True):
+    """What is decided in one transaction of alerts."""
+
+    connection: Connection
+    members: Members
+    paused: bool
+    breakers: Breakers
+    now: float
+
+    def decide(self, order: Order, verdict: Verdict, origin: str) -> Literal["sent", "on-hold", "stood for"]:
+        """Writes `order` down, to be sent or on hold; not at all when one that is on hold stands for it.
+
+        That of another response does so only for what would be on hold as well.
+        """
+        counts = [(each.response, each.offence) for each in verdict.offences_of(order)]
+        stands = on_hold.alike(self.connection, order)
+        if stands is not None and stands.response == order.response:
+            on_hold.join(self.connection, order, stands, counts)
+            return "stood for"
+        reason = self._reason(order, verdict.gate(order))
+        if reason is None:
+            self._send(order, verdict, origin)
+            return "sent"
+        if stands is not None:
+            on_hold.join(self.connection, order, stands, counts)
+            return "stood for"
+        on_hold.keep(self.connection, order, origin, reason, counts, self.now)
+        return "on-hold"
+
+    def _send(self, order: Order, verdict: Verdict, origin: str) -> None:
+        orders.put(self.connection, order, origin, self.members.audience(order.location, order.agents))
+        for each in verdict.offences_of(order):
+            offender = Offender(offence=each.offence, ends_at=each.ends_at)
+            offenders.put(self.connection, each.response, each.target, offender)
+
+    def just_tripped(self) -> tuple[str, ...]:
+        """The responses whose breaker has tripped since this was asked last."""
+        return self.breakers.just_tripped()
+
+    def _reason(self, order: Order, gate: Gate) -> on_hold.Reason | None:
+        """Why `order` must wait, or None."""
+        if self.paused or gate.approval:
+            return "paused" if self.paused else "approval"
+        if gate.counts and not self.breakers.lets(order.response, gate.counts, gate.limit):
+            return "breaker"
+        return None
 
 
 def _check_known(agents: Sequence[str], members: Members) -> None:

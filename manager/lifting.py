@@ -26,7 +26,7 @@ class Lifting(Struct, frozen=True, kw_only=True):
 def lift(connection: Connection, found: Iterable[Open], word: Lifting, members: Members, now: float) -> list[Order]:
     """The deletes that end `found`, of any targets, as they were written down; what is unsent is taken back.
 
-    What their targets do from now on is a new offence. Whoever put them wakes the outbox once the transaction is committed.
+    What their targets do from now on is a new offence. The outbox is to be woken once the transaction is committed.
     """
     found = list(found)
     for target in {each.order.target for each in found}:

@@ -24,6 +24,8 @@ ThwartError
 │   └── FolderInUse              another process has the state folder
 ├── RequestError             what a person asked for can't be done as asked
 │   ├── UnknownAgent             nobody in the roster goes by that name
+│   ├── NotOnHold                an order that is to be approved or refused isn't on hold
+│   ├── ManagerPaused            nothing is let through until the manager is resumed
 │   └── UnreadableLog            a log file that was to be read offline
 ├── ActionError              an action can't be carried out on this host
 └── ApiError                 what the manager's API answered to the command line
@@ -143,6 +145,14 @@ class RequestError(ThwartError):
 
 class UnknownAgent(RequestError):
     """Nobody in the roster goes by that name; the text lists who does."""
+
+
+class NotOnHold(RequestError):
+    """The order isn't on hold, or there is no such order; the text says which."""
+
+
+class ManagerPaused(RequestError):
+    """Nothing is let through while the manager is paused; the text says who paused it."""
 
 
 class UnreadableLog(RequestError):

@@ -5,7 +5,7 @@ Orders of our own go in through `manager.dispatch`, in transactions that decide 
 
 from collections.abc import Callable, Collection, Sequence
 
-from manager.ledger import answers, orders, positions, reads, retention
+from manager.ledger import answers, on_hold, orders, positions, reads, retention
 from manager.ledger.answers import Event, Lapsed, Recorded
 from manager.ledger.positions import Position
 from manager.ledger.views import Block, OrderQuery, OrderStory, OrderView
@@ -40,6 +40,7 @@ class Ledger:
 
     def confirmed(self, connection: Connection, published: Sequence[Publication]) -> None:
         """The outbox's hook, in the transaction that deletes its rows: these orders are sent."""
+        on_hold.were_sent(connection, {each.message_id for each in published if each.kind == orders.KIND})
         orders.confirmed(connection, published, self._clock.wall())
 
     def returned(self, connection: Connection, publications: Sequence[Publication]) -> None:
@@ -55,7 +56,7 @@ class Ledger:
         """Deletes what is older than the retention, some at a time; how many orders. Every minute or so."""
         now = self._clock.wall()
         return await self._store.run(
-            lambda connection: retention.forget(connection, now - self._retention, now - self._offence_memory)
+            lambda connection: retention.forget(connection, now - self._retention, now - self._offence_memory, now)
         )
 
     async def positions(self) -> list[Position]:

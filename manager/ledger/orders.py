@@ -41,19 +41,24 @@ WHERE order_id = ? AND agent_id = ? AND state = 'waiting'
 """
 _OF_ORIGIN = "SELECT body FROM orders WHERE origin = ? AND operation = ? ORDER BY issued_at, id"
 _OPEN_ON_TARGET = """
-SELECT body, until FROM orders WHERE target = ? AND until > ? AND lasting = 1 AND dry_run = 0 AND lifted_by IS NULL
-ORDER BY issued_at, id
+SELECT body, until, phase FROM orders
+WHERE target = ? AND until > ? AND lasting = 1 AND dry_run = 0 AND lifted_by IS NULL ORDER BY issued_at, id
 """
 _OPEN_TARGETS = """
 SELECT DISTINCT target FROM orders WHERE until > ? AND lasting = 1 AND dry_run = 0 AND lifted_by IS NULL
 """
 _PLACES = "SELECT agent_id, state FROM order_agents WHERE order_id = ?"
-_LIFT = "UPDATE orders SET lifted_by = ?, until = CASE WHEN until > ? THEN ? ELSE until END WHERE id = ?"
+_LIFT = """
+UPDATE orders SET lifted_by = ?, until = CASE WHEN until > ? THEN ? ELSE until END,
+    phase = CASE WHEN phase = 'on-hold' THEN 'lifted' ELSE phase END
+WHERE id = ?
+"""
 _LIFT_AGENTS = """
 UPDATE order_agents SET
     until = CASE WHEN until > ? THEN ? ELSE until END,
-    note = CASE WHEN state = 'unroutable' THEN 'lifted before it had anywhere to go' ELSE note END,
-    state = CASE WHEN state = 'unroutable' THEN 'lifted' ELSE state END
+    note = CASE state WHEN 'unroutable' THEN 'lifted before it had anywhere to go'
+        WHEN 'on-hold' THEN 'lifted before it was released' ELSE note END,
+    state = CASE WHEN state IN ('unroutable', 'on-hold') THEN 'lifted' ELSE state END
 WHERE order_id = ?
 """
 _UNSEND = "DELETE FROM outbox WHERE message_id = ? AND kind = ? RETURNING routing_key"
@@ -65,7 +70,7 @@ _JOINED = """
 INSERT INTO order_agents (order_id, agent_id, state, since, deadline, until, note)
 SELECT id, ?, 'waiting', ?, deadline, until, 'joined later' FROM orders
 WHERE until > ? AND (location = 'all' OR (location = 'server' AND ?)) AND dry_run = 0 AND is_foreign = 0
-    AND (lasting = 1 OR operation = 'delete') AND lifted_by IS NULL
+    AND (lasting = 1 OR operation = 'delete') AND lifted_by IS NULL AND phase = 'released'
 ON CONFLICT DO NOTHING RETURNING order_id
 """
 _ROUTABLE = """
@@ -82,7 +87,7 @@ class Audience(Struct, frozen=True, kw_only=True):
 
 
 class Open(Struct, frozen=True, kw_only=True):
-    """An order that has not ended, and where it may be."""
+    """An order that has not ended, and where it may be, or would go."""
 
     order: Order
     until: float
@@ -95,18 +100,27 @@ def put(connection: Connection, order: Order, origin: str, audience: Audience, u
     `origin` is the alert or the request that it comes from; `until` is when it stops to matter, if that is not its
     own end.
     """
-    body = codec.encode(order)
-    lasting = is_lasting(order)
-    row = (order.id, origin, order.response, order.operation, order.action, order.location, order.target)
-    times = (order.issued_at, order.deadline, end_of(order) if until is None else until)
-    if connection.execute(_PUT, (*row, order.dry_run, lasting, *times, body)).rowcount == 0:
+    body, until = codec.encode(order), end_of(order) if until is None else until
+    if not write(connection, order, origin, body, until):
         return False
+    send(connection, order, audience, body, until)
+    return True
+
+
+def write(connection: Connection, order: Order, origin: str, body: bytes, until: float) -> bool:
+    """Writes down `order` alone: nobody is expected to have it, and nothing is sent. False for a repeat."""
+    row = (order.id, origin, order.response, order.operation, order.action, order.location, order.target)
+    times = (order.issued_at, order.deadline, until)
+    return connection.execute(_PUT, (*row, order.dry_run, is_lasting(order), *times, body)).rowcount == 1
+
+
+def send(connection: Connection, order: Order, audience: Audience, body: bytes, until: float) -> None:
+    """Expects an order that was written down of `audience`, and puts the messages that carry it into the outbox."""
     expected = [(agent, "waiting", "") for agent in audience.known]
     expected += [(agent, "unroutable", "not in the roster") for agent in audience.unknown]
     for agent, state, note in expected:
-        connection.execute(_EXPECT, (order.id, agent, state, *times, note))
+        connection.execute(_EXPECT, (order.id, agent, state, order.issued_at, order.deadline, until, note))
     outbox.put(connection, publications(order, audience, body))
-    return True
 
 
 def is_lasting(order: Order) -> bool:
@@ -165,7 +179,9 @@ def open_on(connection: Connection, target: str, now: float) -> list[Open]:
         order = _order(row["body"])
         places = _places(connection, order.id)
         agents = tuple(agent for agent, state in places if state in LIFTABLE)
-        if agents or not places:  # none yet: an `all` before the first agent was seen
+        if row["phase"] == "on-hold":  # of what was taken back, something may have been on its way
+            agents = tuple(dict.fromkeys((*agents, *order.agents)))
+        if agents or not places or row["phase"] == "on-hold":  # no places: an `all` before the first agent was seen
             found.append(Open(order=order, until=row["until"], agents=agents))
     return found
 

@@ -1,6 +1,6 @@
 """The ledger's queries for people: orders, one order's story, blocks in force."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -10,6 +10,7 @@ from manager.ledger.views import (
     AgentOrder,
     AgentOrderState,
     Block,
+    Hold,
     Holder,
     OrderQuery,
     OrderState,
@@ -26,7 +27,10 @@ _PAGE = 200  # orders looked at in one query
 _NEWEST = "SELECT * FROM orders WHERE (issued_at, id) < (?, ?)"
 _WITH_TARGET = " AND target = ?"
 _FOR_AGENT = " AND EXISTS (SELECT 1 FROM order_agents oa WHERE oa.order_id = orders.id AND oa.agent_id = ?)"
-_IN_STATE = " AND EXISTS (SELECT 1 FROM order_agents oa WHERE oa.order_id = orders.id AND oa.state = ?)"
+_IN_STATE = """
+    AND (phase <> 'released' OR EXISTS (SELECT 1 FROM order_agents oa WHERE oa.order_id = orders.id AND oa.state = ?))
+"""
+_IN_PHASE = {"on-hold": " AND phase = 'on-hold'", "not-approved": " AND phase = 'not-approved'"}
 _PAGED = " ORDER BY issued_at DESC, id DESC LIMIT ?"
 _ONE = "SELECT * FROM orders WHERE id = ?"
 _STARTING = "SELECT * FROM orders WHERE id >= ? AND id < ? LIMIT 2"
@@ -93,7 +97,8 @@ def blocks(connection: Connection, now: float) -> list[Block]:
 def _newest_first(connection: Connection, query: OrderQuery) -> Iterator[Row]:
     """Page by page, so that a common state doesn't read it all; a rare one is looked for by the database."""
     filters = ((_WITH_TARGET, query.target), (_FOR_AGENT, query.agent), (_IN_STATE, _stored(query.state)))
-    select = _NEWEST + "".join(clause for clause, value in filters if value) + _PAGED
+    clauses = [*(clause for clause, value in filters if value), _IN_PHASE.get(query.state or "", "")]
+    select = _NEWEST + "".join(clauses) + _PAGED
     wanted = [value for _, value in filters if value]
     before, last = FOREVER, ""
     while rows := connection.execute(select, (before, last, *wanted, _PAGE)).fetchall():
@@ -104,7 +109,7 @@ def _newest_first(connection: Connection, query: OrderQuery) -> Iterator[Row]:
 def _stored(state: OrderState | None) -> AgentOrderState | None:
     """The state that some agent's row must have for an order to be in `state`; None when no row need have one."""
     match state:
-        case None | "unsent" | "sent" | "unroutable":  # the last also without any row
+        case None | "unsent" | "sent" | "unroutable" | "on-hold" | "not-approved":  # of the order itself
             return None
         case "overdue":
             return "waiting"
@@ -117,7 +122,7 @@ def _view(connection: Connection, row: Row, now: Now) -> OrderView:
     agents = tuple(_agent(each, sent_at, now) for each in connection.execute(_AGENTS, (row["id"],)))
     return OrderView(
         id=row["id"],
-        state=state_of(sent_at is not None, [agent.state for agent in agents]),
+        state=_order_state(row, agents),
         order=None if row["is_foreign"] else codec.decode(row["body"], Order),
         action=row["action"],
         target=row["target"],
@@ -125,7 +130,16 @@ def _view(connection: Connection, row: Row, now: Now) -> OrderView:
         sent_at=sent_at,
         lifted_by=row["lifted_by"],
         agents=agents,
+        hold=Hold(reason=row["hold"], since=row["held_at"], note=row["hold_note"]) if row["hold"] else None,
     )
+
+
+def _order_state(row: Row, agents: Sequence[AgentOrder]) -> OrderState:
+    """What was never sent off is in the state that people have put it into."""
+    if row["phase"] != "released":
+        phase: OrderState = row["phase"]
+        return phase
+    return state_of(row["sent_at"] is not None, [agent.state for agent in agents])
 
 
 def _agent(row: Row, sent_at: float | None, now: Now) -> AgentOrder:

@@ -1,6 +1,6 @@
 """What the ledger forgets: orders long after their end and their last answer, and what belongs to them."""
 
-from manager.ledger import offenders
+from manager.ledger import breakers, offenders
 from shared.store import Connection
 
 SOME = 1_000  # rows of a kind at a time, so that nobody waits long for the writer
@@ -21,11 +21,12 @@ _REFUSALS = "DELETE FROM refusals WHERE at < ?"
 _POSITIONS = "DELETE FROM positions WHERE updated_at < ?"
 
 
-def forget(connection: Connection, before: float, offences_before: float) -> int:
+def forget(connection: Connection, before: float, offences_before: float, now: float) -> int:
     """Deletes what is older than `before`, and offenders whose last block ended `offences_before`; how many orders."""
     gone = connection.execute(_ORDERS, (before, before, before, SOME)).rowcount
     connection.execute(_ALERTS, (before, SOME))
     connection.execute(_REFUSALS, (before,))
     connection.execute(_POSITIONS, (before,))
     offenders.forget(connection, offences_before)
+    breakers.forget(connection, now)
     return gone

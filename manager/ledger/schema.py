@@ -56,12 +56,25 @@ CREATE TABLE IF NOT EXISTS orders (
     until REAL NOT NULL,                -- when it stops to matter: the effect's end, or FOREVER
     sent_at REAL,                       -- when the broker confirmed it
     lifted_by TEXT,                     -- the `delete` that names it
+    phase TEXT NOT NULL DEFAULT 'released', -- or on-hold, not-approved, lifted: then no agent has been sent it
+    hold TEXT NOT NULL DEFAULT '',      -- why it is on hold, or was: breaker, approval, paused
+    held_at REAL,                       -- on hold from then on
+    hold_note TEXT NOT NULL DEFAULT '', -- what became of that, and by whom
     body BLOB NOT NULL                  -- the order as it is sent, msgpack
 );
 CREATE INDEX IF NOT EXISTS orders_by_origin ON orders (origin);
 CREATE INDEX IF NOT EXISTS orders_by_target ON orders (target, until);
 CREATE INDEX IF NOT EXISTS orders_by_age ON orders (issued_at, id);
 CREATE INDEX IF NOT EXISTS orders_by_end ON orders (until);
+CREATE INDEX IF NOT EXISTS orders_on_hold ON orders (held_at, id) WHERE phase = 'on-hold';
+
+-- What an order that is on hold counts as once it is released.
+CREATE TABLE IF NOT EXISTS held_offences (
+    order_id TEXT NOT NULL REFERENCES orders (id) ON DELETE CASCADE,
+    response TEXT NOT NULL,
+    offence INTEGER NOT NULL,
+    PRIMARY KEY (order_id, response)
+);
 
 -- One row for each agent that an order is for. Three voices speak in it, each in columns of its own, so that they
 -- may come in any order: what the manager thinks, what the agent answered, how the effect ended. `state` is derived.
@@ -116,6 +129,25 @@ CREATE TABLE IF NOT EXISTS offenders (
 );
 CREATE INDEX IF NOT EXISTS offenders_by_end ON offenders (ends_at);
 CREATE INDEX IF NOT EXISTS offenders_by_target ON offenders (target);
+
+CREATE TABLE IF NOT EXISTS breaker_targets (
+    response TEXT NOT NULL,
+    target TEXT NOT NULL,               -- a new one, let through; a one-shot's order instead
+    at REAL NOT NULL,
+    PRIMARY KEY (response, target)
+);
+CREATE TABLE IF NOT EXISTS breakers (   -- that have tripped
+    response TEXT PRIMARY KEY,
+    tripped_at REAL NOT NULL,
+    last_at REAL NOT NULL               -- when something was over the limit the last time
+);
+
+CREATE TABLE IF NOT EXISTS pause (      -- one row while the manager is paused
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    since REAL NOT NULL,
+    issuer TEXT NOT NULL,
+    reason TEXT NOT NULL
+);
 
 CREATE TABLE IF NOT EXISTS positions (
     agent_id TEXT NOT NULL,

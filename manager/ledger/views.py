@@ -19,8 +19,9 @@ AgentOrderState = Literal[
     "stale",  # it came too late, or nothing came until it was too late
     "failed",
     "ended",
+    "on-hold",  # taken back by a pause
 ]
-OrderState = AgentOrderState | Literal["unsent", "sent"]
+OrderState = AgentOrderState | Literal["unsent", "sent", "not-approved"]
 
 # An order is in the state of the agent that needs most looking after.
 _BY_NEED: tuple[AgentOrderState, ...] = (
@@ -35,6 +36,7 @@ _BY_NEED: tuple[AgentOrderState, ...] = (
     "simulated",
     "lifted",
     "ended",
+    "on-hold",
 )
 
 
@@ -67,6 +69,14 @@ class AgentOrder(Struct, frozen=True, kw_only=True):
     ended_detail: str
 
 
+class Hold(Struct, frozen=True, kw_only=True):
+    """That an order is on hold, or was."""
+
+    reason: Literal["breaker", "approval", "paused"]
+    since: float
+    note: str  # what became of it, and by whom; empty while it is on hold
+
+
 class OrderView(Struct, frozen=True, kw_only=True):
     """An order and where it stands."""
 
@@ -79,6 +89,7 @@ class OrderView(Struct, frozen=True, kw_only=True):
     sent_at: float | None  # when the broker confirmed it
     lifted_by: str | None  # the `delete` that names it
     agents: tuple[AgentOrder, ...]
+    hold: Hold | None = None
 
 
 class Said(Struct, frozen=True, kw_only=True):

@@ -31,6 +31,8 @@ OPTIONS = (
     "target",
     "dry_run",
     "exclude",
+    "limit",
+    "approval",
 )
 _LISTS = ("agent_id", "rules_id", "rules_group", "exclude")
 _MANAGER = "000"  # Wazuh's own id for the manager
@@ -38,6 +40,7 @@ _AGENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
 _MAX_LEVEL = 16
 _LEAST = 1.0  # s: what is shorter is over before an agent has it
 _LONGEST_NAME = 255  # characters
+_HIGHEST_LIMIT = 100_000  # targets in a minute: that many rows the ledger keeps
 
 
 def read(element: Element, commands: Mapping[str, Command]) -> tuple[Response, list[tuple[int, str]]]:
@@ -64,6 +67,8 @@ def read(element: Element, commands: Mapping[str, Command]) -> tuple[Response, l
         exempt=options.yes("white_list_exempt"),
         target=options.text("target"),
         dry_run=options.yes("dry_run"),
+        limit=_limit(options),
+        approval=options.yes("approval"),
         disabled=options.yes("disabled"),
     )
     return _identified(response, _given_name(options)), warnings
@@ -139,6 +144,17 @@ def _level(options: Options) -> int | None:
     text = options.text("level")
     if not (text.isascii() and text.isdigit() and int(text) <= _MAX_LEVEL):
         options.fail("level", f"<level> is a number from 0 to {_MAX_LEVEL}, not `{text[:80]}`")
+    return int(text)
+
+
+def _limit(options: Options) -> int | None:
+    if "limit" not in options:
+        return None
+    text = options.text("limit")
+    if text.isascii() and text.isdigit() and int(text) == 0:
+        options.fail("limit", "a <limit> of 0 lets nothing through; <approval>yes</approval> is for a person to decide")
+    if not (text.isascii() and text.isdigit() and int(text) <= _HIGHEST_LIMIT):
+        options.fail("limit", f"<limit> is new targets a minute, 1 to {_HIGHEST_LIMIT}, not `{text[:80]}`")
     return int(text)
 
 

@@ -27,6 +27,8 @@ class Response(Struct, frozen=True, kw_only=True):
     exempt: bool = False
     target: str = ""  # a field path, when it isn't the action's own
     dry_run: bool = False
+    limit: int | None = None  # of the breaker, new targets a minute, when it isn't the usual one
+    approval: bool = False  # every order waits for a person
     disabled: bool = False
 
     @property

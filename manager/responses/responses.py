@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from manager.correlation.ruleset import Ruleset
 from manager.responses import aim
+from manager.responses.breaker import Gate, gate
 from manager.responses.configuration import Configuration
 from manager.responses.enclosure import enclosed
 from manager.responses.escalation import term
@@ -62,9 +63,11 @@ class Responses:
         wishes = [each for each in found if isinstance(each, Wish)]
         chosen = collapsed(wishes)
         copy = enclosed(alert) if chosen else {}
+        ids = {wish.effect: wish.order_id(alert) for wish in chosen}
         return Verdict(
             orders=tuple(order(wish, alert, copy, members, now, self._issuer) for wish in chosen),
-            offences=offences(wishes),
+            gates={ids[wish.effect]: _gate(wish, ids[wish.effect]) for wish in chosen},
+            offences=offences(wishes, ids),
             refusals=tuple(each for each in found if isinstance(each, Refusal)),
         )
 
@@ -95,6 +98,10 @@ class Responses:
         if found.running:
             where = wish.place.without(case.standing.holding(identity, target), case.members)
         return Wish(response=wish.response, place=where, target=target, term=found) if where else None
+
+
+def _gate(wish: Wish, order_id: str) -> Gate:
+    return gate(wish.response, wish.target, order_id, running=wish.term is not None and wish.term.running)
 
 
 def _refusal(response: Response, target: str, reason: str, detail: str) -> Refusal:

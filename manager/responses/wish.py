@@ -1,6 +1,6 @@
 """What a response wants because of an alert, and the order that it becomes. Equal wishes become one order."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -16,7 +16,7 @@ from shared.messages import Alert, Order
 
 _LONGEST_REASON = 500  # characters
 
-Effect = tuple[str, tuple[str, ...], str, tuple[str, ...], str, bool]
+Effect = tuple[str, tuple[str, ...], str, tuple[str, ...], str, bool, bool]
 
 
 class Wish(Struct, frozen=True, kw_only=True):
@@ -34,18 +34,31 @@ class Wish(Struct, frozen=True, kw_only=True):
 
     @property
     def effect(self) -> Effect:
-        """What is equal in equal orders: the same effect in the same place."""
-        command = self.response.command
-        place = (self.place.location, self.place.agents)
-        return (command.action, command.arguments, *place, self.target, self.response.dry_run)
+        """What is equal in equal orders: the same effect in the same place.
+
+        One that waits for a person never stands for one that doesn't.
+        """
+        response, place = self.response, (self.place.location, self.place.agents)
+        return (
+            response.command.action,
+            response.command.arguments,
+            *place,
+            self.target,
+            response.dry_run,
+            response.approval,
+        )
 
     @property
     def rank(self) -> tuple[float, bool]:
         """The higher one stays of equal wishes: the longer block, then the one that passes the agent's list too."""
         return (float("inf") if self.timeout is None else self.timeout, self.response.exempt)
 
-    @property
-    def offence(self) -> Offence | None:
+    def order_id(self, alert: Alert) -> str:
+        """The same alert always gives the same id."""
+        place = self.place
+        return digest(alert.id, self.response.identity, "add", (), place.location, place.agents, self.target)
+
+    def offence(self, order_id: str) -> Offence | None:
         """What is to be remembered. A dry run blocks nobody, so nothing can come after its end."""
         if self.term is None or self.term.running or self.response.dry_run:
             return None
@@ -54,6 +67,7 @@ class Wish(Struct, frozen=True, kw_only=True):
             target=self.target,
             offence=self.term.offence,
             ends_at=self.term.ends_at,
+            order_id=order_id,
         )
 
 
@@ -67,10 +81,10 @@ def collapsed(wishes: Iterable[Wish]) -> list[Wish]:
     return list(chosen.values())
 
 
-def offences(wishes: Iterable[Wish]) -> tuple[Offence, ...]:
-    """What is to be remembered of all, also of those whose order another one's stands for."""
+def offences(wishes: Iterable[Wish], ids: Mapping[Effect, str]) -> tuple[Offence, ...]:
+    """What is to be remembered of all, also of those whose order another one's stands for; `ids` are the orders'."""
     found: dict[tuple[str, str], Offence] = {}
-    for offence in (wish.offence for wish in wishes):
+    for offence in (wish.offence(ids[wish.effect]) for wish in wishes):
         if offence is None:
             continue
         known = found.get((offence.response, offence.target))
@@ -80,10 +94,10 @@ def offences(wishes: Iterable[Wish]) -> tuple[Offence, ...]:
 
 
 def order(wish: Wish, alert: Alert, enclosed: dict[str, Any], members: Members, now: float, issuer: str) -> Order:
-    """The order; the same alert always gives the same id. `enclosed` is the alert as it goes along."""
+    """The order. `enclosed` is the alert as it goes along."""
     response, place, term = wish.response, wish.place, wish.term
     return Order(
-        id=digest(alert.id, response.identity, "add", (), place.location, place.agents, wish.target),
+        id=wish.order_id(alert),
         operation="add",
         action=response.command.action,
         arguments=response.command.arguments,

@@ -142,9 +142,9 @@ def blocks_everywhere(sighting: Sighting, members: Members, standing: Standing, 
         response="r",
         rule_id=rule,
     )
-    return Verdict(
-        orders=(order,), offences=(Offence(response="r", target=target, offence=offence, ends_at=now + 60.0 * offence),)
-    )
+    ends_at = now + 60.0 * offence
+    counts = Offence(response="r", target=target, offence=offence, ends_at=ends_at, order_id=order.id)
+    return Verdict(orders=(order,), offences=(counts,))
 
 
 def sighting(alert_id: str, at: float = START, target: str = ATTACKER) -> Sighting:

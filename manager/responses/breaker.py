@@ -1,0 +1,45 @@
+"""The breaker's limits: how many new targets a response may order in a minute before its orders wait for a person.
+
+Pure: what is counted, and up to where. The count itself is in the ledger, so that no restart forgets it.
+"""
+
+from msgspec import Struct
+
+from manager.responses.response import Response
+from shared.errors import InvalidTarget
+from shared.targets import is_host, parse_network
+
+ADDRESSES = 2_000  # single addresses, on some agents
+WIDE = 20  # what goes wrong at large when it goes wrong: networks, accounts, anything on `all`
+ONE_SHOTS = 3  # restarts and the like
+
+
+class Gate(Struct, frozen=True, kw_only=True):
+    """What an order has to pass before it is sent."""
+
+    limit: int  # new targets of its response in a minute
+    counts: str = ""  # what it is counted as, once a minute; empty for a target that is blocked already
+    approval: bool = False  # it waits for a person in any case
+
+
+OPEN = Gate(limit=ADDRESSES)
+
+
+def gate(response: Response, target: str, order_id: str, *, running: bool) -> Gate:
+    """The gate for an order of `response`; `running` says that its target is blocked somewhere already."""
+    limit = _usual(response, target) if response.limit is None else response.limit
+    counts = order_id if response.one_shot else target  # each time that it happens is one more
+    return Gate(limit=limit, counts="" if running else counts, approval=response.approval)
+
+
+def _usual(response: Response, target: str) -> int:
+    if response.one_shot:
+        return ONE_SHOTS
+    return ADDRESSES if response.location != "all" and _is_address(target) else WIDE
+
+
+def _is_address(target: str) -> bool:
+    try:
+        return is_host(parse_network(target))
+    except InvalidTarget:
+        return False
