@@ -22,9 +22,10 @@ from agent.inbox import Inbox
 from agent.journal.journal import Journal
 from agent.journal.schema import SCHEMA
 from agent.metrics import AgentMetrics
+from agent.self_test import SelfTest, Timing
 from agent.trouble import Trouble
 from shared import metrics, names, topology
-from shared.broker import Consumer, Publisher
+from shared.broker import Consumer, Publisher, reachable
 from shared.clock import Clock, SystemClock
 from shared.errors import InvalidTarget, SettingsError, StoreError
 from shared.outbox import Outbox
@@ -55,6 +56,7 @@ class Parts(Struct, frozen=True, kw_only=True):
         # the lock comes first: who doesn't get it has nothing to do with the queue
         lambda settings, lock, queue: Consumer(settings, "consume", (*topology.exchanges(), lock, queue), [queue.name])
     )
+    self_test: Timing = Timing()
 
 
 REAL = Parts()
@@ -95,6 +97,17 @@ class _Daemon:
         self.executor = Executor(
             self.journal, actions, metrics=self.metrics, trouble=self.trouble, said=self.outbox.wake
         )
+        self.self_test = SelfTest(
+            self.executor,
+            self.journal,
+            self.publisher,
+            lambda: reachable(broker, parts.self_test.probe),
+            [name for name, action in actions.items() if action.network],
+            metrics=self.metrics,
+            trouble=self.trouble,
+            timing=parts.self_test,
+        )
+        self.executor.when_applied = self.self_test.applied
         self.admission = Admission(
             mine,
             settings.agent.roles,
@@ -152,6 +165,7 @@ class _Daemon:
             self._heartbeats().run(),
             Control(self.state, self.executor).run(),
             _again(self.outbox.run, self.trouble, "outbox"),
+            _again(self.self_test.run, self.trouble, "self-test"),
             _again(self._collect, self.trouble, "collector"),
             _every(TIDY, self.journal.tidy),
             self._look_up_now_and_then(),

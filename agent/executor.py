@@ -6,7 +6,7 @@ it had done to the host is done again, which changes nothing.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
@@ -72,6 +72,13 @@ class Executor:
         self._more = False  # the last turn left something for the next
         self._retry = _Retry()
         self._watch = Watch(journal, actions, metrics=metrics, trouble=trouble)
+        # called when something that may cut this host off has come into force, and what is said of it is in the outbox
+        self.when_applied: Callable[[], None] = lambda: None
+
+    @property
+    def off(self) -> frozenset[Name]:
+        """What is kept off the host just now, though the journal has it in force."""
+        return self._watch.off
 
     @property
     def drift(self) -> int:
@@ -133,13 +140,34 @@ class Executor:
             await self.turn()
         return Lifted(orders=tuple(orders), problems=tuple(await self._journal.failures(ids)))
 
+    async def keep_off(self, names: Collection[Name]) -> None:
+        """Takes exactly these off the host, and puts back what else was off if it is still to be in force.
+
+        The journal goes on as if all of it were. Raises StoreError.
+        """
+        async with self._one:
+            before, self._watch.off = self._watch.off, frozenset(names)
+            await self._take_turn(differing=before ^ self._watch.off)
+
+    async def condemn(self, names: Collection[Name], why: str) -> None:
+        """Ends these, which are off the host: the orders that hold them have failed, and `why` is what they are
+        answered now. Raises StoreError.
+        """
+        async with self._one:
+            said = await self._journal.condemn(names, why)
+            self._watch.off -= frozenset(names)
+            self._said()
+            self._tell(Settled(acknowledgements=said))
+
     def close(self) -> None:
         """Waits for the action that is under way."""
         self._thread.shutdown()
 
-    async def _take_turn(self, *, everything: bool = False, again: bool = False) -> bool:
+    async def _take_turn(
+        self, *, everything: bool = False, again: bool = False, differing: Collection[Name] = ()
+    ) -> bool:
         limit = EVERYTHING if everything else self._limit
-        drifted = self._watch.differing()
+        drifted = self._watch.differing().union(differing)
         turn = await self._journal.plan(limit=limit, everything=everything, again=again, drifted=drifted)
         if turn:
             outcomes = await self._in_thread(lambda: self._carry_out(turn))
@@ -149,6 +177,8 @@ class Executor:
             self._tell(settled)
             self._look_for_problems(turn, outcomes, everything or again)
             self._watch.put_right({name for name, outcome in outcomes.items() if outcome.problem})
+            if settled.waits and any(self._may_cut_off(work) for work in turn.works):
+                self.when_applied()
         elif everything or again:
             self._all_is_well()
         self._more = turn.more
@@ -156,8 +186,11 @@ class Executor:
 
     def _carry_out(self, turn: Turn) -> dict[Name, Outcome]:
         """Reverts first, then applies, each action's in one call. In the actions' thread."""
-        reverts = self._do(turn.works, lambda work: work.revert, lambda action: action.revert)
-        applies = self._do(turn.works, lambda work: work.apply, lambda action: action.apply)
+        off = self._watch.off
+        reverts = self._do(
+            turn.works, lambda work: work.revert or (work.apply and work.name in off), lambda action: action.revert
+        )
+        applies = self._do(turn.works, lambda work: work.apply and work.name not in off, lambda action: action.apply)
         names = [(work.action, work.key) for work in turn.works]
         return {name: Outcome(revert=reverts.get(name, DONE), apply=applies.get(name, DONE)) for name in names}
 
@@ -187,6 +220,10 @@ class Executor:
                 Result(key=each.key, problem=f"{name} can't be carried out on this host any more") for each in effects
             ]
         return how(action)(effects)
+
+    def _may_cut_off(self, work: Work) -> bool:
+        action = self._actions.get(work.action)
+        return action is not None and action.network
 
     def _tell(self, settled: Settled) -> None:
         self._metrics.settled(settled)

@@ -34,6 +34,12 @@ class AgentMetrics:
         self._repairs = Counter(
             "thwart_repairs_total", "Effects put right that somebody else had changed", ["found"], registry=registry
         )
+        self._tests = Counter(
+            "thwart_rollbacks_total",
+            "Times that what came into force was taken off the host to see whether it cuts it off, by verdict",
+            ["verdict"],
+            registry=registry,
+        )
         self._reconnects = Counter(
             "thwart_reconnects_total", "Connections to the broker made anew", ["link"], registry=registry
         )
@@ -60,6 +66,10 @@ class AgentMetrics:
         """Counts what was put right, each by how it was found: missing, moved or unknown."""
         for each in found:
             self._repairs.labels(each).inc()
+
+    def tested(self, verdict: str) -> None:
+        """Counts a test for which effects were taken off the host."""
+        self._tests.labels(verdict).inc()
 
     def seen(self, *, effects: Mapping[str, int], unsent: int, connections: Mapping[str, int]) -> None:
         """Sets what is looked up from time to time."""

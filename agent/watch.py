@@ -44,6 +44,7 @@ class Watch:
         self._is_first = True
         self._release: float | None = None
         self._drift: dict[Name, Found] = {}
+        self.off: frozenset[Name] = frozenset()  # kept off the host on purpose, just now
 
     @property
     def drift(self) -> int:
@@ -124,7 +125,7 @@ class Watch:
         for name, one in seen.items():
             compared = compare(await self._journal.standing(name), one)
             found = await self._adopt(name, one, compared.found) if self._is_first else compared.found
-            drift |= {(name, key): each for key, each in found.items()}
+            drift |= {(name, key): each for key, each in found.items() if (name, key) not in self.off}
             self._closely = self._closely or compared.unsure
         self._is_first = False
         self._know({name: each for name, each in self._drift.items() if name[0] not in seen} | drift)

@@ -32,6 +32,7 @@ INSERT INTO outbox (exchange, routing_key, kind, message_id, body, expires_at, r
 _UNSENT = "SELECT * FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
 _FORGET = "DELETE FROM outbox WHERE seq = ?"
 _COUNT = "SELECT count(*) FROM outbox"
+_WAITING = "SELECT body FROM outbox WHERE kind = ? ORDER BY seq"
 
 WINDOW = 1_000  # rows on their way at once
 PAUSE_AFTER_NACK = 0.5  # s: a full queue doesn't empty faster for being asked again
@@ -64,6 +65,11 @@ def unsent(connection: Connection) -> int:
     """How many rows wait for a confirm."""
     (count,) = connection.execute(_COUNT).fetchone()
     return int(count)
+
+
+def waiting(connection: Connection, kind: str) -> list[bytes]:
+    """The bodies of the rows of one kind that wait for a confirm, oldest first."""
+    return [row["body"] for row in connection.execute(_WAITING, (kind,))]
 
 
 class Outbox:

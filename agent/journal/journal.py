@@ -6,7 +6,7 @@ What only looks (for heartbeats and metrics) reads beside the writer: no order w
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from agent.journal import adoption, planning, policy, settling, standing, taking, times
+from agent.journal import adoption, planning, policy, proving, settling, standing, taking, times
 from agent.journal.holding import Hold, holds
 from agent.journal.planning import Name, Turn
 from agent.journal.policy import Ruling
@@ -16,7 +16,7 @@ from agent.journal.taking import Taken, Thing
 from agent.journal.times import Now
 from shared import outbox
 from shared.clock import Clock
-from shared.messages import ENDING, Holds
+from shared.messages import ENDING, Acknowledgement, Holds
 from shared.store import Connection, Store
 
 _HELD = "SELECT order_id FROM holders WHERE adopted = 0 AND (expires_at IS NULL OR expires_at > ?)"
@@ -101,6 +101,18 @@ class Journal:
     async def release(self) -> None:
         """Lets what was adopted go; see `adoption.release`."""
         await self._write(lambda connection, _: adoption.release(connection))
+
+    async def suspect(self, actions: Collection[str]) -> list[Name]:
+        """Marks, and names, what of these actions is in force and not proved; see `proving`."""
+        return await self.store.run(lambda connection: proving.suspect(connection, actions))
+
+    async def prove(self) -> None:
+        """Nothing is suspected any more."""
+        await self.store.run(proving.prove)
+
+    async def condemn(self, names: Iterable[Name], why: str) -> tuple[Acknowledgement, ...]:
+        """Fails the orders that hold these; see `proving.condemn`."""
+        return await self._write(lambda connection, now: proving.condemn(connection, names, why, self._agent_id, now))
 
     async def holds(self, at: float) -> Holds:
         """The fingerprint of the orders in force that have more than `ENDING` left at `at`, by their `expires_at`."""

@@ -86,6 +86,10 @@ class Work(Struct, frozen=True, kw_only=True):
     ends: float  # when the effect ends after this turn, if all goes well
 
     @property
+    def name(self) -> Name:
+        return self.action, self.key
+
+    @property
     def stood_until(self) -> float:
         """When it ends without those who join; minus infinity when nobody else holds it."""
         return _latest(self.staying)

@@ -47,6 +47,7 @@ CREATE TABLE IF NOT EXISTS effects (
     target TEXT NOT NULL,
     arguments TEXT NOT NULL,            -- JSON list
     since_at REAL NOT NULL,
+    suspect INTEGER NOT NULL DEFAULT 0, -- 1: it may be what cuts this host off from its broker, and is tested
     PRIMARY KEY (action, key)           -- an effect without a holder is one whose revert failed: it is tried again
 );
 

@@ -1,0 +1,229 @@
+"""Whether what came into force has cut this host off from its broker, and if so, what of it.
+
+The rule it keeps: it takes back only what was seen to cut the host off. With it the broker could not be reached, right
+after that without it it could, and it had been reached before it came. A broker that is merely away, or comes and
+goes, blames nobody: whatever was taken off the host for a moment is put back.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
+from typing import Literal, Protocol
+
+import structlog
+from msgspec import Struct
+
+from agent.journal.planning import Name
+from agent.metrics import AgentMetrics
+from agent.trouble import Trouble
+from shared.errors import StoreError
+
+WHY = "cut-off: with it in force this host could not reach its broker, without it it could"
+NEVER = float("inf")
+
+Verdict = Literal["cut-off", "broker-away"]
+
+log = structlog.get_logger()
+
+
+class Timing(Struct, frozen=True, kw_only=True):
+    """Seconds."""
+
+    proof: float = 5.0  # until what came into force must be proved, else it is tested
+    doubt: float = 60.0  # the same, when the broker was away already as it came into force
+    probe: float = 3.0  # that the broker may take to let us in
+    longest: float = 600.0  # between two tests while the broker stays away
+
+
+class Way(Protocol):
+    """What is known without asking of the way to the broker; `broker.Publisher` is one."""
+
+    reached_at: float  # time.monotonic() when the latest message set out that the broker has answered
+    connections: int  # made so far
+    connected: asyncio.Event
+
+
+class Host(Protocol):
+    """Who can take effects off the host and put them back; `Executor` is one. Every method raises StoreError."""
+
+    @property
+    def off(self) -> frozenset[Name]:
+        """What is off the host, though the journal has it in force."""
+
+    async def keep_off(self, names: Collection[Name]) -> None:
+        """Takes exactly these off, and puts back what else was off, if it is still to be in force."""
+
+    async def condemn(self, names: Collection[Name], why: str) -> None:
+        """Ends these, which are off: the orders that hold them have failed, and `why` is what is answered."""
+
+
+class Journal(Protocol):
+    """What has to survive a crash in the middle of a test."""
+
+    async def suspect(self, actions: Collection[str]) -> list[Name]:
+        """Marks, and names, what is in force and not proved."""
+
+    async def prove(self) -> None:
+        """Nothing is suspected any more."""
+
+
+class SelfTest:
+    """Watches over what comes into force. `applied` is called with each batch of it; `run` does the rest."""
+
+    def __init__(
+        self,
+        host: Host,
+        journal: Journal,
+        way: Way,
+        probe: Callable[[], Awaitable[bool]],
+        actions: Collection[str],
+        *,
+        metrics: AgentMetrics,
+        trouble: Trouble,
+        timing: Timing,
+    ) -> None:
+        """`probe` says whether the broker lets us in just now; `actions` are those that may cut this host off."""
+        self._host, self._journal, self._way, self._ask, self._actions = host, journal, way, probe, frozenset(actions)
+        self._metrics, self._trouble, self._timing = metrics, trouble, timing
+        self._since: float | None = None  # the oldest that is not proved came into force later than this
+        self._latest = self._due = NEVER
+        self._pause = timing.proof
+        self._let_in_at = -NEVER  # when the latest probe that was let in began
+        self._marked = False
+        self._changed = asyncio.Event()
+
+    def applied(self) -> None:
+        """Something came into force just now, and what is said about it is in the outbox."""
+        self._reached(self._way.reached_at)
+        self._latest = time.monotonic()
+        if self._since is None:
+            was_there = self._way.connected.is_set() or not self._way.connections  # orders come from there, after all
+            self._wait(self._latest, self._timing.proof if was_there else self._timing.doubt)
+
+    async def run(self) -> None:
+        """Until cancelled; what is off the host then is put back. Raises StoreError."""
+        try:
+            # An earlier run may have been killed before anything was proved, or in the middle of a test.
+            self._marked = bool(await self._journal.suspect(self._actions))
+            if self._marked:
+                self.applied()
+            while True:
+                await self._until_due()
+                await self._look()
+        finally:
+            if self._host.off:
+                with suppress(StoreError):
+                    await self._host.keep_off(())
+
+    async def _until_due(self) -> None:
+        while (left := self._due - time.monotonic()) > 0:
+            self._changed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if left == NEVER else left):
+                    await self._changed.wait()
+
+    async def _look(self) -> None:
+        self._reached(self._way.reached_at)
+        if self._since is not None and time.monotonic() >= self._since + self._pause:
+            await self._test()
+        if self._since is not None:
+            self._due = self._since + self._pause
+            return
+        self._due = NEVER
+        if self._marked:
+            self._marked = False
+            await self._journal.prove()
+
+    async def _test(self) -> None:
+        if await self._probe() or await self._is_open_without_some():
+            self._reached(self._let_in_at)
+        else:  # what was confirmed meanwhile was so without them
+            self._latest = time.monotonic()
+            self._wait(self._latest, min(2 * self._pause, self._timing.longest))
+
+    async def _is_open_without_some(self) -> bool:
+        """False when the broker is away, whatever is in force here."""
+        suspects = await self._journal.suspect(self._actions)
+        self._marked = True
+        if not suspects:
+            self._let_in_at = self._latest
+            return True
+        self._trouble.say("self-test", f"no word from the broker since {len(suspects)} effects came into force")
+        search = Search(self._host, self._probe)
+        found = await search.among(suspects)
+        if search.culprits:
+            await self._host.condemn(search.culprits, WHY)
+        await self._host.keep_off(())
+        self._tell("cut-off" if search.culprits else "broker-away", len(suspects), search.culprits)
+        return found
+
+    async def _probe(self) -> bool:
+        began = time.monotonic()
+        let_in = await self._ask()
+        if let_in:
+            self._let_in_at = began
+        return let_in
+
+    def _tell(self, verdict: Verdict, tested: int, culprits: Sequence[Name]) -> None:
+        self._trouble.over("self-test")
+        self._metrics.tested(verdict)
+        say = log.warning if culprits else log.info
+        say(
+            "took back what cut this host off from its broker" if culprits else "nothing here cuts this host off",
+            action="self_test",
+            verdict=verdict,
+            tested=tested,
+            culprits=[f"{action} {key}" for action, key in culprits],
+        )
+
+    def _wait(self, since: float, pause: float) -> None:
+        self._since, self._pause, self._due = since, pause, since + pause
+        self._changed.set()
+
+    def _reached(self, at: float) -> None:
+        """The way to the broker was open at that moment."""
+        if self._since is None or at < self._since:
+            return
+        self._since = at if at < self._latest else None
+        self._pause = self._timing.proof
+
+
+class Search:
+    """Finds who of several cuts this host off, by putting them back in halves of halves.
+
+    Nobody is blamed by inference: each culprit was in force alone, beside those that had been found innocent.
+    """
+
+    def __init__(self, host: Host, probe: Callable[[], Awaitable[bool]]) -> None:
+        self._host, self._probe = host, probe
+        self.culprits: list[Name] = []
+
+    async def among(self, suspects: Sequence[Name]) -> bool:
+        """All but the culprits are back in force. False when the broker is away: then some are off, and `culprits`
+        are those that were found before.
+        """
+        await self._host.keep_off(suspects)
+        return await self._probe() and await self._halves(suspects)
+
+    async def _halves(self, group: Sequence[Name]) -> bool:
+        """`group` is off, and somebody in it is a culprit, by all that is known."""
+        if len(group) == 1:
+            return await self._try(group)
+        middle, before = len(group) // 2, len(self.culprits)
+        if not await self._try(group[:middle]):
+            return False
+        rest = group[middle:]
+        return await (self._halves(rest) if len(self.culprits) == before else self._try(rest))
+
+    async def _try(self, group: Sequence[Name]) -> bool:
+        await self._host.keep_off(self._host.off - frozenset(group))
+        if await self._probe():
+            return True
+        await self._host.keep_off(self._host.off | frozenset(group))
+        if not await self._probe():
+            return False
+        if len(group) > 1:
+            return await self._halves(group)
+        self.culprits += group
+        return True
