@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import structlog
 from msgspec import Struct
 
-from manager.ledger import agents, orders, owed
+from manager.ledger import agents, orders, owed, pause
 from manager.ledger.answers import Recorded
 from manager.ledger.orders import UNTIL_LIFTED
 from manager.ledger.owed import Held
@@ -40,6 +40,7 @@ class CatchUp:
         self._lacking: set[str] = set()  # to be sent everything as soon as the rate allows
         self._agreed: dict[str, _Agreed] = {}
         self._differed: set[str] = set()  # whose fingerprint was wrong the last time
+        self._put_off: set[str] = set()  # who was sent lifts alone, because of a pause
         self._brought = _Pace(AT_MOST_EVERY, AT_MOST_EVERY)
         self._corrected = _Pace(FIRST_PAUSE, LONGEST_PAUSE)
         self._reminded = _Pace(FIRST_PAUSE, LONGEST_PAUSE)
@@ -82,7 +83,7 @@ class CatchUp:
             left_since=now - self._answer_within,
             now=now,
         )
-        if turn.fresh or turn.lacking or turn.doubtful or turn.living:
+        if turn.fresh or turn.lacking or turn.doubtful or turn.living or self._put_off:
             found = await self._store.run(turn.run)
             self._learn(turn, found, boot)
 
@@ -94,6 +95,7 @@ class CatchUp:
             self._lacking.discard(agent_id)
             self._brought.used(agent_id, boot)
         self._compare(turn, found, boot)
+        self._mind_pause(found)
         for agent_id in turn.living:
             if agent_id not in found.late:
                 self._reminded.clear(agent_id)
@@ -102,6 +104,17 @@ class CatchUp:
         if lacked := {agent_id: count for agent_id, count in found.sent.items() if count}:
             log.info("sent again what agents lack", action="caught_up", agents=lacked)
             self._wake()
+
+    def _mind_pause(self, found: "_Found") -> None:
+        """Who is sent lifts alone during a pause gets everything once it is over."""
+        if found.paused:
+            self._put_off |= found.sent.keys()
+            return
+        self._lacking |= self._put_off
+        for agent_id in self._put_off:
+            self._reminded.clear(agent_id)
+            self._corrected.clear(agent_id)
+        self._put_off.clear()
 
     def _compare(self, turn: "_Turn", found: "_Found", boot: float) -> None:
         for heartbeat in turn.doubtful:
@@ -130,6 +143,7 @@ class _Found(Struct, frozen=True, kw_only=True):
     held: dict[str, Held]
     late: frozenset[str]
     sent: dict[str, int]  # messages, by agent; who is not in it waits for another turn
+    paused: bool  # nothing but lifts was sent
 
 
 class _Turn(Struct, frozen=True, kw_only=True):
@@ -152,13 +166,16 @@ class _Turn(Struct, frozen=True, kw_only=True):
         wrong = {each.agent_id for each in self.doubtful if held[each.agent_id].holds != each.holds}
         lacking = self.lacking | (wrong & self.suspects)
         late = {each for each in self.living if owed.leaves_unanswered(connection, each, self.left_since, self.now)}
+        paused = pause.find(connection) is not None
         sent: dict[str, int] = {}
         for agent_id in (*lacking, *(late - lacking)):
             if sum(sent.values()) >= ENOUGH:
                 break
             missing = owed.in_force if agent_id in lacking else owed.unanswered
-            sent[agent_id] = self._send(connection, agent_id, missing(connection, agent_id, self.now))
-        return _Found(held=held, late=frozenset(late), sent=sent)
+            lacked = missing(connection, agent_id, self.now)
+            some = [order for order in lacked if order.operation == "delete"] if paused else lacked
+            sent[agent_id] = self._send(connection, agent_id, some)
+        return _Found(held=held, late=frozenset(late), sent=sent, paused=paused)
 
     def _send(self, connection: Connection, agent_id: str, some: Sequence[Order]) -> int:
         again = [owed.sent_again(connection, agent_id, order, UNTIL_LIFTED, self.now) for order in some]

@@ -69,6 +69,7 @@ class RespondSettings(Section, frozen=True, kw_only=True):
     max_alert_age: Seconds = 600.0
     offence_memory: Seconds = 86_400.0
     manual_timeout: Seconds = 14_400.0  # `thwart block` without --for
+    hold_for: Seconds = 3_600.0  # an order that is on hold for longer is not approved
     retention: Seconds = 30 * 86_400.0
 
 

@@ -43,7 +43,7 @@ UPDATE orders SET phase = 'not-approved', hold_note = ?, deadline = ?, until = ?
 """
 _UNEXPECT = "DELETE FROM order_agents WHERE order_id = ? AND state = 'on-hold'"
 _OFFENCES = "DELETE FROM held_offences WHERE order_id = ? RETURNING response, offence"
-_LAPSED = "SELECT * FROM orders WHERE phase = 'on-hold' AND held_at <= ? ORDER BY held_at, id LIMIT ?"
+_ANSWERED = "SELECT agent_id FROM order_agents WHERE order_id = ? AND state IN ('applied', 'unchanged')"
 
 # What a pause takes back: orders of which the broker has confirmed nothing. Of others, what is unsent is dropped from
 # the outbox alone, and sent again by catch-up when the pause is over.
@@ -134,9 +134,9 @@ def named(connection: Connection, order_id: str) -> OnHold:
     return _of(row)
 
 
-def lapsed(connection: Connection, before: float, limit: int) -> list[OnHold]:
-    """Orders on hold since `before` or longer, the oldest first."""
-    return [_of(row) for row in connection.execute(_LAPSED, (before, limit)).fetchall()]
+def answered(connection: Connection, order_id: str) -> tuple[str, ...]:
+    """The agents that have it all the same: it was on its way when a pause took it back."""
+    return tuple(row["agent_id"] for row in connection.execute(_ANSWERED, (order_id,)))
 
 
 def count(connection: Connection) -> int:

@@ -18,6 +18,7 @@ from shared.store import Connection
 KIND = "order"  # the AMQP `type`
 UNTIL_LIFTED = 30 * 86_400.0  # s: the deadline of what has no end, and of every delete; restamped when sent again
 ONE_SHOT = 60.0  # s: the deadline of an action that just happens
+EVERY = 2**31 - 1  # a limit that is none
 LIFTABLE = ("waiting", "unroutable", "applied", "unchanged", "stale")  # states that may hold an effect, or come to
 
 _PUT = """
@@ -45,7 +46,8 @@ SELECT body, until, phase FROM orders
 WHERE target = ? AND until > ? AND lasting = 1 AND dry_run = 0 AND lifted_by IS NULL ORDER BY issued_at, id
 """
 _OPEN_TARGETS = """
-SELECT DISTINCT target FROM orders WHERE until > ? AND lasting = 1 AND dry_run = 0 AND lifted_by IS NULL
+SELECT DISTINCT target FROM orders WHERE target >= ? AND until > ? AND lasting = 1 AND dry_run = 0
+    AND lifted_by IS NULL ORDER BY target LIMIT ?
 """
 _PLACES = "SELECT agent_id, state FROM order_agents WHERE order_id = ?"
 _LIFT = """
@@ -186,9 +188,9 @@ def open_on(connection: Connection, target: str, now: float) -> list[Open]:
     return found
 
 
-def open_targets(connection: Connection, now: float) -> list[str]:
-    """The targets that `open_on` has something for."""
-    return [row["target"] for row in connection.execute(_OPEN_TARGETS, (now,))]
+def open_targets(connection: Connection, now: float, first: str = "", limit: int = EVERY) -> list[str]:
+    """Targets that `open_on` may have something for, in order, from `first` on."""
+    return [row["target"] for row in connection.execute(_OPEN_TARGETS, (first, now, limit))]
 
 
 def lift(connection: Connection, order: Order, by: Order) -> None:

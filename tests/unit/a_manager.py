@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from manager.approvals import Approvals
 from manager.catchup import CatchUp
 from manager.dispatch import BlockRequest, Dispatch, UnblockRequest
 from manager.ledger import schema
 from manager.ledger.ledger import Ledger
 from manager.ledger.views import OrderStory
+from manager.panic import Panic
 from manager.responses.standing import Standing
 from manager.responses.verdict import Judge, Offence, Refusal, Sighting, Verdict
 from manager.roster import Members, Roster
@@ -65,9 +67,17 @@ class AManager:
             wake=self._wake,
         )
         self.catch_up = CatchUp(self.store, self.roster, self.clock, answer_within=10.0, wake=self._wake)
+        self.approvals = Approvals(
+            self.store, self.roster, self.clock, allowlist=lambda: allowlist, hold_for=3_600.0, wake=self._wake
+        )
+        self.forgotten = 0  # how often every window was dropped
+        self.panic = Panic(self.store, self.roster, self.clock, wake=self._wake, forget=self._forget)
 
     def _wake(self) -> None:
         self.woken += 1
+
+    def _forget(self) -> None:
+        self.forgotten += 1
 
     async def hear(self, *agents: str, **said: object) -> None:
         await self.catch_up.heard([heartbeat(agent, self.clock.wall(), **said) for agent in agents])
