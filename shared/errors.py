@@ -24,6 +24,8 @@ ThwartError
 │   └── FolderInUse              another process has the state folder
 ├── RequestError             what a person asked for can't be done as asked
 │   ├── UnknownAgent             nobody in the roster goes by that name
+│   ├── NotOnAllowlist           a network that is to be taken off the allowlist wasn't put on it
+│   ├── AllowlistFull            more networks than agents can be told of
 │   ├── NotOnHold                an order that is to be approved or refused isn't on hold
 │   ├── ManagerPaused            nothing is let through until the manager is resumed
 │   └── UnreadableLog            a log file that was to be read offline
@@ -145,6 +147,14 @@ class RequestError(ThwartError):
 
 class UnknownAgent(RequestError):
     """Nobody in the roster goes by that name; the text lists who does."""
+
+
+class NotOnAllowlist(RequestError):
+    """A network that is to be taken off the allowlist isn't on it, or a file has put it there; the text says which."""
+
+
+class AllowlistFull(RequestError):
+    """More networks on the allowlist than agents can be told of in one message."""
 
 
 class NotOnHold(RequestError):

@@ -149,6 +149,19 @@ CREATE TABLE IF NOT EXISTS pause (      -- one row while the manager is paused
     reason TEXT NOT NULL
 );
 
+-- The allowlist: what people put on it (a file's entries are in the file), and what agents were told last.
+CREATE TABLE IF NOT EXISTS allowed (
+    network TEXT PRIMARY KEY,
+    reason TEXT NOT NULL,
+    issuer TEXT NOT NULL,
+    added_at REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS policy (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    version INTEGER NOT NULL,
+    body BLOB NOT NULL                  -- msgpack
+);
+
 CREATE TABLE IF NOT EXISTS positions (
     agent_id TEXT NOT NULL,
     source TEXT NOT NULL,

@@ -1,0 +1,246 @@
+"""The allowlist while the manager runs: `<white_list>` and what people added, and how agents are told of it.
+
+A change is one transaction with all that follows from it: what overlaps a new entry and may be in force, on hold or
+unsent is lifted, and every agent is told, behind those lifts. Whatever is judged after it is judged by it.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from manager.ledger import allowed, orders
+from manager.ledger.allowed import Allowed
+from manager.lifting import Lifting, lift
+from manager.roster import Members, Roster
+from shared import codec, outbox, topology
+from shared.broker import Publication
+from shared.clock import Clock
+from shared.errors import AllowlistFull, ConfigurationError, InvalidTarget, MessageTooLarge, NotOnAllowlist, StoreError
+from shared.ids import digest
+from shared.messages import Order, Policy, PolicyEntry
+from shared.store import Connection, Store
+from shared.targets import Allowlist, parse_network, text_of
+
+BY_HAND = "thwart allow"  # why, when who added an entry gave no reason
+
+
+class AllowRequest(Struct, frozen=True, kw_only=True):
+    """A person's wish that nothing be done to a network. The same `request_id` is the same request."""
+
+    request_id: str
+    network: str
+    reason: str = ""
+    issuer: str = ""
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """A network on the list, and where it comes from."""
+
+    network: str
+    reason: str
+    source: str  # the path of the file that lists it; empty when it was added by hand
+    issuer: str = ""
+    added_at: float | None = None
+
+
+class Listing(Struct, frozen=True, kw_only=True):
+    """The list at one moment."""
+
+    version: int
+    entries: tuple[Entry, ...]
+
+
+class Changed(Struct, frozen=True, kw_only=True):
+    """What became of a change."""
+
+    version: int
+    network: str  # in the one spelling
+    lifted: tuple[Order, ...] = ()  # the deletes that were given for it, as stored
+
+
+class _Told(Struct, frozen=True, kw_only=True):
+    """What agents were told last, ready to be used and to be sent."""
+
+    policy: Policy
+    allowlist: Allowlist
+    body: bytes
+    ending: bytes  # the same, as the last message of a catch-up
+
+
+class AllowPolicy:
+    """Asked by whoever judges, at the time of judging; also from within the store's thread.
+
+    `source` is the file that `configured` speaks of. `wake` is called when there is something to send.
+    """
+
+    def __init__(self, store: Store, roster: Roster, clock: Clock, *, source: str, wake: Callable[[], None]) -> None:
+        self._store, self._roster, self._clock, self._source, self._wake = store, roster, clock, source, wake
+        self._one = asyncio.Lock()  # a change that fails puts back what was before it, and not what another one made
+        self._told = _told(store.run_now(allowed.told) or Policy(version=0, entries=()))
+        self._file: tuple[PolicyEntry, ...] = ()
+
+    @property
+    def version(self) -> int:
+        """The version that every agent should have."""
+        return self._told.policy.version
+
+    def allowlist(self) -> Allowlist:
+        """Everything on the list."""
+        return self._told.allowlist
+
+    def publication(self, key: str, *, caught_up: bool = False) -> Publication:
+        """The message that tells whoever listens to `key`. `caught_up`: it ends a catch-up, which it comes behind."""
+        told = self._told
+        return Publication(
+            exchange=topology.ORDERS,
+            routing_key=key,
+            kind=topology.POLICY,
+            message_id=digest(topology.POLICY, told.policy.version, key, str(caught_up)),
+            body=told.ending if caught_up else told.body,
+        )
+
+    async def listing(self) -> Listing:
+        """The list for people: the file's entries first. Raises StoreError."""
+        file = [Entry(network=each.network, reason=each.reason, source=self._source) for each in self._file]
+        by_hand = [_entry(each) for each in await self._store.read(allowed.entries)]
+        return Listing(version=self.version, entries=(*file, *by_hand))
+
+    async def configured(self, listed: Allowlist) -> Changed:
+        """Takes over what the file lists now. Raises StoreError, and ConfigurationError when that is too much."""
+        file = tuple(PolicyEntry(network=text_of(network), reason=reason) for network, reason in listed)
+
+        def work(connection: Connection, members: Members, now: float) -> Changed:
+            known = {each.network for each in self._told.policy.entries}
+            fresh = [each for each in file if each.network not in known]
+            word = Lifting(
+                request_id=digest("configured", self.version, tuple(each.network for each in fresh)),
+                reason=f"on the allowlist, by {self._source}",
+                issuer="manager",
+            )
+            lifted = _lift(connection, _allowlist(fresh), word, members, now)
+            self._tell(connection, file, now)
+            return Changed(version=self.version, network="", lifted=tuple(lifted))
+
+        try:
+            return await self._change(work)
+        except AllowlistFull as full:
+            raise ConfigurationError(str(full), path=self._source) from full
+
+    async def add(self, request: AllowRequest) -> Changed:
+        """Puts a network on the list, and lifts what overlaps it; a repeat lifts what has come to be since.
+
+        Raises InvalidTarget, AllowlistFull, StoreError.
+        """
+        network = parse_network(request.network.strip())
+        if network.prefixlen == 0:
+            raise InvalidTarget(
+                f"{text_of(network)} is everything; `thwart pause` sends nothing any more, "
+                "`thwart unblock --everything` lifts what is in force"
+            )
+        name = text_of(network)
+        word = Lifting(
+            request_id=request.request_id,
+            reason=f"on the allowlist: {request.reason or name}",
+            issuer=request.issuer,
+        )
+
+        def work(connection: Connection, members: Members, now: float) -> Changed:
+            entry = Allowed(network=name, reason=request.reason, issuer=request.issuer, added_at=now)
+            allowed.add(connection, entry)
+            _lift(connection, Allowlist([(network, "")]), word, members, now)
+            self._tell(connection, self._file, now)
+            lifted = tuple(orders.of_origin(connection, request.request_id, "delete"))
+            return Changed(version=self.version, network=name, lifted=lifted)
+
+        return await self._change(work)
+
+    async def remove(self, network: str) -> Changed:
+        """Takes off the list what was added. Raises InvalidTarget, NotOnAllowlist with what to do, StoreError."""
+        name = text_of(parse_network(network.strip()))
+
+        def work(connection: Connection, members: Members, now: float) -> Changed:
+            if not allowed.remove(connection, name):
+                raise NotOnAllowlist(self._why_not(name))
+            self._tell(connection, self._file, now)
+            return Changed(version=self.version, network=name)
+
+        return await self._change(work)
+
+    def _why_not(self, network: str) -> str:
+        if any(each.network == network for each in self._file):
+            return (
+                f"{network} is a <white_list> of {self._source}: take it out there, and reload the manager "
+                "(`systemctl reload thwart-manager`, or SIGHUP)"
+            )
+        return f"{network} is not on the list as such; `thwart allow list` shows what is"
+
+    async def _change(self, work: Callable[[Connection, Members, float], Changed]) -> Changed:
+        """Runs `work` as one transaction; what it sets here is put back if that fails."""
+        async with self._one:
+            before = (self._told, self._file)
+            members = self._roster.members()
+            try:
+                changed = await self._store.run(lambda connection: work(connection, members, self._clock.wall()))
+            except StoreError:
+                self._told, self._file = before
+                raise
+        self._wake()
+        return changed
+
+    def _tell(self, connection: Connection, file: tuple[PolicyEntry, ...], now: float) -> None:
+        """Tells every agent, if there is anything new. The last step: nothing after it may fail but the commit."""
+        entries = _effective(file, allowed.entries(connection))
+        before = self._told.policy
+        if entries != before.entries or before.version == 0:
+            policy = Policy(version=max(before.version + 1, int(now)), entries=entries)
+            try:
+                told = _told(policy)
+            except MessageTooLarge as error:
+                raise AllowlistFull(
+                    f"{len(entries)} networks with their reasons are more than agents can be told in one message "
+                    f"of {codec.MAX_BODY} bytes; join some into larger networks, or give shorter reasons"
+                ) from error
+            allowed.tell(connection, policy, told.body)
+            self._told = told
+            outbox.put(connection, [self.publication("all")])
+        self._file = file
+
+
+def _lift(connection: Connection, entries: Allowlist, word: Lifting, members: Members, now: float) -> list[Order]:
+    """Lifts whatever overlaps `entries` and is not exempt from the list."""
+    targets = [each for each in orders.open_targets(connection, now) if entries.protects(each)] if len(entries) else []
+    found = [each for target in targets for each in orders.open_on(connection, target, now) if not each.order.exempt]
+    return lift(connection, found, word, members, now)
+
+
+def _effective(file: Sequence[PolicyEntry], by_hand: Sequence[Allowed]) -> tuple[PolicyEntry, ...]:
+    """What agents are told: each network once, in an order that doesn't depend on where it comes from."""
+    found = {each.network: PolicyEntry(network=each.network, reason=each.reason or BY_HAND) for each in by_hand}
+    found.update({each.network: each for each in file})
+    return tuple(found[network] for network in sorted(found))
+
+
+def _told(policy: Policy) -> _Told:
+    """Raises MessageTooLarge."""
+    return _Told(
+        policy=policy,
+        allowlist=_allowlist(policy.entries),
+        body=codec.encode(policy),
+        ending=codec.encode(replace(policy, caught_up=True)),
+    )
+
+
+def _allowlist(entries: Sequence[PolicyEntry]) -> Allowlist:
+    return Allowlist([(parse_network(each.network), each.reason) for each in entries])
+
+
+def _entry(added: Allowed) -> Entry:
+    return Entry(
+        network=added.network,
+        reason=added.reason,
+        source="",
+        issuer=added.issuer,
+        added_at=added.added_at,
+    )
