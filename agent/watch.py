@@ -44,6 +44,7 @@ class Watch:
         self._is_first = True
         self._release: float | None = None
         self._drift: dict[Name, Found] = {}
+        self._is_tried = True  # a turn has tried to put right what is known to differ
         self.off: frozenset[Name] = frozenset()  # kept off the host on purpose, just now
 
     @property
@@ -52,8 +53,8 @@ class Watch:
         return len(self._drift)
 
     def differing(self) -> frozenset[Name]:
-        """What the next turn has to put right."""
-        return frozenset(self._drift)
+        """What the next turn has to put right. What it fails at is left to the next look."""
+        return frozenset() if self._is_tried else frozenset(self._drift)
 
     def doubt(self) -> None:
         """Something has happened after which the host must be looked at."""
@@ -83,8 +84,9 @@ class Watch:
 
     def put_right(self, problems: Collection[Name]) -> None:
         """A turn has dealt with all that differed, and failed with `problems`."""
-        if not self._drift:
+        if self._is_tried or not self._drift:
             return
+        self._is_tried = True
         done = [found for name, found in self._drift.items() if name not in problems]
         kinds = {f"was_{kind}": list(self._drift.values()).count(kind) for kind in ("missing", "moved", "unknown")}
         log.warning(
@@ -127,7 +129,7 @@ class Watch:
             found = await self._adopt(name, one, compared.found) if self._is_first else compared.found
             drift |= {(name, key): each for key, each in found.items() if (name, key) not in self.off}
             self._closely = self._closely or compared.unsure
-        self._is_first = False
+        self._is_first = self._is_tried = False
         self._know({name: each for name, each in self._drift.items() if name[0] not in seen} | drift)
         self._look_again(self._looked)
 

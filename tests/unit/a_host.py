@@ -74,8 +74,9 @@ class AHost:
     def _open(self) -> None:
         self.store = Store(self.path, SCHEMA)
         self.journal = KilledJournal(self.store, AGENT, self.boot_id, self.clock)
+        self.metrics = AgentMetrics()
         actions = {self.action.name: self.action}
-        self.executor = Executor(self.journal, actions, metrics=AgentMetrics(), trouble=self.trouble)
+        self.executor = Executor(self.journal, actions, metrics=self.metrics, trouble=self.trouble)
 
     async def restart(self) -> None:
         """The process ends, cleanly or not, and another one begins."""
