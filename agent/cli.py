@@ -58,6 +58,9 @@ def run(config: Path | None) -> None:
 def effects(config: Path | None, output: str) -> None:
     """Show what is in force on this host; needs neither broker nor manager.
 
+    What the agent found in force when it started and has no order for is `adopted`: it is held with the time that was
+    left, until a manager has sent everything that is in force for this agent.
+
     \b
     Examples:
       thwart-agent effects
@@ -144,13 +147,13 @@ def _print_effects(some: "list[EffectView]", now: float) -> None:
     table = Table("action", "target", "since", "left", "orders", box=None, pad_edge=False)
     for each in some:
         since = f"{durations.words(max(0.0, now - each.since_at))} ago"
-        orders = ", ".join(order[: command_line.SHORT] for order in each.orders)
-        table.add_row(each.action, each.target, since, _left(each, now), orders)
+        orders = [order[: command_line.SHORT] for order in each.orders] + ["adopted"] * each.adopted
+        table.add_row(each.action, each.target, since, _left(each, now), ", ".join(orders))
     Console(width=None if sys.stdout.isatty() else command_line.WIDE).print(table)
 
 
 def _left(each: "EffectView", now: float) -> str:
-    if not each.orders:
+    if not each.orders and not each.adopted:
         return "could not be ended yet"
     return "until lifted" if each.expires_at is None else durations.words(max(0.0, each.expires_at - now))
 
@@ -161,5 +164,5 @@ def _print_lifted(answer: "LiftAnswer", address: str | None) -> None:
     elif not answer.lifted:
         click.echo(f"nothing is in force on {address or 'this host'}")
     for each in answer.lifted:
-        orders = "one order" if each.orders == 1 else f"{each.orders} orders"
+        orders = "one order" if each.orders == 1 else f"{each.orders} orders" if each.orders else "no order, adopted"
         click.echo(f"lifted {each.action} on {each.target}, held by {orders}")

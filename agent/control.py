@@ -34,7 +34,7 @@ class LiftedEffect(Struct, frozen=True, kw_only=True, order=True):
 
     action: str
     target: str
-    orders: int  # that held it, or were to
+    orders: int  # that held it, or were to; none: it was adopted
 
 
 class LiftAnswer(Struct, frozen=True, kw_only=True):
@@ -55,7 +55,7 @@ async def lift(executor: Executor, request: LiftRequest) -> LiftAnswer:
     done = await executor.lift(concerns(request.address))
     orders: dict[tuple[str, str], int] = {}
     for hold in done.orders:
-        orders[hold.action, hold.target] = orders.get((hold.action, hold.target), 0) + 1
+        orders[hold.action, hold.target] = orders.get((hold.action, hold.target), 0) + (not hold.adopted)
     lifted = [LiftedEffect(action=action, target=target, orders=n) for (action, target), n in orders.items()]
     return LiftAnswer(lifted=tuple(sorted(lifted)), problems=done.problems)
 

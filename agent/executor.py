@@ -138,7 +138,7 @@ class Executor:
         ids = [each.order_id for each in orders]
         while await self._journal.still_held(ids):
             await self.turn()
-        return Lifted(orders=tuple(orders), problems=tuple(await self._journal.failures(ids)))
+        return Lifted(orders=tuple(orders), problems=tuple(await self._journal.failures(orders)))
 
     async def keep_off(self, names: Collection[Name]) -> None:
         """Takes exactly these off the host, and puts back what else was off if it is still to be in force.

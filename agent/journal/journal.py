@@ -23,6 +23,10 @@ _HELD = "SELECT order_id FROM holders WHERE adopted = 0 AND (expires_at IS NULL 
 _COUNTS = "SELECT action, count(*) AS number FROM effects GROUP BY action"
 _HOLDS = "SELECT count(*) FROM holders WHERE order_id = ?"
 _SETTLED = "SELECT status, outcome, ended_detail FROM orders WHERE id = ?"
+_OWED = """
+SELECT target FROM effects e WHERE action = ? AND key = ? AND NOT EXISTS
+    (SELECT 1 FROM holders h WHERE h.action = e.action AND h.key = e.key)
+"""
 _FORGET = """
 DELETE FROM orders WHERE forget_at < ? AND status IS NOT NULL AND id NOT IN (SELECT order_id FROM holders)
 """
@@ -85,10 +89,10 @@ class Journal:
         ids = list(order_ids)
         return await self.store.run(lambda connection: any(_is_open(connection, each) for each in ids))
 
-    async def failures(self, order_ids: Iterable[str]) -> list[str]:
-        """The words of the reverts that failed, of these orders'."""
-        ids = list(order_ids)
-        return await self.store.run(lambda connection: _failures(connection, ids))
+    async def failures(self, lifted: Iterable[Hold]) -> list[str]:
+        """The words of the reverts that failed, of these holds'."""
+        some = list(lifted)
+        return await self.store.run(lambda connection: _failures(connection, some))
 
     async def standing(self, action: str) -> Standing:
         """What the host should have in force of `action`."""
@@ -159,6 +163,9 @@ def _is_open(connection: Connection, order_id: str) -> bool:
     return bool(held) or (row is not None and row["status"] is None)
 
 
-def _failures(connection: Connection, ids: Sequence[str]) -> list[str]:
-    rows = [connection.execute(_SETTLED, (each,)).fetchone() for each in ids]
-    return [row["ended_detail"] for row in rows if row is not None and row["outcome"] == "failed"]
+def _failures(connection: Connection, some: Sequence[Hold]) -> list[str]:
+    rows = [connection.execute(_SETTLED, (each.order_id,)).fetchone() for each in some]
+    adopted = [connection.execute(_OWED, (each.action, each.target)).fetchone() for each in some if each.adopted]
+    return [row["ended_detail"] for row in rows if row is not None and row["outcome"] == "failed"] + [
+        f"{row['target']} is to be reverted still" for row in adopted if row is not None
+    ]

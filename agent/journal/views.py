@@ -10,12 +10,14 @@ from shared.errors import StoreError
 from shared.store import Connection, Row, reading
 
 _EFFECTS = "SELECT * FROM effects ORDER BY action, target"
-_HOLDERS = "SELECT order_id, ends FROM holders WHERE action = ? AND key = ? ORDER BY order_id"
+_HOLDERS = "SELECT order_id, ends, adopted FROM holders WHERE action = ? AND key = ? ORDER BY order_id"
 
 
 class EffectView(Struct, frozen=True, kw_only=True):
-    """An effect for people. `expires_at` is by the wall clock; None: until lifted. Without orders it is on its way
-    out: it could not be ended yet, and is tried again."""
+    """An effect for people. `expires_at` is by the wall clock; None: until lifted. `adopted`: it was in force already
+    when the agent started, and is held until managers have said by which orders. With neither orders nor that it is on
+    its way out: it could not be ended yet, and is tried again.
+    """
 
     action: str
     target: str
@@ -23,6 +25,7 @@ class EffectView(Struct, frozen=True, kw_only=True):
     since_at: float
     expires_at: float | None
     orders: tuple[str, ...]
+    adopted: bool
 
 
 def effects(journal: Path, boot_id: str, now: Now) -> list[EffectView]:
@@ -44,5 +47,6 @@ def _effect(connection: Connection, row: Row, moment: Now) -> EffectView:
         arguments=tuple(json.decode(row["arguments"])),
         since_at=row["since_at"],
         expires_at=None if None in ends else moment.wall_of(max(ends, default=moment.boot)),
-        orders=tuple(each["order_id"] for each in holders),
+        orders=tuple(each["order_id"] for each in holders if not each["adopted"]),
+        adopted=any(each["adopted"] for each in holders),
     )
