@@ -62,6 +62,7 @@ class RunningManager:
         (folder / "rules.xml").write_text(RULES)
         self.environment = {
             "THWART_BROKER_URLS": broker.url,
+            "THWART_BROKER_QUEUE_TYPE": broker.settings.queue_type,
             "THWART_MANAGER_STATE_DIR": str(folder / "state"),
             "THWART_MANAGER_OSSEC_CONF": str(folder / "ossec.conf"),
             "THWART_MANAGER_RULES": str(folder / "rules.xml"),
@@ -158,8 +159,9 @@ class Hands:
     """Plays agents: publishes what they would, and takes the orders off their queues."""
 
     def __init__(self, broker: Broker, *agents: str, roles: Sequence[str] = ()) -> None:
-        queues = [topology.agent_queue(agent, tuple(roles), "classic") for agent in agents]
-        everything = (*topology.exchanges(), *topology.manager_queues("classic"), *queues)
+        kind = broker.settings.queue_type
+        queues = [topology.agent_queue(agent, tuple(roles), kind) for agent in agents]
+        everything = (*topology.exchanges(), *topology.manager_queues(kind), *queues)
         self.publisher = Publisher(broker.settings, "hands", everything)
         self._consumer = Consumer(broker.settings, "hands", everything, [queue.name for queue in queues])
         self._roles = tuple(roles)
@@ -227,12 +229,13 @@ class Hands:
         await self.publish(topology.LOGS, f"log.{batch.agent_id}", codec.encode(batch), "log")
 
     async def orders(self, agent: str, count: int = 1, within: float = 5.0) -> list[Order]:
-        """The next `count` orders of an agent, acked."""
+        """The next `count` orders of an agent, acked; what it is told of the allowlist is passed over."""
         queue, taken = f"thwart.agent.{agent}", list[Delivery]()
         async with asyncio.timeout(within):
             while len(taken) < count:
-                taken += await self._consumer.batch(queue, count - len(taken))
-                self._consumer.ack_through(taken[-1])
+                arrived = await self._consumer.batch(queue, count - len(taken))
+                self._consumer.ack_through(arrived[-1])
+                taken += [each for each in arrived if each.kind != topology.POLICY]
         return [codec.decode(delivery.body, Order) for delivery in taken]
 
     async def order(self, agent: str, within: float = 5.0) -> Order:
@@ -242,7 +245,7 @@ class Hands:
 
     def idle(self, agent: str) -> bool:
         """True when no order waits for the agent here."""
-        return not self._consumer._arrived[f"thwart.agent.{agent}"]
+        return all(each.kind == topology.POLICY for each in self._consumer._arrived[f"thwart.agent.{agent}"])
 
 
 def attack(
