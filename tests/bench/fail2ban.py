@@ -7,7 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
-from agent.actions.nftables import PREPARE
+from agent.actions import sets
 from tests.bench.attack import FAILURES
 from tests.stage.guard import Guard
 from tests.stage.network import Host
@@ -53,7 +53,7 @@ class Fail2ban:
         files = {"fail2ban.conf": CONF, "jail.conf": JAIL, "action.d/element.conf": ACTION}
         for name, text in files.items():
             (folder / name).write_text(text.format(folder=folder, log=log, failures=FAILURES))
-        (folder / "prepare.nft").write_text(PREPARE)
+        (folder / "prepare.nft").write_text(sets.declared(()))
         options = ["-c", folder, "-s", folder / "socket", "-p", folder / "pid", "--logtarget", "STDOUT"]
         command = [SERVER, "-f", *map(str, options), "--syslogsocket", "none", "start"]
         self._process = Process(guard, [*host.inside, *command], folder / "log")

@@ -25,7 +25,7 @@ def web(stage: Network) -> Host:
 @pytest.fixture(scope="module")
 def attacker(stage: Network) -> Host:
     """Who has packets to be dropped."""
-    return stage.attacker("attacker", [7, 8])
+    return stage.attacker("attacker", [7, 8, 200])
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 from agent.actions.action import Action, Effect, Result
 from agent.actions.libnftables import Libnftables
-from agent.actions.nftables import TABLE, Nftables
+from agent.actions.nftables import Nftables
 from tests.stage import enter
 from tests.stage.fake_action import FakeAction
 from tests.stage.network import Host
@@ -61,7 +61,7 @@ class Spoilt:
     def run(self, commands: str) -> str:
         for host in self.hosts:
             if f" {host} " in commands or f" {host}," in commands:
-                commands += f"add element {TABLE} hosts4 {{ {host} timeout {IMPOSSIBLE} }}\n"
+                commands += f"add element inet thwart hosts4 {{ {host} timeout {IMPOSSIBLE} }}\n"
         return self._kernel.run(commands)
 
 
@@ -106,13 +106,21 @@ class InKernel:
         self.there = There(host, lambda: Nftables(self._open, pause=lambda _: None))
         self.action: Action = self.there
         self.action.prepare()
-        self._somebody_else = self.there.call(Libnftables)
+        self._somebody_else, self._onlooker = self.there.call(Libnftables), Nftables()
 
     def ends(self, key: str, left: float) -> None:
         wait_for(lambda: key not in self.action.inspect(), within=left + 2)
 
     def flush(self) -> None:
-        self.there.call(lambda: self._somebody_else.run("flush ruleset"))
+        self.outside("flush ruleset")
+
+    def outside(self, commands: str) -> None:
+        """Somebody else changes the firewall."""
+        self.there.call(lambda: self._somebody_else.run(commands))
+
+    def seen(self) -> dict[str, float | None]:
+        """What is in force, looked up by somebody else than the action."""
+        return self.there.call(self._onlooker.inspect)
 
     def spoil(self, key: str) -> None:
         assert self._spoilt is not None

@@ -12,6 +12,7 @@ from tests.stage.fake_action import FakeAction
 from tests.unit.a_manager import StoppedClock
 
 V4, V6 = "203.0.113.9", "2001:db8:bad::9"
+NESTED = ("203.0.113.0/24", "203.0.113.0/25", V4, "2001:db8:bad::/48", "2001:db8:bad::/64", V6)
 HOSTILE = (
     "203.0.113.9; rm -rf /",
     "203.0.113.9 } ; flush ruleset",
@@ -186,6 +187,71 @@ def test_preparing_again_keeps_what_is_in_force(subject: Subject) -> None:
     assert _left(subject) == {V4: 60, V6: None}
 
 
+def test_what_lies_inside_a_network_has_an_end_of_its_own(subject: Subject) -> None:
+    """A network, one inside it that begins with the same address, and a host in both: none moves another's end."""
+    ends = dict(zip(NESTED, (60, 120, None, 3_600, None, 60), strict=True))
+    _keys_done(subject, [_effect(key, left) for key, left in ends.items()])
+    assert _left(subject) == ends
+    _keys_done(subject, [_effect("203.0.113.0/25", 30), _effect("2001:db8:bad::/48", None)])
+    assert _left(subject) == ends | {"203.0.113.0/25": 30, "2001:db8:bad::/48": None}
+
+
+def test_lifting_a_network_lifts_nothing_inside_or_around_it(subject: Subject) -> None:
+    """Each is there until its own turn comes, in whatever sequence."""
+    _keys_done(subject, [_effect(key, 60) for key in NESTED])
+    for number in (1, 2, 3, 5, 0, 4):
+        before = _left(subject)
+        assert _reverted(subject, [NESTED[number]] * 2) == [NESTED[number]] * 2
+        assert _left(subject) == {key: left for key, left in before.items() if key != NESTED[number]}
+
+
+def test_a_network_ends_by_itself(subject: Subject) -> None:
+    """And the host in it doesn't."""
+    _keys_done(subject, [_effect("203.0.113.0/24", 0.2), _effect("2001:db8::/32", 0.2), _effect(V4, 60)])
+    subject.ends("203.0.113.0/24", 0.2)
+    subject.ends("2001:db8::/32", 0.2)
+    assert _left(subject) == {V4: 60}
+    assert _reverted(subject, ["203.0.113.0/24", "2001:db8::/32"]) == ["203.0.113.0/24", "2001:db8::/32"]
+
+
+def test_networks_of_every_length_at_once(subject: Subject) -> None:
+    """Each family's shortest to its longest, in one call."""
+    keys = [_key(subject, f"198.51.100.0/{length}") for length in range(1, 33)]
+    keys += [_key(subject, f"2001:db8::/{length}") for length in range(3, 129)]
+    _keys_done(subject, [_effect(key, 60) for key in keys])
+    assert _left(subject) == dict.fromkeys(keys, 60)
+    _reverted(subject, keys[::2])
+    assert _left(subject) == dict.fromkeys(keys[1::2], 60)
+
+
+def test_only_others_move_what_was_told(subject: Subject) -> None:
+    """Before it was looked at nobody knows; our own calls and ends that come are no news, a flush is."""
+    action = subject.action
+    assert action.moved()
+    action.inspect()
+    assert not action.moved()
+    _keys_done(subject, [_effect(V4, 60), _effect(V6, 0.05), _effect("203.0.113.0/24", 60), _effect(V4, 90)])
+    assert not action.moved()
+    _reverted(subject, [V4, V6, "203.0.113.0/24"])
+    assert not action.moved()
+    subject.flush()
+    assert action.moved()
+    assert action.moved(), "until it was looked at"
+    action.inspect()
+    assert not action.moved()
+
+
+def test_what_others_did_between_two_calls_of_ours_is_noticed(subject: Subject) -> None:
+    """A flush just before a block: the block doesn't hide it."""
+    _keys_done(subject, [_effect(V4, 60)])
+    subject.action.inspect()
+    subject.flush()
+    _keys_done(subject, [_effect(V6, 60)])
+    assert subject.action.moved()
+    assert _left(subject) == {V6: 60}
+    assert not subject.action.moved()
+
+
 @each_action
 @pytest.mark.parametrize("target", HOSTILE)
 def test_a_hostile_target_is_refused(action: Action, target: str) -> None:
@@ -203,6 +269,9 @@ def test_a_hostile_target_is_refused(action: Action, target: str) -> None:
         (" 203.0.113.9\n", V4),
         ("::ffff:203.0.113.9", V4),
         ("2001:DB8:0:0::1/128", "2001:db8::1"),
+        ("203.0.113.9/24", "203.0.113.0/24"),
+        ("::ffff:203.0.113.0/120", "203.0.113.0/24"),
+        ("2001:DB8:0:0::1/64", "2001:db8::/64"),
     ],
 )
 def test_an_address_has_one_key(action: Action, target: str, key: str) -> None:

@@ -7,11 +7,13 @@ import pytest
 from agent.actions import libnftables
 from agent.actions.action import Action, Effect
 from agent.actions.libnftables import Libnftables
+from agent.actions.netlink import Netlink
 from agent.actions.nftables import ATTEMPTS, Nftables
-from shared.errors import ActionError, InvalidTarget
+from shared.errors import ActionError
 from tests.contract.subject import InKernel, There
 from tests.stage.network import Host, Network
 from tests.stage.probe import Listener, dropped, side_by_side
+from tests.waiting import wait_for
 
 BLOCKED4, BLOCKED6, OTHER4, OTHER6 = "203.0.113.7", "2001:db8:bad::7", "203.0.113.8", "2001:db8:bad::8"
 BUSY = "Could not process rule: Device or resource busy"
@@ -52,6 +54,62 @@ def test_packets_of_a_blocked_host_are_dropped_and_counted(in_kernel: InKernel, 
 
 
 @pytest.mark.root
+@pytest.mark.parametrize(
+    ("wide", "narrow", "hosts"),
+    [
+        ("203.0.113.0/24", "203.0.113.0/25", ("203.0.113.7", "203.0.113.8", "203.0.113.200")),
+        ("2001:db8:bad::/64", "2001:db8:bad::/120", ("2001:db8:bad::7", "2001:db8:bad::8", "2001:db8:bad::200")),
+    ],
+)
+def test_packets_of_a_blocked_network_are_dropped(
+    in_kernel: InKernel, web: Host, attacker: Host, wide: str, narrow: str, hosts: tuple[str, ...]
+) -> None:
+    """Until its own end: the wide one's frees who is in it alone, the narrow one's all but the host."""
+    listener = Listener(web)
+    everybody = [(source, listener) for source in hosts]
+    assert side_by_side(attacker, everybody) == [True, True, True]
+    _apply(in_kernel.action, hosts[0], narrow)
+    assert side_by_side(attacker, everybody, within=SHORT) == [False, False, True]
+    in_kernel.action.apply([_effect(wide, 1.0)])
+    assert side_by_side(attacker, everybody, within=SHORT) == [False, False, False]
+    in_kernel.ends(wide, 1.0)
+    assert side_by_side(attacker, everybody, within=SHORT) == [False, False, True]
+    in_kernel.action.revert([_effect(narrow)])
+    assert side_by_side(attacker, everybody, within=SHORT) == [False, True, True]
+    in_kernel.action.revert([_effect(hosts[0])])
+    assert side_by_side(attacker, everybody) == [True, True, True]
+    listener.close()
+
+
+@pytest.mark.root
+def test_networks_of_an_earlier_run_stay_blocked(in_kernel: InKernel, web: Host, attacker: Host) -> None:
+    """A new process finds the sets that the one before it made, whatever it blocks first."""
+    listener = Listener(web)
+    pairs = [(BLOCKED4, listener), (OTHER6, listener)]
+    _apply(in_kernel.action, "203.0.113.0/24", "2001:db8:bad::/64")
+    for first in ("prepare", "apply", "revert"):
+        there = There(web, Nftables)
+        there.prepare() if first == "prepare" else getattr(there, first)([_effect("192.0.2.99")])
+        assert side_by_side(attacker, pairs, within=SHORT) == [False, False]
+        there.close()
+    listener.close()
+
+
+@pytest.mark.root
+def test_a_set_of_networks_goes_with_the_last_of_them(in_kernel: InKernel, web: Host) -> None:
+    """Lifted or ended, by this run or an earlier one: no packet is looked up in sets that nobody needs."""
+    _apply(in_kernel.action, "203.0.113.0/24", "198.51.100.0/24", "2001:db8::/64", "192.0.2.99")
+    in_kernel.action.revert([_effect("203.0.113.0/24"), _effect("2001:db8::/64")])
+    assert "nets4_24" in _ruleset(web)
+    assert "nets6_64" not in _ruleset(web)
+    in_kernel.action.apply([_effect("198.51.100.0/24", 0.05)])
+    in_kernel.ends("198.51.100.0/24", 0.05)
+    in_kernel.action.prepare()
+    assert "nets" not in _ruleset(web)
+    assert set(in_kernel.action.inspect()) == {"192.0.2.99"}
+
+
+@pytest.mark.root
 def test_packets_that_are_passed_on_are_dropped_too(
     in_kernel: InKernel, stage: Network, web: Host, attacker: Host
 ) -> None:
@@ -84,6 +142,61 @@ def test_elements_without_rules_are_not_in_force(in_kernel: InKernel, web: Host,
 
 
 @pytest.mark.root
+def test_what_is_not_dropped_for_now_is_looked_at_again(in_kernel: InKernel, web: Host) -> None:
+    """The next block brings the rules back, and with them what somebody had put into the sets meanwhile."""
+    in_kernel.action.inspect()
+    web.run("nft", "flush table inet thwart; add element inet thwart hosts4 { 203.0.113.99 }")
+    assert in_kernel.action.inspect() == {}
+    assert in_kernel.action.moved()
+    _apply(in_kernel.action, BLOCKED4)
+    assert in_kernel.action.moved()
+    assert set(in_kernel.action.inspect()) == {BLOCKED4, "203.0.113.99"}
+    assert not in_kernel.action.moved()
+
+
+@pytest.mark.root
+def test_a_rule_before_ours_is_found(in_kernel: InKernel, web: Host, attacker: Host) -> None:
+    """Who is let through by it isn't blocked, whatever the sets say."""
+    listener = Listener(web)
+    _apply(in_kernel.action, BLOCKED4)
+    in_kernel.action.inspect()
+    web.run("nft", "insert rule inet thwart input accept")
+    assert side_by_side(attacker, [(BLOCKED4, listener)]) == [True]
+    assert in_kernel.action.moved()
+    assert in_kernel.action.inspect() == {}
+    _apply(in_kernel.action, BLOCKED4)
+    assert side_by_side(attacker, [(BLOCKED4, listener)], within=SHORT) == [False]
+    assert set(in_kernel.action.inspect()) == {BLOCKED4}
+    listener.close()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    "command",
+    ["delete element inet thwart hosts4 { 203.0.113.7 }", "add table ip theirs", "delete table inet thwart"],
+)
+def test_whatever_others_change_moves_it(in_kernel: InKernel, web: Host, command: str) -> None:
+    """In our table, and elsewhere too: the kernel counts the changes of all tables together."""
+    _apply(in_kernel.action, BLOCKED4)
+    in_kernel.action.inspect()
+    web.run("nft", "list ruleset")
+    assert not in_kernel.action.moved(), "who only looks changes nothing"
+    web.run("nft", command)
+    assert in_kernel.action.moved()
+
+
+@pytest.mark.root
+def test_an_end_that_comes_moves_nothing(in_kernel: InKernel) -> None:
+    """Else an agent with many blocks would read all of them all the time."""
+    in_kernel.action.apply([_effect(BLOCKED4, 0.1), _effect("198.51.100.0/24", 0.1)])
+    in_kernel.action.inspect()
+    ended = in_kernel.there.call(Netlink)
+    wait_for(lambda: in_kernel.there.call(lambda: ended.is_empty("thwart", "hosts4")), within=2)
+    wait_for(lambda: in_kernel.there.call(lambda: ended.is_empty("thwart", "nets4_24")), within=2)
+    assert not in_kernel.action.moved()
+
+
+@pytest.mark.root
 def test_other_tables_are_left_alone(in_kernel: InKernel, web: Host) -> None:
     """Whatever is done, what others put into the firewall stays as it is."""
     theirs = "table ip theirs { chain input { type filter hook input priority 0; counter drop; }; }"
@@ -100,7 +213,7 @@ def test_a_hostile_key_does_not_reach_nft(in_kernel: InKernel, web: Host) -> Non
     """Even if one got past `key`, it is answered and the firewall is as it was."""
     _apply(in_kernel.action, BLOCKED4)
     before = web.run("nft", "-s", "list", "ruleset")
-    for text in ("203.0.113.9 } ; flush ruleset", "203.0.113.0/24", "2001:db8::1%; flush ruleset"):
+    for text in ("203.0.113.9 } ; flush ruleset", "0.0.0.0/0", "2001:db8::1%; flush ruleset"):
         (result,) = in_kernel.action.apply([_effect(text)])
         assert result.problem
         (result,) = in_kernel.action.revert([_effect(text)])
@@ -181,16 +294,13 @@ def test_another_thread_is_turned_away(in_kernel: InKernel, web: Host) -> None:
         web.call(lambda: kernel.run("list ruleset"))
 
 
-@pytest.mark.parametrize("target", ["203.0.113.0/24", "2001:db8::/64", "::ffff:203.0.113.0/120"])
-def test_a_network_is_refused_by_name(target: str) -> None:
-    """It never becomes its first address."""
-    with pytest.raises(InvalidTarget, match="is a network"):
-        Nftables().key(target, ())
-
-
 def _apply(action: Action, *keys: str) -> None:
     assert not [result for result in action.apply([_effect(key) for key in keys]) if result.problem]
 
 
-def _effect(key: str) -> Effect:
-    return Effect(key=key, target=key, left=60)
+def _effect(key: str, left: float = 60) -> Effect:
+    return Effect(key=key, target=key, left=left)
+
+
+def _ruleset(host: Host) -> str:
+    return host.run("nft", "list", "ruleset")
