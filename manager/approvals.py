@@ -11,6 +11,7 @@ from msgspec import Struct
 from manager.ledger import breakers, on_hold, orders, pause
 from manager.ledger.on_hold import OnHold, Selection
 from manager.ledger.orders import Open
+from manager.ledger.views import Objection
 from manager.lifting import Lifting, lift
 from manager.roster import Members, Roster
 from shared.clock import Clock
@@ -30,14 +31,6 @@ class Word(Struct, frozen=True, kw_only=True):
     selection: Selection | None = None
     reason: str = ""
     before: float | None = None  # on hold by then; None: by now
-
-
-class Objection(Struct, frozen=True, kw_only=True):
-    """An order that was not done as asked, and why."""
-
-    order_id: str  # as it was asked for
-    target: str
-    why: str
 
 
 class Decided(Struct, frozen=True, kw_only=True):

@@ -5,9 +5,13 @@ from collections.abc import Sequence
 import structlog
 from msgspec import Struct
 
+from manager.approvals import Decided
 from manager.dispatch import Placed, Taken
 from manager.ledger.answers import Closed, Lapsed, Recorded
+from manager.ledger.foreign import Admitted
+from manager.ledger.views import Standstill
 from manager.metrics import REFUSALS, Metrics, closed
+from manager.panic import Lifted
 from manager.ration import Ration
 from shared.clock import Clock
 from shared.messages import Acknowledgement, Order
@@ -29,7 +33,7 @@ class Chronicle:
 
     def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self._metrics, self._clock = metrics, clock
-        self._refusals = Ration(clock)
+        self._refusals, self._held = Ration(clock), Ration(clock)
         self._given: dict[str, _Given] = {}  # by order id; oldest first
 
     def taken(self, taken: Sequence[Taken]) -> None:
@@ -46,9 +50,58 @@ class Chronicle:
 
     def placed(self, placed: Placed) -> None:
         """A person's request that was granted."""
-        if not placed.repeated:
-            for order in placed.orders:
+        if placed.repeated:
+            return
+        for order in placed.orders:
+            if placed.on_hold:
+                self._kept(order)
+            else:
                 self._given_out(order, "person", None)
+
+    def approved(self, decided: Decided, issuer: str) -> None:
+        """Orders that were on hold and are sent; what they are answered is timed from now."""
+        for order in decided.orders:
+            self._given_out(order, "approval", None)
+        if decided.orders or decided.objections:
+            counts = {"orders": len(decided.orders), "not_approved": len(decided.objections)}
+            log.info("orders on hold were approved", action="approved", issuer=issuer, **counts)
+
+    def turned_down(self, decided: Decided, issuer: str) -> None:
+        """Orders that were on hold and are never sent; without an issuer because their time was up."""
+        if decided.orders:
+            said = {"issuer": issuer, "orders": len(decided.orders), "lifts": len(decided.lifts)}
+            log.warning("orders on hold are not approved", action="not_approved", lapsed=not issuer, **said)
+
+    def paused(self, standstill: Standstill, issuer: str) -> None:
+        """The manager sends nothing but lifts from now on."""
+        if standstill.changed:
+            taken = standstill.taken_back
+            log.warning("paused: nothing but lifts is sent", action="paused", issuer=issuer, taken_back=taken)
+
+    def resumed(self, standstill: Standstill, issuer: str) -> None:
+        """Orders are sent again."""
+        if standstill.changed:
+            held = sum(standstill.on_hold.values())
+            log.warning("resumed: orders are sent again", action="resumed", issuer=issuer, on_hold=held)
+
+    def lifted(self, lifted: Lifted, issuer: str) -> None:
+        """Some of everything."""
+        for order in lifted.deletes:
+            self._metrics.orders.labels(order.operation, order.location, "person").inc()
+        counts = {"orders": lifted.orders, "deletes": len(lifted.deletes)}
+        log.warning("everything is being lifted", action="everything_lifted", issuer=issuer, **counts)
+
+    def admitted(self, admitted: Admitted, sender: str) -> None:
+        """An order that somebody else gave."""
+        self._given_out(admitted.order, "foreign", None)
+        log.info("it is another correlator's", action="foreign_order", order_id=admitted.order.id, sender=sender)
+        if admitted.unknown:
+            log.warning(
+                "an order of another correlator's names agents that have never been heard of",
+                action="unroutable",
+                agents=admitted.unknown[:10],
+                order_ids=[admitted.order.id],
+            )
 
     def recorded(self, recorded: Recorded) -> None:
         """Answers and ends."""
@@ -69,6 +122,14 @@ class Chronicle:
         for order in taken.orders:
             self._metrics.log_to_order.observe(max(0.0, order.issued_at - taken.sighting.at))
             self._given_out(order, "alert", taken.sighting.at)
+        for order in taken.held:
+            self._kept(order)
+        for response in taken.tripped:
+            log.error(
+                "a response orders too much at once; what is new of it is on hold: see `thwart orders --on-hold`",
+                action="breaker_tripped",
+                response=response,
+            )
         if taken.unknown:
             log.warning(
                 "a response names agents that have never been heard of; look at its <agent_id> and at `thwart agents`",
@@ -86,6 +147,17 @@ class Chronicle:
             response=response,
             reason=reason,
             detail=detail,
+        )
+
+    def _kept(self, order: Order) -> None:
+        self._metrics.held.inc()
+        self._held.say(
+            "an order is on hold",
+            action="on_hold",
+            order_id=order.id,
+            what=order.action,
+            target=order.target,
+            response=order.response,
         )
 
     def _given_out(self, order: Order, origin: str, logged_at: float | None) -> None:
@@ -144,4 +216,6 @@ def _outcome(taken: Taken) -> str:
         return "repeated"
     if taken.late:
         return "late"
-    return "ordered" if taken.orders else "quiet"
+    if taken.orders:
+        return "ordered"
+    return "on_hold" if taken.held else "quiet"

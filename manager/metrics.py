@@ -6,7 +6,10 @@ from shared.metrics import LATENCIES, CollectorRegistry, Counter, Gauge, Histogr
 
 # Why a message was dead-lettered: by us, by an agent, or by the broker itself.
 DEAD_REASONS = frozenset(
-    ("malformed", "unsupported-version", "too-large", "forged-sender", "unroutable", "expired", "maxlen", "rejected")
+    (
+        *("malformed", "unsupported-version", "too-large", "forged-sender", "id-taken", "foreign-policy"),
+        *("unroutable", "expired", "maxlen", "rejected", "delivery_limit"),
+    )
 )
 REFUSALS = frozenset(("protected", "invalid-target", "unroutable", "own-event"))
 
@@ -19,8 +22,12 @@ class Metrics:
         self.orders = Counter(
             "thwart_orders_total", "Orders given.", ["operation", "location", "origin"], registry=registry
         )
+        self.held = Counter("thwart_orders_held_total", "Orders that were put on hold when given.", registry=registry)
         self.alerts = Counter(
-            "thwart_alerts_total", "Alerts taken: ordered, quiet, late, repeated.", ["outcome"], registry=registry
+            "thwart_alerts_total",
+            "Alerts taken: ordered, on_hold, quiet, late, repeated.",
+            ["outcome"],
+            registry=registry,
         )
         self.refusals = Counter(
             "thwart_refusals_total", "Responses that did not act on purpose.", ["reason"], registry=registry
@@ -61,15 +68,17 @@ class Metrics:
             registry=registry,
         )
         self.unsent = Gauge("thwart_unsent", "Messages that the broker has not confirmed.", registry=registry)
+        self.on_hold = Gauge("thwart_orders_on_hold", "Orders that wait for a person.", registry=registry)
         self.agents = Gauge("thwart_agents", "Agents that were ever heard of.", ["state"], registry=registry)
         self.reconnects = Counter(
             "thwart_reconnects_total", "Connections to the broker made anew.", ["link"], registry=registry
         )
         self._connections: dict[str, int] = {}
 
-    def refresh(self, unsent: int, lives: Collection[str], connections: Mapping[str, int]) -> None:
+    def refresh(self, unsent: int, on_hold: int, lives: Collection[str], connections: Mapping[str, int]) -> None:
         """Takes in what is looked up only when somebody asks."""
         self.unsent.set(unsent)
+        self.on_hold.set(on_hold)
         for state in ("living", "silent"):
             self.agents.labels(state).set(sum(life == state for life in lives))
         for link, made in connections.items():

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from manager.ledger import breakers, on_hold, orders, pause
-from manager.ledger.pause import Pause
+from manager.ledger.views import Pause, Standstill
 from manager.lifting import Lifting, lift
 from manager.roster import Members, Roster
 from shared.clock import Clock
@@ -13,16 +13,6 @@ from shared.messages import Order
 from shared.store import Connection, Store
 
 SOME = 1_000  # orders in one transaction, the last target's aside
-
-
-class Standstill(Struct, frozen=True, kw_only=True):
-    """What is kept back: by a pause, by tripped breakers, and how many orders wait for a person."""
-
-    pause: Pause | None
-    on_hold: dict[str, int]  # by reason
-    tripped: tuple[str, ...]  # responses
-    changed: bool = False  # by the request that this answers
-    taken_back: int = 0  # orders that it put on hold, because they were unsent
 
 
 class Everything(Struct, frozen=True, kw_only=True):

@@ -1,11 +1,10 @@
 """The HTTP API: people's orders in, what the ledger knows out. Every route but `/metrics` needs a token.
 
 Errors are JSON: `{"error": "a sentence"}` with 400 not understood, 401 no token, 404 no such thing, 409 refused
-(protected, or the request id was used for something else), 413 too large, 422 not possible, 503 not now.
+(protected, paused, or the request id was used for something else), 413 too large, 422 not possible, 503 not now.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 import msgspec
 import structlog
@@ -16,11 +15,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from manager.api import requests
 from manager.api.bodies import (
     Agents,
     AgentView,
     Blocks,
-    Body,
     Given,
     Health,
     NewBlock,
@@ -30,6 +29,7 @@ from manager.api.bodies import (
     Problem,
     sentence,
 )
+from manager.api.decisions import Decisions
 from manager.api.tokens import Tokens
 from manager.chronicle import Chronicle
 from manager.dispatch import BlockRequest, Dispatch, Placed, UnblockRequest
@@ -37,15 +37,22 @@ from manager.ledger.agents import Agent
 from manager.ledger.ledger import Ledger
 from manager.ledger.views import OrderQuery
 from manager.roster import Roster
-from shared.errors import InvalidTarget, ProtectedTarget, RequestError, StoreError, TargetError, ThwartError
+from shared.errors import (
+    InvalidTarget,
+    ManagerPaused,
+    ProtectedTarget,
+    RequestError,
+    StoreError,
+    TargetError,
+    ThwartError,
+)
 from shared.metrics import CONTENT_TYPE
 from shared.targets import normalise_address
 
-LARGEST_BODY = 64 * 1024  # bytes
+ON_HOLD = ("the manager is paused, so this is on hold; after `thwart resume`, `thwart approve` lets it through",)
 _USED = "request id {} was used for something else; use a new one"
 
 Answer = msgspec.Struct | bytes
-Kind = TypeVar("Kind", bound=Body)
 Handler = Callable[[Request, str], Awaitable[tuple[int, Answer]]]
 
 log = structlog.get_logger()
@@ -67,6 +74,7 @@ class Api:
         ledger: Ledger,
         roster: Roster,
         chronicle: Chronicle,
+        decisions: Decisions,
         tokens: Tokens,
         looks: Looks,
         *,
@@ -74,14 +82,22 @@ class Api:
         manual_timeout: float,
     ) -> None:
         self._dispatch, self._ledger, self._roster, self._chronicle = dispatch, ledger, roster, chronicle
+        self._decisions = decisions
         self._tokens, self._looks, self._forget, self._manual_timeout = tokens, looks, forget, manual_timeout
 
     def app(self) -> Starlette:
         """The ASGI application."""
+        decisions = self._decisions
         routes = [
             Route("/v1/blocks", self._guarded(self._block), methods=["POST"]),
             Route("/v1/blocks", self._guarded(self._blocks), methods=["GET"]),
             Route("/v1/unblocks", self._guarded(self._unblock), methods=["POST"]),
+            Route("/v1/unblocks/everything", self._guarded(decisions.unblock_everything), methods=["POST"]),
+            Route("/v1/approvals", self._guarded(decisions.approve), methods=["POST"]),
+            Route("/v1/refusals", self._guarded(decisions.refuse), methods=["POST"]),
+            Route("/v1/pause", self._guarded(decisions.status), methods=["GET"]),
+            Route("/v1/pause", self._guarded(decisions.pause), methods=["POST"]),
+            Route("/v1/resume", self._guarded(decisions.resume), methods=["POST"]),
             Route("/v1/orders", self._guarded(self._orders), methods=["GET"]),
             Route("/v1/orders/{order_id}", self._guarded(self._order), methods=["GET"]),
             Route("/v1/agents", self._guarded(self._agents), methods=["GET"]),
@@ -107,7 +123,7 @@ class Api:
         return guarded
 
     async def _block(self, request: Request, issuer: str) -> tuple[int, Answer]:
-        wish = await _body(request, NewBlock)
+        wish = await requests.read(request, NewBlock)
         if bool(wish.agents) != (wish.location == "agent"):
             raise HTTPException(422, "name `agents` for location `agent`, and only then")
         timeout = self._timeout(wish)
@@ -126,10 +142,10 @@ class Api:
         if placed.repeated and not _same(wish, placed):
             raise HTTPException(409, _USED.format(wish.request_id))
         self._chronicle.placed(placed)
-        return _given(placed, self._notes(wish, timeout))
+        return _given(placed, ON_HOLD if placed.on_hold else self._notes(wish, timeout))
 
     async def _unblock(self, request: Request, issuer: str) -> tuple[int, Answer]:
-        wish = await _body(request, NewUnblock)
+        wish = await requests.read(request, NewUnblock)
         placed = await self._dispatch.unblock(
             UnblockRequest(request_id=wish.request_id, address=wish.address, reason=wish.reason, issuer=issuer)
         )
@@ -187,21 +203,6 @@ class Api:
         return tuple(notes)
 
 
-async def _body(request: Request, kind: type[Kind]) -> Kind:
-    """The request's body as `kind`; read no further than the limit."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise HTTPException(413, f"the body is over {LARGEST_BODY} bytes")
-    try:
-        return msgspec.json.decode(bytes(body), type=kind)
-    except msgspec.ValidationError as error:
-        raise HTTPException(400, sentence(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise HTTPException(400, f"the body is not JSON: {error}") from error
-
-
 def _convert(query: dict[str, str], kind: type[OrderFilter]) -> OrderFilter:
     try:
         return msgspec.convert(query, kind, strict=False)
@@ -224,7 +225,7 @@ def _same(wish: NewBlock, placed: Placed) -> bool:
 
 def _given(placed: Placed, notes: tuple[str, ...]) -> tuple[int, Answer]:
     status = 201 if placed.orders and not placed.repeated else 200
-    return status, Given(orders=placed.orders, repeated=placed.repeated, notes=notes)
+    return status, Given(orders=placed.orders, repeated=placed.repeated, on_hold=placed.on_hold, notes=notes)
 
 
 def _view(agent: Agent, roster: Roster) -> AgentView:
@@ -249,7 +250,7 @@ def _view(agent: Agent, roster: Roster) -> AgentView:
 
 
 def _status(error: ThwartError) -> int:
-    if isinstance(error, ProtectedTarget):
+    if isinstance(error, ProtectedTarget | ManagerPaused):
         return 409
     if isinstance(error, TargetError | RequestError):
         return 422

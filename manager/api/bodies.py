@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from manager.ledger.views import Block, OrderState, OrderView
+from manager.ledger.views import Block, Objection, OrderState, OrderView, Pause
 from shared.messages import AgentId, Order, Span
 
 RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8,64}\Z")]
@@ -37,6 +37,38 @@ class NewUnblock(Body, frozen=True, kw_only=True):
     reason: Reason = ""
 
 
+class NewUnblockOfEverything(Body, frozen=True, kw_only=True):
+    """POST /v1/unblocks/everything: lift some of everything; ask again with the answer's `after` until it is null."""
+
+    request_id: RequestId  # another one each time
+    reason: Reason = ""
+    after: Annotated[str, Meta(max_length=1_000)] = ""
+
+
+class NewDecision(Body, frozen=True, kw_only=True):
+    """POST /v1/approvals and /v1/refusals: on orders by id, on those of a response or on a target, or on everything.
+
+    Some at a time; ask again with the answer's `before` while it says that there are `more`.
+    """
+
+    ids: Annotated[tuple[Annotated[str, Meta(min_length=4, max_length=255)], ...], Meta(max_length=1_000)] = ()
+    response: str | None = None  # its identity: its name, if it has one
+    target: str | None = None
+    everything: bool = False
+    reason: Reason = ""
+    before: float | None = None
+
+
+class NewPause(Body, frozen=True, kw_only=True):
+    """POST /v1/pause; the answer is a `Standstill`, as that of GET /v1/pause."""
+
+    reason: Reason = ""
+
+
+class NewResumption(Body, frozen=True, kw_only=True):
+    """POST /v1/resume; the answer is a `Standstill`."""
+
+
 class OrderFilter(Body, frozen=True, kw_only=True):
     """The query of GET /v1/orders."""
 
@@ -51,7 +83,25 @@ class Given(Struct, frozen=True, kw_only=True):
 
     orders: tuple[Order, ...]
     repeated: bool  # the request was known, and these are its orders as they were given
+    on_hold: bool = False  # nobody has been sent them
     notes: tuple[str, ...] = ()  # sentences that whoever asked should read
+
+
+class OnHoldDecided(Struct, frozen=True, kw_only=True):
+    """What became of a decision, and whether to ask again."""
+
+    orders: tuple[str, ...]  # ids, of those that it was done with
+    objections: tuple[Objection, ...]
+    more: bool
+    before: float
+
+
+class EverythingLifted(Struct, frozen=True, kw_only=True):
+    """How many orders were lifted, by how many deletes, and where to go on; null when that was all."""
+
+    orders: int
+    deletes: int
+    after: str | None
 
 
 class Orders(Struct, frozen=True, kw_only=True):
@@ -98,6 +148,9 @@ class Health(Struct, frozen=True, kw_only=True):
     version: str
     broker: Literal["connected", "away"]
     unsent: int  # messages that the broker has not confirmed
+    on_hold: int  # orders that wait for a person
+    paused: Pause | None  # nothing but lifts is sent
+    tripped: tuple[str, ...]  # responses whose breaker keeps back what is new
     configured_at: float  # when the ossec.conf and the rules that are in force were read
     configuration_refused: str  # what was wrong with them the last time that they were read anew; empty: nothing
 

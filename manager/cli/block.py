@@ -70,8 +70,9 @@ def command(
     )
     with Client(api, token_file) as client:
         given = client.post("/v1/blocks", wish, Given)
-        following.say(given, _opening(given.orders[0].timeout, target, location, agents, dry_run))
-        outcome = following.follow(client, given, wait=wait)
+        opening = _opening(given.orders[0].timeout, target, location, agents, dry_run)
+        following.say(given, f"on hold: {opening}" if given.on_hold else opening)
+        outcome = following.follow(client, given, wait=wait and not given.on_hold)
     ctx.exit(0 if following.report(outcome, output) else 1)
 
 

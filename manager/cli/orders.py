@@ -10,17 +10,27 @@ from shared import command_line
 
 _STATES = [
     *("unsent", "sent", "waiting", "overdue", "unroutable", "applied", "unchanged"),
-    *("lifted", "simulated", "refused", "stale", "failed", "ended"),
+    *("lifted", "simulated", "refused", "stale", "failed", "ended", "on-hold", "not-approved"),
 ]
 
 
-@click.group("orders")
+class _Orders(click.Group):
+    """`thwart orders --on-hold` is what everybody types who was just told that something is."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--on-hold" in args and args[0].startswith("-"):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("orders", cls=_Orders)
 def command() -> None:
-    """What was ordered, and what became of it."""
+    """What was ordered, and what became of it. `thwart orders --on-hold` lists what waits for a person."""
 
 
 @command.command("list")
 @click.option("--state", type=click.Choice(_STATES), help="Only orders in this state.")
+@click.option("--on-hold", is_flag=True, help="Only orders that wait for a person: short for --state on-hold.")
 @click.option("--target", metavar="ADDRESS", help="Only orders on this address.")
 @click.option("--agent", metavar="ID", help="Only orders that are for this agent.")
 @click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True)
@@ -28,6 +38,7 @@ def command() -> None:
 @options.api
 def list_(
     state: str | None,
+    on_hold: bool,
     target: str | None,
     agent: str | None,
     limit: int,
@@ -43,12 +54,14 @@ def list_(
     \b
     Examples:
       thwart orders list --state overdue
+      thwart orders --on-hold --limit 1000
       thwart orders list --target 203.0.113.9 -o json
     """
     from manager.api.bodies import Orders
     from manager.cli import tables
     from manager.cli.client import Client
 
+    state = "on-hold" if on_hold else state
     with Client(api, token_file) as client:
         found = client.get("/v1/orders", Orders, state=state, target=target, agent=agent, limit=limit).orders
     tables.as_json(found) if output == "json" else tables.orders(found)

@@ -29,6 +29,7 @@ _STYLES = {
     "stale": "yellow",
     "waiting": "yellow",
     "unsent": "yellow",
+    "on-hold": "yellow",
 }
 
 
@@ -53,9 +54,13 @@ def story(told: OrderStory) -> None:
         ("where", _place(view)),
     ]
     if order:
-        facts += [("given", f"{_time(order.issued_at)} by {order.issuer or 'nobody known'}"), ("for", _span(view))]
+        facts += [("given", f"{time_of(order.issued_at)} by {order.issuer or 'nobody known'}"), ("for", _span(view))]
         facts += [("lifts", ", ".join(each[:SHORT] for each in order.lifts)), ("reason", order.reason)]
         facts += [("offence", str(order.offence) if order.response else ""), ("rule", order.rule_id)]
+    if view.hold:
+        facts += [("on hold", f"{view.hold.reason}, since {time_of(view.hold.since)}"), ("decided", view.hold.note)]
+    if order and order.response:
+        facts += [("response", order.response)]
     if told.alert:
         facts += [("alert", told.alert.rule.description), ("line", told.alert.full_log)]
     facts += [("lifted by", (view.lifted_by or "")[:SHORT])]
@@ -65,7 +70,7 @@ def story(told: OrderStory) -> None:
     answers(view.agents)
     for said in told.history:
         aside = "" if said.expected else "  (the order was not for it)"
-        line = f"{_time(said.recorded_at)}  {said.agent_id}  {said.kind} {said.word}  {said.detail}{aside}"
+        line = f"{time_of(said.recorded_at)}  {said.agent_id}  {said.kind} {said.word}  {said.detail}{aside}"
         click.echo(plain(line).rstrip())
 
 
@@ -118,7 +123,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], nothing: str) 
 
 def _order(view: OrderView) -> tuple[str, ...]:
     age = _ago(view.order.issued_at) if view.order else ""
-    what, where, agents = _what(view), _place(view), _counted(view.agents)
+    what, where, agents = _what(view), _place(view), _counted(view.agents) or _held(view)
     return view.id[:SHORT], age, what, view.target, where, _span(view), view.state, agents
 
 
@@ -157,10 +162,17 @@ def _counted(some: Sequence[AgentOrder]) -> str:
     return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
 
 
+def _held(view: OrderView) -> str:
+    """What keeps it back, and whose order it is: what `thwart approve --response` is told."""
+    if view.hold is None or view.state != "on-hold":
+        return ""
+    return f"{view.hold.reason} ({view.order.response})" if view.order and view.order.response else view.hold.reason
+
+
 def _until(each: AgentOrder) -> str:
     if each.ended_at:
-        return f"{_time(each.ended_at)} ({each.cause})"
-    return _time(each.expires_at) if each.expires_at and each.state in ("applied", "unchanged") else ""
+        return f"{time_of(each.ended_at)} ({each.cause})"
+    return time_of(each.expires_at) if each.expires_at and each.state in ("applied", "unchanged") else ""
 
 
 def _trouble(each: AgentView) -> str:
@@ -176,5 +188,6 @@ def _ago(at: float) -> str:
     return durations.words(max(0, round(time.time() - at)))
 
 
-def _time(at: float) -> str:
+def time_of(at: float) -> str:
+    """An instant as people here read it."""
     return datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds")

@@ -124,6 +124,11 @@ class Correlator:
             if node.windows and before.windows and same.keys() >= {*_counted(node.rule, self._nodes)}:
                 node.windows.adopt(before.windows)
 
+    def forget_everything(self) -> None:
+        """Drop what was counted of anybody."""
+        for windows in self._windows:
+            windows.forget_everything()
+
     def _branch(self, program: str) -> Branch:
         lowered = lower(program)
         decoders = tuple(

@@ -145,6 +145,10 @@ class Windows:
             elif len(left) < len(window):
                 self._open[key] = left
 
+    def forget_everything(self) -> None:
+        """Drop all lines."""
+        self._open.clear()
+
 
 def _is_address(value: str) -> bool:
     try:

@@ -1,20 +1,11 @@
 """The pause: whether the manager keeps everything but lifts to itself. In the ledger, so that no crash ends it."""
 
-from msgspec import Struct
-
+from manager.ledger.views import Pause
 from shared.store import Connection
 
 _FIND = "SELECT since, issuer, reason FROM pause WHERE id = 1"
 _BEGIN = "INSERT INTO pause (id, since, issuer, reason) VALUES (1, ?, ?, ?) ON CONFLICT DO NOTHING"
 _END = "DELETE FROM pause"
-
-
-class Pause(Struct, frozen=True, kw_only=True):
-    """Since when (Unix seconds), on whose word, and why."""
-
-    since: float
-    issuer: str
-    reason: str
 
 
 def find(connection: Connection) -> Pause | None:

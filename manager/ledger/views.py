@@ -85,7 +85,7 @@ class OrderView(Struct, frozen=True, kw_only=True):
     order: Order | None  # None: foreign, known from answers alone
     action: str
     target: str
-    origin: str  # the alert's id, or a person's request id
+    origin: str  # the alert's id, a person's request id, or `foreign`
     sent_at: float | None  # when the broker confirmed it
     lifted_by: str | None  # the `delete` that names it
     agents: tuple[AgentOrder, ...]
@@ -129,10 +129,36 @@ class Block(Struct, frozen=True, kw_only=True):
     holders: tuple[Holder, ...]  # by agent, the latest end first
 
 
+class Pause(Struct, frozen=True, kw_only=True):
+    """That nothing but lifts is sent: since when (Unix seconds), on whose word, and why."""
+
+    since: float
+    issuer: str
+    reason: str
+
+
+class Standstill(Struct, frozen=True, kw_only=True):
+    """What is kept back: by a pause, by tripped breakers, and how many orders wait for a person."""
+
+    pause: Pause | None
+    on_hold: dict[str, int]  # by reason
+    tripped: tuple[str, ...]  # responses
+    changed: bool = False  # by the request that this answers
+    taken_back: int = 0  # orders that it put on hold, because they were unsent
+
+
+class Objection(Struct, frozen=True, kw_only=True):
+    """An order on hold that was not done with as asked, and why."""
+
+    order_id: str  # as it was asked for
+    target: str
+    why: str
+
+
 def state_of(sent: bool, states: Collection[AgentOrderState]) -> OrderState:
-    """An order's own state, from its agents'. One for nobody in the roster is `unroutable`, unless it was sent."""
+    """An order's own state, from its agents'. One for nobody in the roster is `unroutable`."""
     if not states:
-        return "sent" if sent else "unroutable"
+        return "unroutable"
     if not sent and all(state == "waiting" for state in states):
         return "unsent"
     return next((state for state in _BY_NEED if state in states), "sent")

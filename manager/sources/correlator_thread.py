@@ -51,6 +51,10 @@ class CorrelatorThread:
         """Goes by other rules from the next batch on. Windows of rules that are the same in both go on counting."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._follow, ruleset)
 
+    def forget_everything(self) -> None:
+        """Drops what was counted of anybody. Returns at once, as `forget` does."""
+        self._thread.submit(self._forget_everything)
+
     def close(self) -> None:
         """Waits for the batch that is being read. Twice is safe."""
         self._thread.shutdown()
@@ -62,6 +66,9 @@ class CorrelatorThread:
         correlator = Correlator(ruleset)
         correlator.adopt(self._correlator)
         self._correlator = correlator
+
+    def _forget_everything(self) -> None:
+        self._correlator.forget_everything()
 
     def _feed_all(self, batches: Sequence[LogBatch]) -> Reading:
         sightings: list[Sighting] = []

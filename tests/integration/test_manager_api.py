@@ -6,7 +6,7 @@ import stat
 import httpx
 import pytest
 
-from manager.api.api import LARGEST_BODY
+from manager.api.requests import LARGEST_BODY
 from shared.errors import SettingsError
 from tests.integration.a_manager_daemon import ATTACKER, LISTED, Hands, RunningManager, known, state_of
 

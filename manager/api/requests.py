@@ -1,0 +1,28 @@
+"""The bodies of requests: read no further than the limit, and as JSON of a known shape or not at all."""
+
+from typing import TypeVar
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from manager.api.bodies import Body, sentence
+
+LARGEST_BODY = 64 * 1024  # bytes
+
+Kind = TypeVar("Kind", bound=Body)
+
+
+async def read(request: Request, kind: type[Kind]) -> Kind:
+    """The request's body as `kind`. Raises HTTPException for one that is too large, or not that."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            raise HTTPException(413, f"the body is over {LARGEST_BODY} bytes")
+    try:
+        return msgspec.json.decode(bytes(body), type=kind)
+    except msgspec.ValidationError as error:
+        raise HTTPException(400, sentence(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise HTTPException(400, f"the body is not JSON: {error}") from error

@@ -1,0 +1,5 @@
+"""`thwart resume`: ends a pause."""
+
+from manager.cli.pause import resume as command
+
+__all__ = ["command"]
