@@ -12,6 +12,7 @@ from manager.ledger import agents, orders, owed, pause
 from manager.ledger.answers import Recorded
 from manager.ledger.orders import UNTIL_LIFTED
 from manager.ledger.owed import Held
+from manager.policy import AllowPolicy
 from manager.roster import Heard, Roster
 from shared import codec, outbox
 from shared.clock import Clock
@@ -26,29 +27,40 @@ log = structlog.get_logger()
 
 
 class CatchUp:
-    """Hears heartbeats, and sees to it that each agent has what is in force for it.
+    """Hears heartbeats, and sees to it that each agent has what is in force for it, and the allowlist as it is.
 
     `wake` is called when there is something to send; `answer_within` is in seconds.
     """
 
     def __init__(
-        self, store: Store, roster: Roster, clock: Clock, *, answer_within: float, wake: Callable[[], None]
+        self,
+        store: Store,
+        roster: Roster,
+        clock: Clock,
+        policy: AllowPolicy,
+        *,
+        answer_within: float,
+        wake: Callable[[], None],
     ) -> None:
         self._store, self._roster, self._clock, self._wake = store, roster, clock, wake
-        self._answer_within = answer_within
+        self._policy, self._answer_within = policy, answer_within
         self._unwritten: dict[str, Heard] = {}  # new agents, and changes in known ones, until the ledger has them
         self._lacking: set[str] = set()  # to be sent everything as soon as the rate allows
         self._agreed: dict[str, _Agreed] = {}
         self._differed: set[str] = set()  # whose fingerprint was wrong the last time
         self._put_off: set[str] = set()  # who was sent lifts alone, because of a pause
+        self._otherwise: set[str] = set()  # whose allowlist was another one the last time
+        self._untold: set[str] = set()  # to be told the allowlist as soon as the rate allows
         self._brought = _Pace(AT_MOST_EVERY, AT_MOST_EVERY)
         self._corrected = _Pace(FIRST_PAUSE, LONGEST_PAUSE)
         self._reminded = _Pace(FIRST_PAUSE, LONGEST_PAUSE)
+        self._told = _Pace(FIRST_PAUSE, LONGEST_PAUSE)
 
     async def heard(self, heartbeats: Sequence[Heartbeat]) -> None:
         """Takes heartbeats into the roster and sends what they show to be missing. Raises StoreError; safe twice."""
         doubtful = []
         for each in self._roster.heard(heartbeats):
+            self._compare_policy(each.agent.heartbeat)
             if each.matters:
                 self._unwritten[each.agent.id] = each
             if each.matters or each.queue_made:
@@ -67,6 +79,18 @@ class CatchUp:
         for event in recorded.settling:
             self._agreed.pop(event.agent_id, None)
 
+    def _compare_policy(self, heartbeat: Heartbeat) -> None:
+        """Twice running, because a change may be on its way."""
+        agent_id = heartbeat.agent_id
+        if heartbeat.policy == self._policy.version:
+            self._otherwise.discard(agent_id)
+            self._untold.discard(agent_id)
+            self._told.clear(agent_id)
+        elif agent_id in self._otherwise:
+            self._untold.add(agent_id)
+        else:
+            self._otherwise.add(agent_id)
+
     def _agrees(self, heartbeat: Heartbeat) -> bool:
         agreed = self._agreed.get(heartbeat.agent_id)
         return agreed is not None and agreed.holds == heartbeat.holds and heartbeat.at < agreed.until
@@ -80,10 +104,12 @@ class CatchUp:
             doubtful=tuple(doubtful),
             suspects=frozenset(each for each in self._differed if self._corrected.allows(each, boot)),
             living=tuple(living),
+            untold=frozenset(each for each in self._untold if self._told.allows(each, boot)),
+            policy=self._policy,
             left_since=now - self._answer_within,
             now=now,
         )
-        if turn.fresh or turn.lacking or turn.doubtful or turn.living or self._put_off:
+        if turn.fresh or turn.lacking or turn.doubtful or turn.living or turn.untold or self._put_off:
             found = await self._store.run(turn.run)
             self._learn(turn, found, boot)
 
@@ -96,6 +122,9 @@ class CatchUp:
             self._brought.used(agent_id, boot)
         self._compare(turn, found, boot)
         self._mind_pause(found)
+        for agent_id in found.told:
+            self._untold.discard(agent_id)
+            self._told.used(agent_id, boot)
         for agent_id in turn.living:
             if agent_id not in found.late:
                 self._reminded.clear(agent_id)
@@ -103,6 +132,7 @@ class CatchUp:
                 self._reminded.used(agent_id, boot)
         if lacked := {agent_id: count for agent_id, count in found.sent.items() if count}:
             log.info("sent again what agents lack", action="caught_up", agents=lacked)
+        if lacked or found.told:
             self._wake()
 
     def _mind_pause(self, found: "_Found") -> None:
@@ -143,17 +173,20 @@ class _Found(Struct, frozen=True, kw_only=True):
     held: dict[str, Held]
     late: frozenset[str]
     sent: dict[str, int]  # messages, by agent; who is not in it waits for another turn
+    told: frozenset[str]  # who was sent the allowlist
     paused: bool  # nothing but lifts was sent
 
 
 class _Turn(Struct, frozen=True, kw_only=True):
-    """What one transaction has to look at. Runs in the store's thread and touches nothing else."""
+    """What one transaction has to look at. Runs in the store's thread, where the policy changes too."""
 
     fresh: tuple[Heard, ...]
     lacking: frozenset[str]
     doubtful: tuple[Heartbeat, ...]
     suspects: frozenset[str]  # to be corrected when they are wrong this time too
     living: tuple[str, ...]
+    untold: frozenset[str]
+    policy: AllowPolicy
     left_since: float
     now: float
 
@@ -168,6 +201,7 @@ class _Turn(Struct, frozen=True, kw_only=True):
         late = {each for each in self.living if owed.leaves_unanswered(connection, each, self.left_since, self.now)}
         paused = pause.find(connection) is not None
         sent: dict[str, int] = {}
+        told: set[str] = set()
         for agent_id in (*lacking, *(late - lacking)):
             if sum(sent.values()) >= ENOUGH:
                 break
@@ -175,7 +209,15 @@ class _Turn(Struct, frozen=True, kw_only=True):
             lacked = missing(connection, agent_id, self.now)
             some = [order for order in lacked if order.operation == "delete"] if paused else lacked
             sent[agent_id] = self._send(connection, agent_id, some)
-        return _Found(held=held, late=frozenset(late), sent=sent, paused=paused)
+            if agent_id in lacking:  # then this was all, and the allowlist behind it says so
+                self._tell(connection, agent_id, caught_up=not paused)
+                told.add(agent_id)
+        for agent_id in self.untold - told:
+            self._tell(connection, agent_id, caught_up=False)
+        return _Found(held=held, late=frozenset(late), sent=sent, told=self.untold | told, paused=paused)
+
+    def _tell(self, connection: Connection, agent_id: str, *, caught_up: bool) -> None:
+        outbox.put(connection, [self.policy.publication(f"agent.{agent_id}", caught_up=caught_up)])
 
     def _send(self, connection: Connection, agent_id: str, some: Sequence[Order]) -> int:
         again = [owed.sent_again(connection, agent_id, order, UNTIL_LIFTED, self.now) for order in some]

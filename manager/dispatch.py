@@ -74,7 +74,8 @@ class Taken(Struct, frozen=True, kw_only=True):
 class Dispatch:
     """The one way into the ledger for orders of our own. `wake` is called when there is something to send.
 
-    `judge` is pure but for the standing that it is given, and runs inside the transaction. Spans are seconds.
+    `judge` is pure but for the standing that it is given and the allowlist, and runs inside the transaction. Spans
+    are seconds.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Dispatch:
         clock: Clock,
         *,
         judge: Judge,
-        allowlist: Allowlist,
+        allowlist: Callable[[], Allowlist],
         answer_within: float,
         max_alert_age: float,
         wake: Callable[[], None],
@@ -125,9 +126,6 @@ class Dispatch:
         Raises InvalidTarget, ProtectedTarget with the entry that protects it, UnknownAgent, StoreError.
         """
         target = normalise_address(request.address)
-        self._allowlist.check(target)
-        if not is_host(parse_network(target)):
-            raise InvalidTarget(f"{target} is a network; {BLOCK} takes single addresses")  # each agent would refuse it
         members = self._roster.members()
         _check_known(request.agents, members)
         return await self._place(
@@ -179,6 +177,9 @@ class Dispatch:
         return placed
 
     def _block(self, connection: Connection, request: BlockRequest, target: str, members: Members) -> list[Order]:
+        self._allowlist().check(target)  # in here, so that no entry can be added between this and the order
+        if not is_host(parse_network(target)):
+            raise InvalidTarget(f"{target} is a network; {BLOCK} takes single addresses")  # each agent would refuse it
         now = self._clock.wall()
         named = tuple(sorted(set(request.agents)))
         order = Order(

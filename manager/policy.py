@@ -5,8 +5,10 @@ unsent is lifted, and every agent is told, behind those lifts. Whatever is judge
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
+import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -24,6 +26,8 @@ from shared.store import Connection, Store
 from shared.targets import Allowlist, parse_network, text_of
 
 BY_HAND = "thwart allow"  # why, when who added an entry gave no reason
+
+log = structlog.get_logger()
 
 
 class AllowRequest(Struct, frozen=True, kw_only=True):
@@ -72,14 +76,27 @@ class _Told(Struct, frozen=True, kw_only=True):
 class AllowPolicy:
     """Asked by whoever judges, at the time of judging; also from within the store's thread.
 
-    `source` is the file that `configured` speaks of. `wake` is called when there is something to send.
+    `listed` is what the file at `source` lists at the start; to take it over may raise as `configured` does. `wake`
+    is called when there is something to send.
     """
 
-    def __init__(self, store: Store, roster: Roster, clock: Clock, *, source: str, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        roster: Roster,
+        clock: Clock,
+        *,
+        listed: Allowlist,
+        source: str,
+        wake: Callable[[], None],
+    ) -> None:
         self._store, self._roster, self._clock, self._source, self._wake = store, roster, clock, source, wake
         self._one = asyncio.Lock()  # a change that fails puts back what was before it, and not what another one made
         self._told = _told(store.run_now(allowed.told) or Policy(version=0, entries=()))
         self._file: tuple[PolicyEntry, ...] = ()
+        members = roster.members()
+        with self._refusing():
+            self._say(store.run_now(lambda connection: self._take_over(connection, listed, members, clock.wall())))
 
     @property
     def version(self) -> int:
@@ -109,24 +126,10 @@ class AllowPolicy:
 
     async def configured(self, listed: Allowlist) -> Changed:
         """Takes over what the file lists now. Raises StoreError, and ConfigurationError when that is too much."""
-        file = tuple(PolicyEntry(network=text_of(network), reason=reason) for network, reason in listed)
-
-        def work(connection: Connection, members: Members, now: float) -> Changed:
-            known = {each.network for each in self._told.policy.entries}
-            fresh = [each for each in file if each.network not in known]
-            word = Lifting(
-                request_id=digest("configured", self.version, tuple(each.network for each in fresh)),
-                reason=f"on the allowlist, by {self._source}",
-                issuer="manager",
+        with self._refusing():
+            return await self._change(
+                lambda connection, members, now: self._take_over(connection, listed, members, now)
             )
-            lifted = _lift(connection, _allowlist(fresh), word, members, now)
-            self._tell(connection, file, now)
-            return Changed(version=self.version, network="", lifted=tuple(lifted))
-
-        try:
-            return await self._change(work)
-        except AllowlistFull as full:
-            raise ConfigurationError(str(full), path=self._source) from full
 
     async def add(self, request: AllowRequest) -> Changed:
         """Puts a network on the list, and lifts what overlaps it; a repeat lifts what has come to be since.
@@ -168,6 +171,27 @@ class AllowPolicy:
 
         return await self._change(work)
 
+    def _take_over(self, connection: Connection, listed: Allowlist, members: Members, now: float) -> Changed:
+        file = tuple(PolicyEntry(network=text_of(network), reason=reason) for network, reason in listed)
+        known = {each.network for each in self._told.policy.entries}
+        fresh = [each for each in file if each.network not in known]
+        word = Lifting(
+            request_id=digest("configured", self.version, tuple(each.network for each in fresh)),
+            reason=f"on the allowlist, by {self._source}",
+            issuer="manager",
+        )
+        lifted = _lift(connection, _allowlist(fresh), word, members, now)
+        self._tell(connection, file, now)
+        return Changed(version=self.version, network="", lifted=tuple(lifted))
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """What a file lists too much of is wrong with that file."""
+        try:
+            yield
+        except AllowlistFull as full:
+            raise ConfigurationError(str(full), path=self._source) from full
+
     def _why_not(self, network: str) -> str:
         if any(each.network == network for each in self._file):
             return (
@@ -186,8 +210,13 @@ class AllowPolicy:
             except StoreError:
                 self._told, self._file = before
                 raise
+        self._say(changed)
         self._wake()
         return changed
+
+    def _say(self, changed: Changed) -> None:
+        entries, lifts = len(self._told.policy.entries), len(changed.lifted)
+        log.info("the allowlist stands", action="policy", version=changed.version, entries=entries, lifts=lifts)
 
     def _tell(self, connection: Connection, file: tuple[PolicyEntry, ...], now: float) -> None:
         """Tells every agent, if there is anything new. The last step: nothing after it may fail but the commit."""

@@ -50,10 +50,10 @@ class Reload:
         began = self._clock.wall()
         try:
             loaded = await asyncio.to_thread(self._read, self.loaded)
+            await self._follow(loaded)
         except ConfigurationError as wrong:
             self._refuse(wrong)
             return
-        await self._follow(loaded)
         self.loaded, self.since, self.refused = loaded, began, ""
         self._metrics.reloads.labels("ok").inc()
         log.info(

@@ -3,7 +3,7 @@
 The rule it keeps: on any doubt nothing is ordered, and the refusal says why.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -27,7 +27,7 @@ _LONGEST = 255  # characters of a script's target
 class Guard(Struct, frozen=True, kw_only=True):
     """What is protected. `listed` and `hosts` are the user's, and an exempt response may pass them."""
 
-    listed: Allowlist
+    listed: Callable[[], Allowlist]  # as it is at the time of judging
     hosts: tuple[HostPattern, ...]
     automatic: Allowlist
 
@@ -35,7 +35,7 @@ class Guard(Struct, frozen=True, kw_only=True):
         """Raises ProtectedTarget with the entry for a protected address."""
         self.automatic.check(target)
         if not exempt:
-            self.listed.check(target)
+            self.listed().check(target)
 
     def check_name(self, name: str, exempt: bool) -> None:
         """Raises ProtectedTarget for a name that a log gives in an address's place, when a pattern protects it."""

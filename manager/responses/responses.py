@@ -1,5 +1,7 @@
 """What the responses make of an alert: orders, offences, refusals. Pure but for the standing that it is given."""
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from manager.correlation.ruleset import Ruleset
@@ -33,6 +35,7 @@ class Case(Struct, frozen=True, kw_only=True):
 class Responses:
     """The responses of a configuration.
 
+    `allowlist` gives what is on the list at the time of judging, where that is more than the configuration's own;
     `automatic` is what not even `white_list_exempt` lets through; `offence_memory` is in seconds; `issuer` is who
     the orders are from.
     """
@@ -42,13 +45,16 @@ class Responses:
         configuration: Configuration,
         rules: Ruleset,
         *,
+        allowlist: Callable[[], Allowlist] | None = None,
         automatic: Allowlist | None = None,
         offence_memory: float = OFFENCE_MEMORY,
         issuer: str = "",
     ) -> None:
         self._responses, self._rules = configuration.responses, rules.rules
         self._guard = aim.Guard(
-            listed=configuration.allowlist, hosts=configuration.hosts, automatic=automatic or Allowlist()
+            listed=allowlist or (lambda: configuration.allowlist),
+            hosts=configuration.hosts,
+            automatic=automatic or Allowlist(),
         )
         self._memory, self._issuer = offence_memory, issuer
 

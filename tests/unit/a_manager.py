@@ -11,15 +11,17 @@ from manager.ledger import schema
 from manager.ledger.ledger import Ledger
 from manager.ledger.views import OrderStory
 from manager.panic import Panic
+from manager.policy import AllowPolicy
 from manager.responses.standing import Standing
 from manager.responses.verdict import Judge, Offence, Refusal, Sighting, Verdict
 from manager.roster import Members, Roster
 from shared import codec
 from shared.broker import Publication
 from shared.ids import digest
-from shared.messages import Acknowledgement, Alert, AlertAgent, AlertRule, Expiry, Heartbeat, Holds, Order
+from shared.messages import Acknowledgement, Alert, AlertAgent, AlertRule, Expiry, Heartbeat, Holds, Order, Policy
 from shared.store import Store
 from shared.targets import Allowlist
+from shared.topology import POLICY
 
 START = 1_764_000_000.0
 ATTACKER = "203.0.113.9"
@@ -56,19 +58,22 @@ class AManager:
             offence_memory=86_400.0,
         )
         allowlist = Allowlist.of([MINE], "white_list")
+        self.policy = AllowPolicy(
+            self.store, self.roster, self.clock, listed=allowlist, source="ossec.conf", wake=self._wake
+        )
         self.dispatch = Dispatch(
             self.store,
             self.roster,
             self.clock,
             judge=judge,
-            allowlist=allowlist,
+            allowlist=self.policy.allowlist,
             answer_within=10.0,
             max_alert_age=600.0,
             wake=self._wake,
         )
-        self.catch_up = CatchUp(self.store, self.roster, self.clock, answer_within=10.0, wake=self._wake)
+        self.catch_up = CatchUp(self.store, self.roster, self.clock, self.policy, answer_within=10.0, wake=self._wake)
         self.approvals = Approvals(
-            self.store, self.roster, self.clock, allowlist=lambda: allowlist, hold_for=3_600.0, wake=self._wake
+            self.store, self.roster, self.clock, allowlist=self.policy.allowlist, hold_for=3_600.0, wake=self._wake
         )
         self.forgotten = 0  # how often every window was dropped
         self.panic = Panic(self.store, self.roster, self.clock, wake=self._wake, forget=self._forget)
@@ -80,10 +85,21 @@ class AManager:
         self.forgotten += 1
 
     async def hear(self, *agents: str, **said: object) -> None:
+        """Heartbeats of agents that have the allowlist, unless they say otherwise. What these wake isn't counted."""
+        said = {"policy": self.policy.version, **said}
         await self.catch_up.heard([heartbeat(agent, self.clock.wall(), **said) for agent in agents])
+        self.woken = 0
 
     def outbox(self) -> list[Publication]:
-        """What is unsent, oldest first."""
+        """The orders that are unsent, oldest first."""
+        return [each for each in self.unsent() if each.kind != POLICY]
+
+    def policies(self) -> list[tuple[str, Policy]]:
+        """The allowlists that are unsent: key and message."""
+        return [(each.routing_key, codec.decode(each.body, Policy)) for each in self.unsent() if each.kind == POLICY]
+
+    def unsent(self) -> list[Publication]:
+        """Everything that is unsent, oldest first."""
         rows = self.store.run_now(lambda c: c.execute("SELECT * FROM outbox ORDER BY seq").fetchall())
         return [
             Publication(

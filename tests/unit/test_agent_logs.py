@@ -193,7 +193,7 @@ def _dispatch(manager, judge) -> Dispatch:
         manager.roster,
         manager.clock,
         judge=judge,
-        allowlist=Allowlist(),
+        allowlist=Allowlist,
         answer_within=10.0,
         max_alert_age=600.0,
         wake=lambda: None,
