@@ -13,28 +13,33 @@ from msgspec import Struct
 
 from manager.api.api import Api, Looks
 from manager.api.bodies import Health
+from manager.api.decisions import Decisions
 from manager.api.server import ApiServer, bind
 from manager.api.tokens import Tokens
+from manager.approvals import Approvals
 from manager.catchup import CatchUp
 from manager.chronicle import Chronicle
 from manager.correlation import Correlator
 from manager.dead_letters import DeadLetters
 from manager.dispatch import Dispatch
+from manager.foreign import Orders
 from manager.hearing import Events, Heartbeats
-from manager.ledger import positions, schema
+from manager.ledger import on_hold, positions, schema
 from manager.ledger.ledger import Ledger
 from manager.metrics import Metrics
+from manager.panic import Panic
 from manager.persistence import until_stored
 from manager.policy import AllowPolicy
 from manager.reload import Reload
 from manager.responses.responses import Responses
 from manager.roster import Roster
+from manager.senders import Senders
 from manager.sources.agent_logs import PREFETCH, AgentLogs
 from manager.sources.correlator_thread import CorrelatorThread
 from manager.startup import Loaded, api_tokens, loaded
 from manager.tasks import Tasks, every, until_told_to_stop
 from shared import folder, topology
-from shared.broker import Consumer, Publisher
+from shared.broker import Consumer, Publisher, logins
 from shared.clock import Clock, SystemClock
 from shared.errors import StoreError
 from shared.outbox import Outbox, unsent
@@ -43,7 +48,10 @@ from shared.store import Store
 
 LEDGER = "ledger.db"  # in the state folder
 TICK, SOON, SELDOM = 1.0, 5.0, 60.0  # s between two turns of what is done by the clock
-SAID = (topology.MANAGER_EVENTS, topology.MANAGER_HEARTBEATS, topology.MANAGER_DEAD, topology.MANAGER_UNROUTABLE)
+SAID = (
+    *(topology.MANAGER_EVENTS, topology.MANAGER_HEARTBEATS, topology.MANAGER_ORDERS),
+    *(topology.MANAGER_DEAD, topology.MANAGER_UNROUTABLE),
+)
 FAREWELL = 2.0  # s to send what is unsent when the daemon stops
 
 log = structlog.get_logger()
@@ -97,13 +105,18 @@ class _Daemon:
         self.chronicle = Chronicle(self.metrics, self.clock)
         self.roster = Roster(self.store, self.clock)
         self.ledger = self._ledger()
-        self.outbox = Outbox(self.store, self.publisher, confirmed=self.ledger.confirmed, returned=self.ledger.returned)
+        self.outbox = Outbox(self.store, self.publisher, confirmed=self.ledger.confirmed)
         self.policy = self._policy(first)
         self.dispatch = self._dispatch(first)
         self.catch_up = self._catch_up()
-        self.dead = DeadLetters(self.publisher, self.metrics, self.clock)
+        self.senders = Senders(self.roster, logins(settings.broker))
+        self.dead = self._dead_letters()
         self.thread = CorrelatorThread(Correlator(first.rules), self.store.run_now(positions.load))
         self.reload = Reload(first, partial(loaded, settings.manager), self._follow, self.metrics, self.clock)
+        self.panic = Panic(
+            self.store, self.roster, self.clock, wake=self.outbox.wake, forget=self.thread.forget_everything
+        )
+        self.approvals = self._approvals()
         self.api = self._api(tokens)
 
     async def run(self) -> None:
@@ -136,6 +149,7 @@ class _Daemon:
             AgentLogs(self.logged, self.thread, self.dispatch, dead, chronicle, self.metrics).run(),
             Events(said, self.ledger, self.catch_up, self.thread, dead, chronicle, self.clock).run(),
             Heartbeats(said, self.catch_up, dead).run(),
+            Orders(said, self.ledger, self.roster, self.senders, self.thread, dead, chronicle).run(),
             dead.keep(said, topology.MANAGER_DEAD),
             dead.keep(said, topology.MANAGER_UNROUTABLE),
             self.reload.run(),
@@ -216,12 +230,26 @@ class _Daemon:
         within, wake = self.settings.answer_within, self.outbox.wake
         return CatchUp(self.store, self.roster, self.clock, self.policy, answer_within=within, wake=wake)
 
+    def _dead_letters(self) -> DeadLetters:
+        return DeadLetters(self.publisher, self.ledger, self.senders, self.chronicle, self.metrics, self.clock)
+
+    def _approvals(self) -> Approvals:
+        return Approvals(
+            self.store,
+            self.roster,
+            self.clock,
+            allowlist=self.policy.allowlist,
+            hold_for=self.settings.hold_for,
+            wake=self.outbox.wake,
+        )
+
     def _api(self, tokens: Tokens) -> Api:
         return Api(
             self.dispatch,
             self.ledger,
             self.roster,
             self.chronicle,
+            Decisions(self.approvals, self.panic, self.chronicle),
             tokens,
             Looks(health=self._health, metrics=self._figures),
             forget=self.thread.forget,
@@ -232,12 +260,17 @@ class _Daemon:
 
     async def _settle(self) -> None:
         self.chronicle.lapsed(await self.ledger.settle_due())
+        self.chronicle.turned_down(await self.approvals.lapse(), "")
 
     async def _health(self) -> Health:
+        standstill = await self.panic.status()
         return Health(
             version=version("thwart"),
             broker="connected" if self.publisher.connected.is_set() else "away",
             unsent=await self.store.read(unsent),
+            on_hold=sum(standstill.on_hold.values()),
+            paused=standstill.pause,
+            tripped=standstill.tripped,
             configured_at=self.reload.since,
             configuration_refused=self.reload.refused,
         )
@@ -246,7 +279,7 @@ class _Daemon:
         lives = [self.roster.life(agent) for agent in self.roster.agents()]
         links = {"orders": self.publisher, "events": self.said, "logs": self.logged}
         made = {name: link.connections for name, link in links.items()}
-        self.metrics.refresh(await self.store.read(unsent), lives, made)
+        self.metrics.refresh(await self.store.read(unsent), await self.store.read(on_hold.count), lives, made)
         return self.metrics.exposition()
 
 
