@@ -48,8 +48,11 @@ CREATE TABLE IF NOT EXISTS effects (
     arguments TEXT NOT NULL,            -- JSON list
     since_at REAL NOT NULL,
     suspect INTEGER NOT NULL DEFAULT 0, -- 1: it may be what cuts this host off from its broker, and is tested
+    length INTEGER GENERATED ALWAYS AS  -- of a network its prefix's
+        (CASE WHEN key LIKE '%/%' THEN CAST(substr(key, instr(key, '/') + 1) AS INTEGER) END) VIRTUAL,
     PRIMARY KEY (action, key)           -- an effect without a holder is one whose revert failed: it is tried again
 );
+CREATE INDEX IF NOT EXISTS effects_by_length ON effects (action, length) WHERE length IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS holders (
     order_id TEXT PRIMARY KEY,

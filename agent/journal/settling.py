@@ -8,6 +8,7 @@ from msgspec import Struct, json
 
 from agent.actions.action import Result
 from agent.journal import answers
+from agent.journal.networks import Networks
 from agent.journal.planning import FOREVER, SAME, Ending, Holder, Joining, Name, Turn, Work
 from agent.journal.taking import is_buried
 from agent.journal.times import Now
@@ -76,6 +77,7 @@ class _Settling:
 
     def __init__(self, connection: Connection, agent_id: str, now: Now) -> None:
         self._connection, self._agent_id, self._now = connection, agent_id, now
+        self._networks = Networks(connection, now)
         self.acknowledgements: list[Acknowledgement] = []
         self.expiries: list[Expiry] = []
         self.waits: list[float] = []
@@ -86,7 +88,7 @@ class _Settling:
         for holder in work.leaving:
             self._connection.execute(_LET_GO, (holder.order_id,))
         for holder, kind, detail in _ends(work, outcome, self._now):
-            self._end(work, holder, kind, detail)
+            self._end(work, holder, kind, detail or self._still_covered(work, kind))
         exit_code = outcome.apply.exit_code
         joined = [self._join(work, joining, said, exit_code) for joining, said in _joins(work, outcome)]
         self._keep(work, outcome, any(joined))
@@ -96,8 +98,14 @@ class _Settling:
         rows = [self._connection.execute(_LIFTED, (each, ending.received_at)).fetchone() for each in ending.order.lifts]
         ended = [row for row in rows if row is not None]
         failed = next((row["ended_detail"] for row in ended if row["outcome"] == "failed"), None)
-        detail = failed or ("" if ended else "not in force")
+        covered = next((row["ended_detail"] for row in ended if row["outcome"] == "reverted"), "")
+        detail = failed or (covered if ended else "not in force")
         self._answer(ending.order.id, ending.received_at, "failed" if failed is not None else "lifted", detail)
+
+    def _still_covered(self, work: Work, kind: End) -> str:
+        """Its end frees nobody from a block of the network around it."""
+        network = self._networks.around(work.action, work.key) if kind == "reverted" else ""
+        return f"still covered by {network}" if network else ""
 
     def _end(self, work: Work, holder: Holder, kind: End, detail: str) -> None:
         said = Expiry(
