@@ -69,6 +69,7 @@ class AHost:
         self.boot_id = "boot-1"
         self.action = FakeAction(self.clock)
         self.trouble = Trouble()
+        self.when_said: Callable[[], None] = lambda: None  # called when something was put into the outbox
         self._open()
 
     def _open(self) -> None:
@@ -76,7 +77,9 @@ class AHost:
         self.journal = KilledJournal(self.store, AGENT, self.boot_id, self.clock)
         self.metrics = AgentMetrics()
         actions = {self.action.name: self.action}
-        self.executor = Executor(self.journal, actions, metrics=self.metrics, trouble=self.trouble)
+        self.executor = Executor(
+            self.journal, actions, metrics=self.metrics, trouble=self.trouble, said=lambda: self.when_said()
+        )
 
     async def restart(self) -> None:
         """The process ends, cleanly or not, and another one begins."""
