@@ -10,6 +10,7 @@ from shared.messages import PROTOCOL_VERSION, Message
 
 CONTENT_TYPE = "application/msgpack"
 MAX_BODY = 1024 * 1024  # bytes, either way
+MAX_ORDER = MAX_BODY - 4 * 1024  # bytes of an order: written down it has what it left out, and is larger
 MAX_HEARTBEAT = 64 * 1024  # bytes of a heartbeat: each agent's latest is kept, in memory and in the ledger
 
 Kind = TypeVar("Kind", bound=Message)

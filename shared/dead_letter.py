@@ -5,6 +5,7 @@ from shared.errors import MessageError
 from shared.topology import DEAD
 
 KEPT = 64 * 1024  # bytes of a body that are kept
+DETAIL = 400  # characters of what was wrong with it
 
 
 def letter(delivery: Delivery, error: MessageError) -> Publication:
@@ -16,4 +17,6 @@ def letter(delivery: Delivery, error: MessageError) -> Publication:
         message_id=delivery.message_id,
         body=delivery.body[:KEPT],
         reason=error.reason,
+        detail=str(error)[:DETAIL],
+        died_in=delivery.queue,
     )

@@ -5,7 +5,9 @@ ThwartError
 │   ├── MalformedMessage         not msgpack, a key missing, a value of the wrong type
 │   ├── UnsupportedVersion       `v` is newer than this program
 │   ├── MessageTooLarge          a body over codec.MAX_BODY
-│   └── ForgedSender             it names another agent than its routing key does
+│   ├── ForgedSender             it names another agent than its routing key, or its login, does
+│   ├── IdTaken                  an order with the id of another one
+│   └── ForeignPolicy            an allowlist that no manager here has sent
 ├── TargetError              what an order may not act on
 │   ├── InvalidTarget            not an address, network or account
 │   └── ProtectedTarget          overlaps the allowlist
@@ -64,9 +66,21 @@ class MessageTooLarge(MessageError):
 
 
 class ForgedSender(MessageError):
-    """The message names another agent than its routing key does."""
+    """The message names another agent than its routing key does, or than the login that it was sent with."""
 
     reason = "forged-sender"
+
+
+class IdTaken(MessageError):
+    """An order has the id of another one, which was there first."""
+
+    reason = "id-taken"
+
+
+class ForeignPolicy(MessageError):
+    """An allowlist came from somebody who is no manager here."""
+
+    reason = "foreign-policy"
 
 
 class TargetError(ThwartError):

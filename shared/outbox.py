@@ -23,11 +23,14 @@ CREATE TABLE IF NOT EXISTS outbox (
     message_id TEXT NOT NULL,
     body BLOB NOT NULL,
     expires_at REAL,
-    reason TEXT NOT NULL
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    died_in TEXT NOT NULL
 );
 """
 _PUT = """
-INSERT INTO outbox (exchange, routing_key, kind, message_id, body, expires_at, reason) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO outbox (exchange, routing_key, kind, message_id, body, expires_at, reason, detail, died_in)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _UNSENT = "SELECT * FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
 _FORGET = "DELETE FROM outbox WHERE seq = ?"
@@ -57,7 +60,10 @@ def put(connection: Connection, publications: Iterable[Publication]) -> None:
     """Adds rows, in the caller's transaction. Call `Outbox.wake` once it is committed."""
     connection.executemany(
         _PUT,
-        ((p.exchange, p.routing_key, p.kind, p.message_id, p.body, p.expires_at, p.reason) for p in publications),
+        (
+            (p.exchange, p.routing_key, p.kind, p.message_id, p.body, p.expires_at, p.reason, p.detail, p.died_in)
+            for p in publications
+        ),
     )
 
 
@@ -75,8 +81,8 @@ def waiting(connection: Connection, kind: str) -> list[bytes]:
 class Outbox:
     """Sends the rows of `store` in order, pipelined, and deletes what was confirmed.
 
-    Both hooks run in the transaction that deletes the rows: `confirmed` hears of what queues took, `returned` of what
-    none did, which is deleted as well, because sending it again would not help.
+    `confirmed` runs in the transaction that deletes the rows. What no queue took is deleted with them, because
+    sending it again would not help; who misses it will say so.
     """
 
     def __init__(
@@ -85,10 +91,8 @@ class Outbox:
         sender: Sender,
         *,
         confirmed: Hook = lambda connection, publications: None,
-        returned: Hook = lambda connection, publications: None,
     ) -> None:
-        self._store, self._sender = store, sender
-        self._confirmed, self._returned = confirmed, returned
+        self._store, self._sender, self._confirmed = store, sender, confirmed
         self._after = 0  # the last row of a window that was refused: it must not hold up those behind it
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
@@ -128,10 +132,11 @@ class Outbox:
         return True
 
     async def _settle(self, sent: list[tuple[int, Publication, BaseException | None]]) -> None:
-        done = [(seq, publication) for seq, publication, outcome in sent if outcome is None]
-        lost = [(seq, publication) for seq, publication, outcome in sent if isinstance(outcome, Unroutable)]
-        if done or lost:
-            await self._store.run(lambda connection: self._forget(connection, done, lost))
+        done = [each[:2] for each in sent if each[2] is None or isinstance(each[2], Unroutable)]
+        if done:
+            await self._store.run(lambda connection: self._forget(connection, done))
+        if lost := sum(isinstance(outcome, Unroutable) for _, _, outcome in sent):
+            log.warning("no queue took some messages: somebody has deleted one", action="outbox_lost", count=lost)
         for _, _, outcome in sent:
             if outcome is not None and not isinstance(outcome, BrokerError):
                 raise outcome
@@ -140,14 +145,9 @@ class Outbox:
             self._after = sent[-1][0]
             await asyncio.sleep(PAUSE_AFTER_NACK)
 
-    def _forget(
-        self, connection: Connection, done: list[tuple[int, Publication]], lost: list[tuple[int, Publication]]
-    ) -> None:
-        connection.executemany(_FORGET, [(seq,) for seq, _ in (*done, *lost)])
-        if done:
-            self._confirmed(connection, [publication for _, publication in done])
-        if lost:
-            self._returned(connection, [publication for _, publication in lost])
+    def _forget(self, connection: Connection, done: list[tuple[int, Publication]]) -> None:
+        connection.executemany(_FORGET, [(seq,) for seq, _ in done])
+        self._confirmed(connection, [publication for _, publication in done])
 
 
 def _of(row: Row) -> Publication:
@@ -159,4 +159,6 @@ def _of(row: Row) -> Publication:
         body=row["body"],
         expires_at=row["expires_at"],
         reason=row["reason"],
+        detail=row["detail"],
+        died_in=row["died_in"],
     )

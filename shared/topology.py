@@ -18,11 +18,14 @@ UNROUTABLE = "thwart.unroutable"
 
 POLICY = "policy"  # the AMQP `type` that tells an allowlist from the orders in an agent's queue
 
+MANAGER_ORDERS = "thwart.manager.orders"
 MANAGER_EVENTS = "thwart.manager.events"
 MANAGER_HEARTBEATS = "thwart.manager.heartbeats"
 MANAGER_LOGS = "thwart.manager.logs"
 MANAGER_DEAD = "thwart.manager.dead"
 MANAGER_UNROUTABLE = "thwart.manager.unroutable"
+
+_OF_AGENT = "thwart.agent."  # and the id: the queue of its orders
 
 QueueType = Literal["classic", "quorum"]
 
@@ -47,6 +50,7 @@ class Queue(Struct, frozen=True, kw_only=True):
 
     name: str
     bindings: tuple[tuple[str, str], ...] = ()
+    unbound: tuple[tuple[str, str], ...] = ()  # bindings of earlier times that it must not have
     arguments: dict[str, Any] = field(default_factory=dict)
     exclusive: bool = False
 
@@ -69,6 +73,8 @@ def manager_queues(queue_type: QueueType) -> tuple[Queue, ...]:
     heartbeats = {"x-message-ttl": HEARTBEAT_TTL, "x-max-length": HEARTBEATS_KEPT, "x-overflow": "drop-head"}
     logs = {"x-max-length-bytes": LOG_BYTES, "x-overflow": "reject-publish"}
     return (
+        # everybody's orders: those of other correlators belong into the ledger too
+        Queue(name=MANAGER_ORDERS, bindings=((ORDERS, "#"),), arguments=_arguments(queue_type)),
         Queue(
             name=MANAGER_EVENTS,
             bindings=((EVENTS, "acknowledgement.*"), (EVENTS, "expiry.*")),
@@ -84,13 +90,23 @@ def manager_queues(queue_type: QueueType) -> tuple[Queue, ...]:
 
 
 def agent_queue(agent_id: str, roles: tuple[str, ...], queue_type: QueueType) -> Queue:
-    """The queue of one agent's orders, with the keys that it listens to."""
-    keys = [f"local.{agent_id}", f"agent.{agent_id}", "all", *(["server"] if "server" in roles else [])]
+    """The queue of one agent's orders, with the keys that it listens to.
+
+    The `server` of a role that was taken away is still bound to the queue, until somebody ends that.
+    """
+    server = "server" in roles
+    keys = [f"local.{agent_id}", f"agent.{agent_id}", "all", *(["server"] if server else [])]
     return Queue(
-        name=f"thwart.agent.{agent_id}",
+        name=f"{_OF_AGENT}{agent_id}",
         bindings=tuple((ORDERS, key) for key in keys),
+        unbound=() if server else ((ORDERS, "server"),),
         arguments=_arguments(queue_type, {"x-dead-letter-exchange": DEAD}),
     )
+
+
+def agent_of(queue: str) -> str:
+    """The agent whose orders are in the queue of that name; empty when it is no agent's."""
+    return queue.removeprefix(_OF_AGENT) if queue.startswith(_OF_AGENT) else ""
 
 
 def agent_lock(agent_id: str) -> Queue:

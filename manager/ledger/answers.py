@@ -103,7 +103,7 @@ def record(connection: Connection, events: Sequence[Event], now: float) -> Recor
     """Writes down `events` and merges them. Recording an event again changes nothing."""
     foreign = _admit_foreign(connection, events, now)
     ids = {event.order_id for event in events}
-    closed_before = {each.order_id for each in _closed(connection, ids)}
+    closed_before = {each.order_id for each in closed(connection, ids)}
     news, settling = [], []
     for event in events:
         said = _said(event)
@@ -112,8 +112,8 @@ def record(connection: Connection, events: Sequence[Event], now: float) -> Recor
         news.append(event)
         if _merge(connection, said, now) or _is_expected(connection, said):
             settling.append(event)
-    closed = tuple(_closed(connection, ids - closed_before))
-    return Recorded(news=tuple(news), settling=tuple(settling), foreign=tuple(foreign), closed=closed)
+    over = tuple(closed(connection, ids - closed_before))
+    return Recorded(news=tuple(news), settling=tuple(settling), foreign=tuple(foreign), closed=over)
 
 
 def recall(connection: Connection, order_id: str, agent_id: str, now: float) -> None:
@@ -125,7 +125,19 @@ def recall(connection: Connection, order_id: str, agent_id: str, now: float) -> 
 def lapse(connection: Connection, before: float) -> Lapsed:
     """Settles as `stale` what was due `before` and never answered. An answer that comes yet still wins."""
     rows = connection.execute(_LAPSE, (before,)).fetchall()
-    return Lapsed(count=len(rows), closed=tuple(_closed(connection, {row["order_id"] for row in rows})))
+    return Lapsed(count=len(rows), closed=tuple(closed(connection, {row["order_id"] for row in rows})))
+
+
+def closed(connection: Connection, ids: Iterable[str]) -> list[Closed]:
+    """Which of these orders are closed: nothing more is to be heard of them."""
+    found: dict[str, Closed] = {}
+    for row in _in_chunks(connection, _STATES, ids):
+        one = found.setdefault(
+            row["order_id"],
+            Closed(order_id=row["order_id"], action=row["action"], target=row["target"], states={}),
+        )
+        one.states[row["state"]] = one.states.get(row["state"], 0) + 1
+    return [each for each in found.values() if not any(state in each.states for state in _OPEN)]
 
 
 def _said(event: Event) -> _Said:
@@ -187,18 +199,6 @@ def _merge(connection: Connection, said: _Said, now: float) -> bool:
 
 def _is_expected(connection: Connection, said: _Said) -> bool:
     return connection.execute(_EXPECTED, (said.order_id, said.agent_id)).fetchone() is not None
-
-
-def _closed(connection: Connection, ids: Iterable[str]) -> list[Closed]:
-    """Which of these orders are closed."""
-    found: dict[str, Closed] = {}
-    for row in _in_chunks(connection, _STATES, ids):
-        closed = found.setdefault(
-            row["order_id"],
-            Closed(order_id=row["order_id"], action=row["action"], target=row["target"], states={}),
-        )
-        closed.states[row["state"]] = closed.states.get(row["state"], 0) + 1
-    return [each for each in found.values() if not any(state in each.states for state in _OPEN)]
 
 
 def _in_chunks(connection: Connection, query: str, ids: Iterable[str]) -> Iterator[Row]:

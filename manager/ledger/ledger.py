@@ -1,12 +1,14 @@
 """The ledger as the rest of the manager sees it: what agents said goes in, what people ask comes out.
 
-Orders of our own go in through `manager.dispatch`, in transactions that decide them.
+Orders of our own go in through `manager.dispatch`, in transactions that decide them; those of others here.
 """
 
 from collections.abc import Callable, Collection, Sequence
 
-from manager.ledger import answers, on_hold, orders, positions, reads, retention
+from manager.ledger import answers, dead_letters, foreign, on_hold, orders, positions, reads, retention
 from manager.ledger.answers import Event, Lapsed, Recorded
+from manager.ledger.dead_letters import DeadLetter, Undelivered
+from manager.ledger.foreign import Admitted, Given
 from manager.ledger.positions import Position
 from manager.ledger.views import Block, OrderQuery, OrderStory, OrderView
 from shared.broker import Publication
@@ -43,9 +45,28 @@ class Ledger:
         on_hold.were_sent(connection, {each.message_id for each in published if each.kind == orders.KIND})
         orders.confirmed(connection, published, self._clock.wall())
 
-    def returned(self, connection: Connection, publications: Sequence[Publication]) -> None:
-        """The outbox's other hook: no queue takes these, so whom they are for has it not."""
-        orders.returned(connection, publications, self._clock.wall())
+    async def known(self, seen: Sequence[tuple[str, bytes]]) -> set[str]:
+        """Those of these ids under which the ledger holds an order with just this body."""
+        return await self._store.read(lambda connection: foreign.known(connection, seen))
+
+    async def admit(self, given: Sequence[Given]) -> list[Admitted]:
+        """Writes down orders that others gave; the broker's ack follows. Twice is safe."""
+        now = self._clock.wall()
+        return await self._store.run(lambda connection: foreign.admit(connection, given, now))
+
+    async def bury(self, letters: Sequence[DeadLetter], undelivered: Sequence[Undelivered]) -> Lapsed:
+        """Writes down what could not be taken, and settles the orders among them; the broker's ack follows."""
+
+        def work(connection: Connection) -> Lapsed:
+            dead_letters.put(connection, letters)
+            closed = dead_letters.settle(connection, undelivered, self._clock.wall())
+            return Lapsed(count=len(undelivered), closed=closed)
+
+        return await self._store.run(work)
+
+    async def dead_letters(self, reason: str | None, limit: int) -> list[DeadLetter]:
+        """What could not be taken, the newest first."""
+        return await self._store.read(lambda connection: dead_letters.newest(connection, reason, limit))
 
     async def settle_due(self) -> Lapsed:
         """Settles what was never answered and is past its deadline. Every few seconds."""

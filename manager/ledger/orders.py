@@ -36,10 +36,6 @@ INSERT INTO order_agents (order_id, agent_id, state, since, deadline, until, not
 VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
 _SENT = "UPDATE orders SET sent_at = ? WHERE id = ? AND sent_at IS NULL"
-_NO_QUEUE = """
-UPDATE order_agents SET state = 'unroutable', since = ?, note = 'it has no queue'
-WHERE order_id = ? AND agent_id = ? AND state = 'waiting'
-"""
 _OF_ORIGIN = "SELECT body FROM orders WHERE origin = ? AND operation = ? ORDER BY issued_at, id"
 _OPEN_ON_TARGET = """
 SELECT body, until, phase FROM orders
@@ -118,11 +114,16 @@ def write(connection: Connection, order: Order, origin: str, body: bytes, until:
 
 def send(connection: Connection, order: Order, audience: Audience, body: bytes, until: float) -> None:
     """Expects an order that was written down of `audience`, and puts the messages that carry it into the outbox."""
+    expect(connection, order, audience, until, order.issued_at)
+    outbox.put(connection, publications(order, audience, body))
+
+
+def expect(connection: Connection, order: Order, audience: Audience, until: float, since: float) -> None:
+    """Expects an order that was written down of `audience`, from `since` on."""
     expected = [(agent, "waiting", "") for agent in audience.known]
     expected += [(agent, "unroutable", "not in the roster") for agent in audience.unknown]
     for agent, state, note in expected:
-        connection.execute(_EXPECT, (order.id, agent, state, order.issued_at, order.deadline, until, note))
-    outbox.put(connection, publications(order, audience, body))
+        connection.execute(_EXPECT, (order.id, agent, state, since, order.deadline, until, note))
 
 
 def is_lasting(order: Order) -> bool:
@@ -159,14 +160,6 @@ def publication(order: Order, key: str, body: bytes) -> Publication:
 def confirmed(connection: Connection, published: Sequence[Publication], now: float) -> None:
     """The broker has these: their orders are sent."""
     connection.executemany(_SENT, {(now, each.message_id) for each in published if each.kind == KIND})
-
-
-def returned(connection: Connection, publications: Sequence[Publication], now: float) -> None:
-    """No queue takes these: `unroutable` for everyone that they were for, until one of them makes its queue."""
-    for each in publications:
-        if each.kind == KIND:
-            for agent in _behind(connection, each.message_id, each.routing_key):
-                connection.execute(_NO_QUEUE, (now, each.message_id, agent))
 
 
 def of_origin(connection: Connection, origin: str, operation: Operation) -> list[Order]:

@@ -1,6 +1,6 @@
 """What the ledger forgets: orders long after their end and their last answer, and what belongs to them."""
 
-from manager.ledger import breakers, offenders
+from manager.ledger import breakers, dead_letters, offenders
 from shared.store import Connection
 
 SOME = 1_000  # rows of a kind at a time, so that nobody waits long for the writer
@@ -27,6 +27,7 @@ def forget(connection: Connection, before: float, offences_before: float, now: f
     connection.execute(_ALERTS, (before, SOME))
     connection.execute(_REFUSALS, (before,))
     connection.execute(_POSITIONS, (before,))
+    dead_letters.forget(connection, before)
     offenders.forget(connection, offences_before)
     breakers.forget(connection, now)
     return gone

@@ -42,7 +42,7 @@ CREATE INDEX IF NOT EXISTS refusals_by_age ON refusals (at);
 
 CREATE TABLE IF NOT EXISTS orders (
     id TEXT PRIMARY KEY,
-    origin TEXT NOT NULL,               -- the alert's id, or a person's request id
+    origin TEXT NOT NULL,               -- the alert's id, a person's request id, or `foreign`: another correlator's
     response TEXT NOT NULL,             -- identity of the response; empty when a person gave the order
     operation TEXT NOT NULL,
     action TEXT NOT NULL,
@@ -161,6 +161,24 @@ CREATE TABLE IF NOT EXISTS policy (
     version INTEGER NOT NULL,
     body BLOB NOT NULL                  -- msgpack
 );
+
+-- What could not be taken. Nothing depends on it.
+CREATE TABLE IF NOT EXISTS dead_letters (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    at REAL NOT NULL,
+    reason TEXT NOT NULL,               -- a closed word
+    detail TEXT NOT NULL,
+    exchange TEXT NOT NULL,
+    routing_key TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    sender TEXT NOT NULL,               -- the login
+    died_in TEXT NOT NULL,              -- the queue that it was taken off
+    size INTEGER NOT NULL,
+    body BLOB NOT NULL                  -- its beginning
+);
+CREATE INDEX IF NOT EXISTS dead_letters_by_reason ON dead_letters (reason, seq);
+CREATE INDEX IF NOT EXISTS dead_letters_by_age ON dead_letters (at);
 
 CREATE TABLE IF NOT EXISTS positions (
     agent_id TEXT NOT NULL,

@@ -16,6 +16,11 @@ def parameters(settings: BrokerSettings) -> list[pika.URLParameters]:
     return [_parameters(url, settings) for url in settings.urls]
 
 
+def logins(settings: BrokerSettings) -> frozenset[str]:
+    """The names that the broker knows this program by. Raises SettingsError for what is no AMQP URL."""
+    return frozenset(one.credentials.username for one in parameters(settings))
+
+
 def _parameters(url: str, settings: BrokerSettings) -> pika.URLParameters:
     try:
         if not url.startswith(("amqp://", "amqps://")):

@@ -12,7 +12,9 @@ class Publication(Struct, frozen=True, kw_only=True):
     message_id: str
     body: bytes
     expires_at: float | None = None  # Unix seconds; what is left then is the message's `expiration`
-    reason: str = ""  # of a dead letter
+    reason: str = ""  # of a dead letter: a closed word,
+    detail: str = ""  # a sentence,
+    died_in: str = ""  # and the queue that it was taken off
     transient: bool = False  # a heartbeat: lost with the broker, and nobody minds if no queue takes it
 
 
@@ -24,8 +26,11 @@ class Delivery(Struct, frozen=True, kw_only=True):
     routing_key: str
     kind: str
     message_id: str
-    reason: str
+    reason: str  # of a dead letter, as are `detail` and `died_in`
     redelivered: bool
     queue: str
     tag: int
     connection: int  # which connection it came on; an ack on another one would be wrong
+    sender: str = ""  # the login that it was sent with, checked by the broker; empty when the sender didn't say
+    detail: str = ""
+    died_in: str = ""

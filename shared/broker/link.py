@@ -217,6 +217,8 @@ class Link:
         )
         for exchange, key in queue.bindings:
             await self.ask(partial(_queue_bind, channel, queue.name, exchange, key))
+        for exchange, key in queue.unbound:
+            await self.ask(partial(_queue_unbind, channel, queue.name, exchange, key))
 
     async def _exists(self, queue: Queue) -> bool:
         """Asks on a channel of its own, which a `no` closes."""
@@ -243,6 +245,10 @@ def _exchange_declare(channel: Channel, exchange: Exchange, done: Callable[[Any]
 
 def _queue_bind(channel: Channel, queue: str, exchange: str, key: str, done: Callable[[Any], None]) -> None:
     channel.queue_bind(queue, exchange, key, callback=done)
+
+
+def _queue_unbind(channel: Channel, queue: str, exchange: str, key: str, done: Callable[[Any], None]) -> None:
+    channel.queue_unbind(queue, exchange, key, callback=done)
 
 
 def _error_of(reason: BaseException) -> BrokerError:

@@ -32,6 +32,7 @@ class Publisher(Link):
     def __init__(self, settings: BrokerSettings, name: str, declarations: Sequence[Exchange | Queue]) -> None:
         super().__init__(settings, name, declarations)
         self._channel: Channel | None = None
+        self._login = ""  # of the present connection
         self._next_tag = 1
         self._unconfirmed: dict[int, _Sent] = {}  # by delivery tag, oldest first
         self._returned: set[int] = set()
@@ -53,7 +54,7 @@ class Publisher(Link):
                 publication.exchange,
                 publication.routing_key,
                 publication.body,
-                _properties(publication),
+                _properties(publication, self._login),
                 mandatory=not publication.transient,
             )
         except (AMQPError, ValueError) as error:
@@ -94,6 +95,7 @@ class Publisher(Link):
         connection = channel.connection
         connection.add_on_connection_blocked_callback(self._on_blocked)
         connection.add_on_connection_unblocked_callback(lambda *_: self._writable.set())
+        self._login = connection.params.credentials.username
         self._channel, self._next_tag = channel, 1
         self._writable.set()
 
@@ -141,8 +143,9 @@ class Publisher(Link):
         return tags
 
 
-def _properties(publication: Publication) -> pika.BasicProperties:
+def _properties(publication: Publication, login: str) -> pika.BasicProperties:
     now = time.time()
+    grave = {"reason": publication.reason, "detail": publication.detail, "died-in": publication.died_in}
     left = None if publication.expires_at is None else _expiration(publication.expires_at - now)
     return pika.BasicProperties(
         content_type=CONTENT_TYPE,
@@ -152,7 +155,8 @@ def _properties(publication: Publication) -> pika.BasicProperties:
         app_id="thwart",
         delivery_mode=1 if publication.transient else 2,
         expiration=None if left is None else str(left),
-        headers={"reason": publication.reason} if publication.reason else None,
+        user_id=login,  # the broker takes no other, so that whoever reads it knows who spoke
+        headers={name: said for name, said in grave.items() if said} or None,
     )
 
 

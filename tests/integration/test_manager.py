@@ -172,14 +172,14 @@ async def test_an_agent_whose_queue_was_deleted_is_brought_up_to_date(manager, b
         assert (await hands.order("web1", within=2)).id == first.id
 
 
-async def test_what_no_queue_takes_is_unroutable_until_there_is_one(manager, broker):
-    """An order for an agent without a queue isn't taken for sent, and goes out when the agent is back."""
+async def test_an_agent_without_a_queue_gets_its_order_once_it_has_one(manager, broker):
+    """An order for an agent whose queue is gone waits, and is sent again when the agent has made a new one."""
     async with Hands(broker) as hands:
         await hands.beat("web1")
         await known(manager, "web1")
         wish = {**_wish("no-queue-at-all"), "location": "agent", "agents": ["web1"]}
         given = manager.call("POST", "/v1/blocks", json=wish).json()["orders"][0]
-        await eventually(lambda: manager.get(f"/v1/orders/{given['id']}")["view"]["state"] == "unroutable")
+        await eventually(lambda: manager.get(f"/v1/orders/{given['id']}")["view"]["state"] == "waiting")
     async with Hands(broker, "web1") as hands:
         await hands.beat("web1", queue="new")
         assert (await hands.order("web1")).id == given["id"]
