@@ -22,6 +22,7 @@ from agent.inbox import Inbox
 from agent.journal.journal import Journal
 from agent.journal.schema import SCHEMA
 from agent.metrics import AgentMetrics
+from agent.safeguard import Safeguard
 from agent.self_test import SelfTest, Timing
 from agent.trouble import Trouble
 from shared import metrics, names, topology
@@ -34,7 +35,6 @@ from shared.store import Store
 from shared.targets import Allowlist
 
 TIDY = 60.0  # s
-LOOK_UP, LOOK_UP_AGAIN = 300.0, 15.0  # s between two looks at where the broker's name leads; while nobody knows
 PATIENCE = 2.0  # s that a start waits for the resolver
 LAST_WORDS = 2.0  # s that a stopping agent waits for the broker to take what it has said
 HALF_OPEN = 40.0  # s: a link of our own that died is noticed by the broker within four of its heartbeats
@@ -63,7 +63,7 @@ REAL = Parts()
 
 
 async def run(settings: AgentSettings, *, parts: Parts = REAL) -> None:
-    """Runs the agent until SIGTERM or SIGINT; then returns, and every block stays.
+    """Runs the agent until SIGTERM or SIGINT; then returns, and every block stays unless `on_stop` says otherwise.
 
     Raises ActionError when this host can't carry anything out, FolderInUse, StoreError, SettingsError.
     """
@@ -109,11 +109,15 @@ class _Daemon:
         )
         self.executor.when_applied = self.self_test.applied
         self.admission = Admission(
-            mine,
-            settings.agent.roles,
-            actions,
-            allow=_allow(settings),
-            automatic=lambda: host.protected(self.broker_addresses.known()),
+            mine, settings.agent.roles, actions, allow=_allow(settings), automatic=self._automatic
+        )
+        self.safeguard = Safeguard(
+            self.journal,
+            self.admission,
+            self.broker_addresses,
+            automatic=self._automatic,
+            work=self.executor.work,
+            trouble=self.trouble,
         )
         self.me = Self(
             agent_id=mine,
@@ -131,8 +135,12 @@ class _Daemon:
             asyncio.get_running_loop().add_signal_handler(number, self.executor.stop)
         await self._begin()
         async with asyncio.TaskGroup() as group:
+            inbox = group.create_task(self._inbox().run())
             tasks = [group.create_task(each) for each in self._background()]
             await self.executor.run()
+            inbox.cancel()  # what the broker still has, it keeps
+            await asyncio.wait([inbox])
+            await self._leave()
             # What was taken is in the journal, and so is what was done. What is still to be said is said now; if the
             # broker is away, after the next start.
             with suppress(TimeoutError, StoreError):
@@ -141,7 +149,20 @@ class _Daemon:
             for task in tasks:
                 task.cancel()
         self.executor.close()
-        log.info("stopped; every block stays in force", action="stopped")
+
+    async def _leave(self) -> None:
+        """What becomes of the blocks that are in force."""
+        if self.settings.agent.on_stop == "keep":
+            log.info("stopping; every block stays in force", action="stopped")
+            return
+        try:
+            lifted = await self.executor.lift(lambda hold: True)
+        except StoreError as error:
+            log.error("stopping; not every block could be lifted", action="stopped", problem=str(error))
+            return
+        for problem in lifted.problems:
+            log.error("could not be ended", action="stopped", problem=problem)
+        log.info("stopping; every block was lifted, as on_stop says", action="stopped", orders=len(lifted.orders))
 
     async def _begin(self) -> None:
         """Before the first order: reverts that are due, then what should be in force."""
@@ -150,8 +171,7 @@ class _Daemon:
             await asyncio.wait_for(asyncio.to_thread(self.broker_addresses.look_up), PATIENCE)
         _serve_metrics(self.settings, self.metrics)
         self.admission.follow(await self.journal.ruling())
-        protected = self.admission.protection()
-        await self.journal.lift(lambda hold: bool(protected(hold.target, hold.exempt)))
+        await self.safeguard.let_go()
         await self.executor.start()
         gc.collect()
         gc.freeze()  # what is there now stays, and no order has to wait until the collector has gone through it
@@ -161,14 +181,13 @@ class _Daemon:
         return [
             self.publisher.run(),
             self.consumer.run(),
-            self._inbox().run(),
             self._heartbeats().run(),
             Control(self.state, self.executor).run(),
             _again(self.outbox.run, self.trouble, "outbox"),
             _again(self.self_test.run, self.trouble, "self-test"),
             _again(self._collect, self.trouble, "collector"),
             _every(TIDY, self.journal.tidy),
-            self._look_up_now_and_then(),
+            self.safeguard.run(),
             _watch_lock(self.consumer, self.id),
         ]
 
@@ -198,10 +217,8 @@ class _Daemon:
             trouble=self.trouble,
         )
 
-    async def _look_up_now_and_then(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_UP if self.broker_addresses.known() else LOOK_UP_AGAIN)
-            await asyncio.to_thread(self.broker_addresses.look_up)
+    def _automatic(self) -> Allowlist:
+        return host.protected(self.broker_addresses.known())
 
     async def _collect(self) -> None:
         """Follows the logs that this agent is to follow. Their positions have a file of their own: they move often."""

@@ -7,7 +7,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -89,6 +89,7 @@ class HostSettings(Section, frozen=True, kw_only=True):
     labels: dict[str, str] = field(default_factory=dict)
     logs: tuple[FollowedFile, ...] = ()
     allow: tuple[str, ...] = ()  # addresses and networks, beside the automatic ones
+    on_stop: Literal["keep", "lift"] = "keep"  # what SIGTERM does to the blocks in force; a crash always keeps them
 
 
 class ManagerSettings(Section, frozen=True, kw_only=True):
