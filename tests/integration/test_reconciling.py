@@ -1,4 +1,4 @@
-"""The real daemon and a real kernel: whatever somebody else does to the firewall, the journal's word comes true again."""
+"""The real daemon and a real kernel: whatever somebody else does to the firewall, the journal comes true again."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
