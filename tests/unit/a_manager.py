@@ -7,8 +7,9 @@ from pathlib import Path
 from manager.approvals import Approvals
 from manager.catchup import CatchUp
 from manager.dispatch import BlockRequest, Dispatch, UnblockRequest
-from manager.ledger import schema
+from manager.ledger import on_hold, schema
 from manager.ledger.ledger import Ledger
+from manager.ledger.on_hold import OnHold, Selection
 from manager.ledger.views import OrderStory
 from manager.panic import Panic
 from manager.policy import AllowPolicy
@@ -123,6 +124,11 @@ class AManager:
 
         self.store.run_now(forget)
         return [(row.routing_key, codec.decode(row.body, Order)) for row in rows]
+
+    def held(self) -> list[OnHold]:
+        """What is on hold, oldest first."""
+        now = self.clock.wall()
+        return self.store.run_now(lambda connection: on_hold.find(connection, Selection(), now, 1_000))
 
     async def block(self, request_id: str = "r1", **wish: object) -> Order:
         fields = {"address": ATTACKER, "location": "all", "timeout": 600.0, "issuer": "ann", **wish}

@@ -1,6 +1,7 @@
 """Fixtures that unit tests share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from manager.responses.verdict import Sighting, Verdict
 from manager.roster import Members
 from shared.messages import Alert
 from shared.targets import Allowlist
-from tests.unit.a_manager import START
+from tests.unit.a_manager import START, a_manager
 from tests.unit.a_verdict import LOCAL_RULES, Judge, Newcomers, members
+from tests.unit.an_incident import Incident
 
 
 @pytest.fixture
@@ -47,3 +49,16 @@ def judge(conf: Callable[[str], Path], ruleset: Ruleset) -> Judge:
         return responses.judge(Sighting(alert=about, at=START), who or members("manager1"), standing, START)
 
     return judged
+
+
+@pytest.fixture
+def incident(conf: Callable[[str], Path], ruleset: Ruleset, tmp_path: Path) -> Callable:
+    """Starts a manager with a configuration; the same ledger each time."""
+
+    @contextmanager
+    def started(text: str, **settings: float) -> Iterator[Incident]:
+        responses = Responses(load(conf(text)), ruleset, **settings)
+        with a_manager(tmp_path / "ledger.db", responses.judge) as manager:
+            yield Incident(manager)
+
+    return started

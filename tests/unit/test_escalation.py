@@ -1,58 +1,14 @@
 """Escalation on a real ledger: longer each time, over restarts and agents, and judged by what is really in force."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 import pytest
 
-from manager.correlation import Ruleset
-from manager.dispatch import Taken
-from manager.responses.configuration import load
-from manager.responses.responses import Responses
 from manager.responses.verdict import Sighting
 from shared.messages import Order
 from tests.unit.a_conf import block
-from tests.unit.a_manager import ATTACKER, START, AManager, a_manager
+from tests.unit.a_manager import ATTACKER, START
 from tests.unit.a_verdict import alert
 
 GROWING = "<timeout>5s</timeout><repeated_offenders>10s,20s</repeated_offenders>"
-
-
-class Incident:
-    """A manager with a configuration, and alerts about one attacker at given seconds after START."""
-
-    def __init__(self, manager: AManager) -> None:
-        self.manager = manager
-        self._taken = 0
-
-    async def alert(self, at: float, seen: float | None = None, agent: str = "web1", **fields: object) -> Taken:
-        """An alert that comes at `at` about a line of `seen`."""
-        self._taken += 1
-        self.manager.clock.passed = at
-        about = alert(agent=agent, id=f"a{at}-{self._taken}", **fields)
-        (taken,) = await self.manager.dispatch.take([Sighting(alert=about, at=START + (at if seen is None else seen))])
-        return taken
-
-    async def order(self, at: float, *answers: str, status: str = "applied", **about: object) -> Order:
-        """The only order that an alert makes, answered at once by these agents."""
-        (order,) = (await self.alert(at, **about)).orders
-        for agent in answers:
-            await self.manager.answer(order, agent, status)
-        return order
-
-
-@pytest.fixture
-def incident(conf: Callable[[str], Path], ruleset: Ruleset, tmp_path: Path) -> Callable:
-    """Starts a manager with a configuration; the same ledger each time."""
-
-    @contextmanager
-    def started(text: str, **settings: float) -> Iterator[Incident]:
-        responses = Responses(load(conf(text)), ruleset, **settings)
-        with a_manager(tmp_path / "ledger.db", responses.judge) as manager:
-            yield Incident(manager)
-
-    return started
 
 
 def sense(order: Order) -> tuple:
