@@ -19,17 +19,17 @@ from manager.responses.breaker import Gate
 from manager.responses.verdict import Judge, Refusal, Sighting, Verdict
 from manager.roster import Members, Roster
 from shared.clock import Clock
-from shared.errors import InvalidTarget, UnknownAgent
+from shared.errors import UnknownAgent
 from shared.ids import digest
 from shared.messages import Location, Operation, Order
 from shared.store import Connection, Store
-from shared.targets import Allowlist, is_host, normalise_address, parse_network
+from shared.targets import Allowlist, normalise_address
 
 BLOCK = "firewall-drop"  # what `thwart block` orders
 
 
 class BlockRequest(Struct, frozen=True, kw_only=True):
-    """A person's wish to block an address. The same `request_id` is the same order."""
+    """A person's wish to block an address or network. The same `request_id` is the same order."""
 
     request_id: str
     address: str
@@ -42,7 +42,7 @@ class BlockRequest(Struct, frozen=True, kw_only=True):
 
 
 class UnblockRequest(Struct, frozen=True, kw_only=True):
-    """A person's wish to end every block of an address, wherever it is."""
+    """A person's wish to end every block of an address or network, wherever it is."""
 
     request_id: str
     address: str
@@ -133,7 +133,7 @@ class Dispatch:
         )
 
     async def unblock(self, request: UnblockRequest) -> Placed:
-        """Lifts every block of an address that has not ended, also what is still unsent.
+        """Lifts every block of an address or network that has not ended, also what is still unsent.
 
         Raises InvalidTarget, StoreError.
         """
@@ -178,8 +178,6 @@ class Dispatch:
 
     def _block(self, connection: Connection, request: BlockRequest, target: str, members: Members) -> list[Order]:
         self._allowlist().check(target)  # in here, so that no entry can be added between this and the order
-        if not is_host(parse_network(target)):
-            raise InvalidTarget(f"{target} is a network; {BLOCK} takes single addresses")  # each agent would refuse it
         now = self._clock.wall()
         named = tuple(sorted(set(request.agents)))
         order = Order(

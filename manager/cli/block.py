@@ -36,16 +36,18 @@ def command(
     api: str,
     token_file: Path,
 ) -> None:
-    """Block ADDRESS, a single IPv4 or IPv6 address.
+    """Block ADDRESS, an IPv4 or IPv6 address or network (CIDR).
 
-    Without a place it is blocked on all agents and manager hosts. Protected addresses are refused, and so are
-    networks. Ends with 0 when no agent said no, 1 when one did or the manager refused, 2 for wrong usage, 3 when the
-    manager can't be reached.
+    Without a place it is blocked on all agents and manager hosts. What is protected is refused, and so is a network
+    with anything protected in it. Blocks of a network and of what lies inside it end each on its own. Ends with 0
+    when no agent said no, 1 when one did or the manager refused, 2 for wrong usage, 3 when the manager can't be
+    reached.
 
     \b
     Examples:
       thwart block 203.0.113.9
       thwart block 203.0.113.9 --for 10m --reason "ticket 4711"
+      thwart block 203.0.113.0/24 --for 1h
       thwart block 203.0.113.9 --agent web1 --agent web2 --for 1d
       thwart block 2001:db8::9 --server --for forever
       thwart block 203.0.113.9 --dry-run -o json
@@ -77,7 +79,7 @@ def command(
 
 
 def target_of(address: str) -> str:
-    """The address as orders spell it; what is none is wrong usage."""
+    """The address or network as orders spell it; what is none is wrong usage."""
     from shared.targets import normalise_address
 
     try:

@@ -31,7 +31,8 @@ def command(
 ) -> None:
     """Lift every block of ADDRESS, wherever it is in force or on its way.
 
-    What was counted of it is forgotten, so that its next log line does not bring the block back. Ends with 0 also
+    Blocks of a network around it, or of what lies inside it, stay, and an agent where such a network is blocked says
+    so. What was counted of it is forgotten, so that its next log line does not bring the block back. Ends with 0 also
     when there was nothing to lift.
 
     With --everything it lifts every lasting order that is not over, whoever gave it. What offends afterwards is
@@ -41,6 +42,7 @@ def command(
     Examples:
       thwart unblock 203.0.113.9
       thwart unblock 2001:db8::9 --reason "a customer's"
+      thwart unblock 203.0.113.0/24
       thwart pause && thwart unblock --everything
     """
     if everything == (address is not None):

@@ -49,6 +49,24 @@ async def test_an_order_blocks_is_answered_ends_and_says_so(agent: AnAgent) -> N
     assert len(agent.answers(order)) == len(agent.ends(order)) == 1
 
 
+async def test_a_network_is_blocked_until_its_own_end(agent: AnAgent) -> None:
+    """With one inside it and a host in both; a lift of the host says what goes on covering it."""
+    await agent.started()
+    wide, narrow, host = "203.0.113.0/24", "203.0.113.0/25", ATTACKER
+    orders = [an_order("w", wide, 600.0), an_order("n", narrow, 1.5), an_order("h", host, None)]
+    await agent.send(*orders)
+    for order in orders:
+        assert (await agent.answered(order)).detail == "new"
+    assert set(agent.in_force()) == {wide, narrow, host}
+    assert (await agent.ended(orders[1])).detail == f"still covered by {wide}"
+    await agent.send(a_delete("d1", "h"))
+    assert (await agent.answered("d1")).detail == f"still covered by {wide}"
+    assert set(agent.in_force()) == {wide}
+    await agent.send(a_delete("d2", "w", target=wide))
+    assert (await agent.answered("d2")).detail == ""
+    assert agent.in_force() == {}
+
+
 async def test_an_order_delivered_twice_is_carried_out_once(agent: AnAgent) -> None:
     """A repeat gets the recorded answer again, word for word, and no second execution."""
     await agent.started()

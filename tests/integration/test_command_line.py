@@ -37,6 +37,33 @@ async def test_a_block_says_what_it_does_and_waits_for_the_answer(manager, broke
     assert "applied" in done.stdout
 
 
+async def test_networks_are_blocked_and_lifted_like_addresses(manager, broker):
+    """In their one spelling, host bits cleared; lifting one lifts no other block inside it, and what the agent says
+    about it is shown."""
+    network = "203.0.113.0/24"
+    async with Hands(broker, "web1") as hands:
+        await hands.beat("web1")
+        await known(manager, "web1")
+        for address in ("203.0.113.9/24", ATTACKER):
+            running = asyncio.create_task(asyncio.to_thread(manager.thwart, "block", address))
+            await hands.answer(await hands.order("web1"), "web1")
+            done = await running
+            assert done.returncode == 0, done.stderr
+        blocks = manager.thwart("blocks", "-o", "json")
+        assert network in blocks.stdout
+        assert ATTACKER in blocks.stdout
+        running = asyncio.create_task(asyncio.to_thread(manager.thwart, "unblock", ATTACKER))
+        delete = await hands.order("web1")
+        assert delete.target == ATTACKER
+        await hands.answer(delete, "web1", "lifted", detail=f"still covered by {network}")
+        assert f"still covered by {network}" in (await running).stdout
+        running = asyncio.create_task(asyncio.to_thread(manager.thwart, "unblock", network))
+        delete = await hands.order("web1")
+        assert (delete.target, len(delete.lifts)) == (network, 1)
+        await hands.answer(delete, "web1", "lifted")
+        assert (await running).returncode == 0
+
+
 async def test_a_block_that_an_agent_did_not_carry_out_ends_with_1(manager, broker):
     """What an agent refuses or fails to do is shown, and scripts can tell."""
     async with Hands(broker, "web1") as hands:
