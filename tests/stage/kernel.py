@@ -67,10 +67,13 @@ class KernelWatch:
 
 
 def in_force(host: Host) -> set[str]:
-    """The addresses in Thwart's sets on `host`, as nft lists them now."""
+    """The addresses and networks in Thwart's sets on `host`, as nft lists them now."""
     found = json.loads(host.run("nft", "-j", "list", "table", "inet", "thwart"))["nftables"]
-    return {_listed(entry) for each in found if "set" in each for entry in each["set"].get("elem", [])}
+    sets = [each["set"] for each in found if "set" in each]
+    return {_listed(each["name"], entry) for each in sets for entry in each.get("elem", [])}
 
 
-def _listed(entry: Any) -> str:
-    return str(entry["elem"]["val"] if isinstance(entry, dict) else entry)
+def _listed(name: str, entry: Any) -> str:
+    """A network's set is named for its prefix: `nets4_24`."""
+    _, cut, length = name.partition("_")
+    return str(entry["elem"]["val"] if isinstance(entry, dict) else entry) + (f"/{length}" if cut else "")
