@@ -13,7 +13,6 @@ from agent.metrics import AgentMetrics
 from agent.trouble import Trouble
 from shared.errors import FolderInUse, Unreachable
 from shared.settings import AgentSettings
-from shared.store import Store
 
 ATTEMPTS, PAUSE = 15, 0.2  # s: a daemon that starts, or stops, has the lock and doesn't listen
 
@@ -34,7 +33,7 @@ async def lift_here(settings: AgentSettings, request: LiftRequest, parts: Parts 
 
 async def _alone(settings: AgentSettings, state: Path, request: LiftRequest, parts: Parts) -> LiftAnswer:
     """With the same journal and executor as the daemon's. What is to be said is in the outbox, for its next start."""
-    store = Store(state / folder.JOURNAL, SCHEMA)
+    store = folder.opened(state / folder.JOURNAL, SCHEMA)
     try:
         journal = parts.journal(store, agent_id(settings), host.boot_id(), parts.clock())
         actions: dict[str, Action] = {action.name: action for action in parts.actions()}

@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import structlog
+import tenacity
 from msgspec import Struct
 
 from agent import collector, folder, host
@@ -28,7 +29,7 @@ from agent.trouble import Trouble
 from shared import metrics, names, topology
 from shared.broker import Consumer, Publisher, reachable
 from shared.clock import Clock, SystemClock
-from shared.errors import InvalidTarget, SettingsError, StoreError
+from shared.errors import InvalidTarget, SettingsError, StoreDamaged, StoreError
 from shared.outbox import Outbox
 from shared.settings import AgentSettings, BrokerSettings, listen_address
 from shared.store import Store
@@ -68,8 +69,32 @@ async def run(settings: AgentSettings, *, parts: Parts = REAL) -> None:
     Raises ActionError when this host can't carry anything out, FolderInUse, StoreError, SettingsError.
     """
     state = Path(settings.agent.state_dir)
-    with folder.owned(state), closing(Store(state / folder.JOURNAL, SCHEMA)) as store:
-        await _Daemon(settings, parts, state, store).run()
+    with folder.owned(state):
+        damage = await _until_damaged(settings, parts, state)
+        if damage is not None:
+            aside = folder.set_aside(damage)
+            raise StoreDamaged(
+                f"{damage}; it is {aside} now, start the agent again to go on with a new one", path=aside
+            )
+
+
+async def _until_damaged(settings: AgentSettings, parts: Parts, state: Path) -> StoreDamaged | None:
+    """Runs, and tells what ended it if that was a journal that can't be read any more; nobody has it open then."""
+    damage: list[StoreDamaged] = []
+    try:
+        with closing(folder.opened(state / folder.JOURNAL, SCHEMA)) as store:
+            await _Daemon(settings, parts, state, store).run()
+    except* StoreDamaged as errors:
+        damage += _leaves(errors)
+    return damage[0] if damage else None
+
+
+def _leaves(group: BaseExceptionGroup[StoreDamaged]) -> list[StoreDamaged]:
+    return [
+        leaf
+        for each in group.exceptions
+        for leaf in (_leaves(each) if isinstance(each, BaseExceptionGroup) else [each])
+    ]
 
 
 def agent_id(settings: AgentSettings) -> str:
@@ -166,6 +191,8 @@ class _Daemon:
 
     async def _begin(self) -> None:
         """Before the first order: reverts that are due, then what should be in force."""
+        for path in folder.aside(self.state):
+            self.trouble.say(path.name, f"{path} was damaged and is set aside; remove it once you have looked at it")
         await self.executor.prepare()
         with suppress(TimeoutError):  # a resolver that is away holds up no revert; without a broker no order comes
             await asyncio.wait_for(asyncio.to_thread(self.broker_addresses.look_up), PATIENCE)
@@ -224,7 +251,7 @@ class _Daemon:
         """Follows the logs that this agent is to follow. Their positions have a file of their own: they move often."""
         files = self.settings.agent.logs
         if files:
-            with closing(Store(self.state / folder.COLLECTOR, collector.SCHEMA)) as store:
+            with closing(folder.opened(self.state / folder.COLLECTOR, collector.SCHEMA)) as store:
                 await collector.Collector(files, self.id, store, self.publisher, self.clock).run()
 
 
@@ -250,13 +277,18 @@ def _serve_metrics(settings: AgentSettings, figures: AgentMetrics) -> None:
 
 async def _again(run: Callable[[], Awaitable[None]], trouble: Trouble, name: str) -> None:
     """Runs what a full disk ends, again and again until it returns: expiries and everything else go on meanwhile."""
-    while True:
-        try:
-            return await run()
-        except StoreError as error:
-            trouble.say(name, f"the {name} can't go on: {error}")
-            await asyncio.sleep(PAUSE)
-            trouble.over(name)
+    attempts = tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(StoreError) & tenacity.retry_if_not_exception_type(StoreDamaged),
+        wait=tenacity.wait_fixed(PAUSE),
+        before=lambda _: trouble.over(name),
+        before_sleep=lambda state: trouble.say(name, f"the {name} can't go on: {_said(state)}"),
+        reraise=True,
+    )
+    await attempts(run)
+
+
+def _said(state: tenacity.RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

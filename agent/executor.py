@@ -23,7 +23,7 @@ from agent.metrics import AgentMetrics
 from agent.reconcile import NEAR
 from agent.trouble import Trouble
 from agent.watch import Watch
-from shared.errors import StoreError
+from shared.errors import StoreDamaged, StoreError
 
 LIMIT = 1_000  # ends, and orders, in one turn: neither starves behind a flood of the other
 EVERYTHING = 1_000_000_000
@@ -104,11 +104,13 @@ class Executor:
         self.work.set()
 
     async def run(self) -> None:
-        """Takes turns until `stop`."""
+        """Takes turns until `stop`. Raises StoreDamaged: there is no use in going on."""
         while not self._stopping.is_set():
             self.work.clear()
             try:
                 await self.turn()
+            except StoreDamaged:
+                raise
             except StoreError as error:
                 # Done to the host and not written down: the next turn does the same again.
                 self._trouble.say("journal", f"what was done can't be written down: {error}")

@@ -18,7 +18,7 @@ from agent.trouble import Trouble
 from shared import codec
 from shared.broker import Consumer, Delivery
 from shared.dead_letter import letter
-from shared.errors import MessageError, MessageTooLarge, StoreError
+from shared.errors import MessageError, MessageTooLarge, StoreDamaged, StoreError
 from shared.messages import Order
 from shared.outbox import Outbox
 from shared.topology import POLICY
@@ -50,7 +50,7 @@ class Inbox:
         self._work, self._outbox, self._metrics, self._trouble = work, outbox, metrics, trouble
 
     async def run(self) -> None:
-        """Takes until cancelled."""
+        """Takes until cancelled. Raises StoreDamaged."""
         while True:
             deliveries = await self._consumer.batch(self._queue)
             await self._take(deliveries)
@@ -62,6 +62,8 @@ class Inbox:
             try:
                 things = read(deliveries, self._admission)
                 taken = await self._journal.take(things)
+            except StoreDamaged:
+                raise
             except (StoreError, OSError) as error:  # OSError: this host can't be asked whom it must not block
                 self._trouble.say("inbox", f"orders can't be taken: {error}")
                 await asyncio.sleep(PAUSE)

@@ -23,6 +23,7 @@ ThwartError
 ├── ConfigurationError       the user's XML; names file and line
 │   └── RuleFileError            a rule or decoder file
 ├── StoreError               the database under a ledger or journal
+│   ├── StoreDamaged             its file is not what was written; `path` names it
 │   └── FolderInUse              another process has the state folder
 ├── RequestError             what a person asked for can't be done as asked
 │   ├── UnknownAgent             nobody in the roster goes by that name
@@ -149,6 +150,14 @@ class RuleFileError(ConfigurationError):
 
 class StoreError(ThwartError):
     """The database can't be opened, read or written."""
+
+
+class StoreDamaged(StoreError):
+    """The database's file is not what was written to it."""
+
+    def __init__(self, message: str, *, path: Path | str) -> None:
+        self.path = Path(path)
+        super().__init__(message)
 
 
 class FolderInUse(StoreError):

@@ -9,20 +9,19 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from shared.errors import StoreError
+from shared.errors import StoreDamaged, StoreError
 
 Result = TypeVar("Result")
 Connection = sqlite3.Connection
 Row = sqlite3.Row
 
-_ADVICE = dict.fromkeys(
-    (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB),
-    "it is damaged: move it and its -wal file away to start without what was in it, or put a copy in its place",
-) | {
+_DAMAGED = "it is damaged: move it and its -wal file away to start without what was in it, or put a copy in its place"
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_ADVICE = {
     sqlite3.SQLITE_FULL: "free some space there",
     sqlite3.SQLITE_CANTOPEN: "see that its folder is there and may be written to",
     sqlite3.SQLITE_READONLY: "see that it and its folder may be written to",
@@ -33,10 +32,11 @@ _ADVICE = dict.fromkeys(
 class Store:
     """Opens the file at `path`, applies `schema` (idempotent DDL) and runs work in its own thread."""
 
-    def __init__(self, path: Path | str, schema: str) -> None:
+    def __init__(self, path: Path | str, schema: str, *, check: bool = False) -> None:
+        """With `check` the whole file is read first: 0.15 s for 100 MB. Raises StoreError, StoreDamaged."""
         self.path = path
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
-        self._connection = self._thread.submit(self._open, schema).result()
+        self._connection = self._thread.submit(self._open, schema, check).result()
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-reader")
         self._reading: Connection | None = None
         self._closed = False
@@ -67,15 +67,24 @@ class Store:
         self._thread.submit(self._connection.close).result()
         self._thread.shutdown()
 
-    def _open(self, schema: str) -> Connection:
-        with _translated(self.path):
+    def _open(self, schema: str, check: bool) -> Connection:
+        with _translated(self.path), ExitStack() as on_failure:
             connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=True, timeout=10)
+            on_failure.callback(connection.close)
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
+            if check:
+                self._check(connection)
             connection.executescript(schema)
+            on_failure.pop_all()
             return connection
+
+    def _check(self, connection: Connection) -> None:
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise StoreDamaged(f"{self.path}: {found}; {_DAMAGED}", path=self.path)
 
     def _read(self, work: Callable[[Connection], Result]) -> Result:
         with _translated(self.path):
@@ -116,4 +125,6 @@ def _translated(path: Path | str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest only says more exactly where
+        if code in _DAMAGE:
+            raise StoreDamaged(f"{path}: {error}; {_DAMAGED}", path=path) from error
         raise StoreError("; ".join(filter(None, (f"{path}: {error}", _ADVICE.get(code))))) from error
