@@ -114,8 +114,20 @@ class Fleet:
         """Ends the broker; all the rest is the guard's."""
         self.broker.close()
 
-    def add_agent(self, name: str, number: int, *, roles: Sequence[str] = (), log: Path | None = None) -> Daemon:
-        """An agent, on a host 192.0.2.`number` of its own unless `name` is one already. It doesn't run yet."""
+    def add_agent(
+        self,
+        name: str,
+        number: int,
+        *,
+        roles: Sequence[str] = (),
+        log: Path | None = None,
+        broker: str = "",
+        command: Sequence[str] = (str(COMMANDS / "thwart-agent"), "run"),
+    ) -> Daemon:
+        """An agent, on a host 192.0.2.`number` of its own unless `name` is one already. It doesn't run yet.
+
+        `broker` is the URL by which it knows the broker, if not by its address.
+        """
         if name not in self.hosts:
             self.hosts[name] = self._network.host(name, number)
         folder = self._folder / f"agent-{name}"
@@ -123,9 +135,9 @@ class Fleet:
             self._guard,
             self.hosts[name],
             folder,
-            [str(COMMANDS / "thwart-agent"), "run"],
+            command,
             {
-                "broker": {"urls": [self.broker.url]},
+                "broker": {"urls": [broker or self.broker.url]},
                 "agent": {
                     "id": name,
                     "state_dir": str(folder / "state"),

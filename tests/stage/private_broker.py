@@ -142,6 +142,10 @@ class PrivateBroker:
         """SIGKILL, as a crash would end it."""
         self._end(signal.SIGKILL, 5.0)
 
+    def hang(self) -> None:
+        """SIGSTOP: its connections stand, and nobody answers on them. `kill` ends that."""
+        os.kill(self.pid, signal.SIGSTOP)
+
     def restart(self) -> None:
         """Stops and starts."""
         self.stop()
