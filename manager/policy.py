@@ -174,13 +174,13 @@ class AllowPolicy:
     def _take_over(self, connection: Connection, listed: Allowlist, members: Members, now: float) -> Changed:
         file = tuple(PolicyEntry(network=text_of(network), reason=reason) for network, reason in listed)
         known = {each.network for each in self._told.policy.entries}
-        fresh = [each for each in file if each.network not in known]
+        fresh = [each for each in listed if text_of(each[0]) not in known]
         word = Lifting(
-            request_id=digest("configured", self.version, tuple(each.network for each in fresh)),
+            request_id=digest("configured", self.version, tuple(text_of(network) for network, _ in fresh)),
             reason=f"on the allowlist, by {self._source}",
             issuer="manager",
         )
-        lifted = _lift(connection, _allowlist(fresh), word, members, now)
+        lifted = _lift(connection, Allowlist(fresh), word, members, now)
         self._tell(connection, file, now)
         return Changed(version=self.version, network="", lifted=tuple(lifted))
 
@@ -225,7 +225,7 @@ class AllowPolicy:
         if entries != before.entries or before.version == 0:
             policy = Policy(version=max(before.version + 1, int(now)), entries=entries)
             try:
-                told = _told(policy)
+                told = _told(policy, self._told)
             except MessageTooLarge as error:
                 raise AllowlistFull(
                     f"{len(entries)} networks with their reasons are more than agents can be told in one message "
@@ -251,18 +251,16 @@ def _effective(file: Sequence[PolicyEntry], by_hand: Sequence[Allowed]) -> tuple
     return tuple(found[network] for network in sorted(found))
 
 
-def _told(policy: Policy) -> _Told:
-    """Raises MessageTooLarge."""
+def _told(policy: Policy, before: _Told | None = None) -> _Told:
+    """`policy`, ready; what was in the list `before` isn't parsed again. Raises MessageTooLarge."""
+    known = {text_of(network): network for network, _ in before.allowlist} if before else {}
+    entries = [(known.get(each.network) or parse_network(each.network), each.reason) for each in policy.entries]
     return _Told(
         policy=policy,
-        allowlist=_allowlist(policy.entries),
+        allowlist=Allowlist(entries),
         body=codec.encode(policy),
         ending=codec.encode(replace(policy, caught_up=True)),
     )
-
-
-def _allowlist(entries: Sequence[PolicyEntry]) -> Allowlist:
-    return Allowlist([(parse_network(each.network), each.reason) for each in entries])
 
 
 def _entry(added: Allowed) -> Entry:
