@@ -1,5 +1,6 @@
 """The real daemon and a real kernel: whatever somebody else does to the firewall, the journal comes true again."""
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -89,3 +90,18 @@ async def test_a_deleted_journal_takes_no_block_away(agent: AnAgent) -> None:
     assert (await agent.answered("o1", 2)).detail == "new"
     assert agent.command("lift", OTHER)["lifted"] == [{"action": "firewall-drop", "target": OTHER, "orders": 0}]
     assert set(agent.in_force()) == {ATTACKER}
+
+
+async def test_a_damaged_journal_takes_no_block_away(agent: AnAgent) -> None:
+    """It is set aside, which the heartbeats say; blocks are held, and those that have an end come to it."""
+    await agent.send(an_order("o3", STRANGER, timeout=4.0))
+    ends = (await agent.answered("o3")).expires_at
+    agent.process.kill()
+    for path in agent.state.glob("journal.db*"):  # the log beside it has most of it, and would heal it
+        path.write_bytes(b"\xa5" * path.stat().st_size)
+    await agent.started()
+    assert set(agent.in_force()) == {ATTACKER, OTHER, STRANGER}
+    assert "journal.db.damaged-" in agent.heartbeats()[-1].trouble
+    await eventually(lambda: is_right(agent), 6)
+    assert ends is not None
+    assert time.time() == pytest.approx(ends, abs=1.0)

@@ -4,12 +4,15 @@ import asyncio
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from agent import app
-from shared.errors import ActionError, FolderInUse, SettingsError
+from agent.journal.journal import Journal
+from agent.journal.planning import Turn
+from shared.errors import ActionError, FolderInUse, SettingsError, StoreDamaged
 from shared.settings import AgentSettings, HostSettings, MetricsSettings
 from tests.stage.fake_action import FakeAction
 from tests.unit.a_host import HostClock
@@ -57,3 +60,31 @@ async def test_a_start_that_cannot_be_says_why(tmp_path: Path) -> None:
         await app.run(settings(tmp_path, allow=("nonsense",)))
     with app.folder.owned(tmp_path), pytest.raises(FolderInUse):
         await app.run(settings(tmp_path))
+
+
+class SpoiltJournal(Journal):
+    """Whose file can't be read any more once it was read for the first time."""
+
+    async def plan(self, **how: Any) -> Turn:
+        if hasattr(self, "was_read"):
+            raise StoreDamaged(f"{self.store.path}: database disk image is malformed", path=self.store.path)
+        self.was_read = True
+        return await super().plan(**how)
+
+
+async def test_a_journal_that_is_damaged_while_the_agent_runs_ends_it(tmp_path: Path) -> None:
+    """It is set aside; the next start makes a new one, and says so in its heartbeats for as long as it lies there."""
+    parts = app.Parts(actions=lambda: (FakeAction(HostClock()),), journal=SpoiltJournal)
+    with pytest.raises(StoreDamaged, match=r"it is .*damaged-.* now, start the agent again"):
+        await asyncio.wait_for(app.run(settings(tmp_path), parts=parts), 10)
+    (aside,) = app.folder.aside(tmp_path)
+    assert aside.stat().st_size > 0
+    assert not (tmp_path / app.folder.JOURNAL).exists()
+    with capture_logs() as logs:
+        running = asyncio.create_task(
+            app.run(settings(tmp_path), parts=app.Parts(actions=lambda: (FakeAction(HostClock()),)))
+        )
+        said = await eventually(lambda: [each for each in logs if each.get("trouble") == aside.name])
+        running.cancel()
+        await asyncio.wait([running])
+    assert said[0]["event"] == f"{aside} was damaged and is set aside; remove it once you have looked at it"
