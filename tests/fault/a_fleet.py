@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import to_builtins
 
 from manager.api.bodies import Given
 from shared import codec, topology
@@ -53,7 +54,7 @@ class Agent:
         self._guard, self._judge = guard, judge
         self._config, self._log, self._mark = folder / "agent.toml", folder / "agent.log", folder / "stopped"
         section = {"id": self.name, "state_dir": str(self.state)}
-        settings = {"broker": {"urls": [broker.url]}, "agent": section, "metrics": {"listen": ""}}
+        settings = {"broker": to_builtins(broker.settings), "agent": section, "metrics": {"listen": ""}}
         self._config.write_text(toml(settings))
         self.environment: dict[str, str] = {}
         self.wrapper: tuple[str, ...] = ()

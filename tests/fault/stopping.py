@@ -29,7 +29,9 @@ class Point:
 
 
 class StoppingPublisher(Publisher):
-    """Stops before a message of some kind is sent (`sending order`), or when the broker has it (`confirmed order`)."""
+    """Stops before a message of some kind is sent (`sending order`), after that (`sent order`), or when the broker has
+    it (`confirmed order`).
+    """
 
     point: Point
 
@@ -38,4 +40,5 @@ class StoppingPublisher(Publisher):
         sent = super().send(publication)
         # Registered first, so it comes before whoever waits for the confirm hears of it.
         sent.add_done_callback(lambda done: self.point(f"confirmed {publication.kind}", not done.exception()))
+        self.point(f"sent {publication.kind}")
         return sent
