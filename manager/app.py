@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 from msgspec import Struct
 
+from manager.api.allow import AllowRoutes
 from manager.api.api import Api, Looks
 from manager.api.bodies import Health
 from manager.api.decisions import Decisions
@@ -250,6 +251,7 @@ class _Daemon:
             self.roster,
             self.chronicle,
             Decisions(self.approvals, self.panic, self.chronicle),
+            AllowRoutes(self.policy, self.roster, self.chronicle),
             tokens,
             Looks(health=self._health, metrics=self._figures),
             forget=self.thread.forget,

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from manager.ledger import allowed, orders
 from manager.ledger.allowed import Allowed
+from manager.ledger.views import AllowEntry, Listing
 from manager.lifting import Lifting, lift
 from manager.roster import Members, Roster
 from shared import codec, outbox, topology
@@ -37,23 +38,6 @@ class AllowRequest(Struct, frozen=True, kw_only=True):
     network: str
     reason: str = ""
     issuer: str = ""
-
-
-class Entry(Struct, frozen=True, kw_only=True):
-    """A network on the list, and where it comes from."""
-
-    network: str
-    reason: str
-    source: str  # the path of the file that lists it; empty when it was added by hand
-    issuer: str = ""
-    added_at: float | None = None
-
-
-class Listing(Struct, frozen=True, kw_only=True):
-    """The list at one moment."""
-
-    version: int
-    entries: tuple[Entry, ...]
 
 
 class Changed(Struct, frozen=True, kw_only=True):
@@ -120,7 +104,7 @@ class AllowPolicy:
 
     async def listing(self) -> Listing:
         """The list for people: the file's entries first. Raises StoreError."""
-        file = [Entry(network=each.network, reason=each.reason, source=self._source) for each in self._file]
+        file = [AllowEntry(network=each.network, reason=each.reason, source=self._source) for each in self._file]
         by_hand = [_entry(each) for each in await self._store.read(allowed.entries)]
         return Listing(version=self.version, entries=(*file, *by_hand))
 
@@ -263,8 +247,8 @@ def _told(policy: Policy, before: _Told | None = None) -> _Told:
     )
 
 
-def _entry(added: Allowed) -> Entry:
-    return Entry(
+def _entry(added: Allowed) -> AllowEntry:
+    return AllowEntry(
         network=added.network,
         reason=added.reason,
         source="",

@@ -16,10 +16,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from manager.api import requests
+from manager.api.allow import AllowRoutes
 from manager.api.bodies import (
     Agents,
     AgentView,
     Blocks,
+    DeadLetterFilter,
+    DeadLetters,
     Given,
     Health,
     NewBlock,
@@ -27,7 +30,6 @@ from manager.api.bodies import (
     OrderFilter,
     Orders,
     Problem,
-    sentence,
 )
 from manager.api.decisions import Decisions
 from manager.api.tokens import Tokens
@@ -75,6 +77,7 @@ class Api:
         roster: Roster,
         chronicle: Chronicle,
         decisions: Decisions,
+        allow: AllowRoutes,
         tokens: Tokens,
         looks: Looks,
         *,
@@ -82,12 +85,12 @@ class Api:
         manual_timeout: float,
     ) -> None:
         self._dispatch, self._ledger, self._roster, self._chronicle = dispatch, ledger, roster, chronicle
-        self._decisions = decisions
+        self._decisions, self._allow = decisions, allow
         self._tokens, self._looks, self._forget, self._manual_timeout = tokens, looks, forget, manual_timeout
 
     def app(self) -> Starlette:
         """The ASGI application."""
-        decisions = self._decisions
+        decisions, allow = self._decisions, self._allow
         routes = [
             Route("/v1/blocks", self._guarded(self._block), methods=["POST"]),
             Route("/v1/blocks", self._guarded(self._blocks), methods=["GET"]),
@@ -100,6 +103,11 @@ class Api:
             Route("/v1/resume", self._guarded(decisions.resume), methods=["POST"]),
             Route("/v1/orders", self._guarded(self._orders), methods=["GET"]),
             Route("/v1/orders/{order_id}", self._guarded(self._order), methods=["GET"]),
+            Route("/v1/dead-letters", self._guarded(self._dead_letters), methods=["GET"]),
+            Route("/v1/allow", self._guarded(allow.list), methods=["GET"]),
+            Route("/v1/allow", self._guarded(allow.add), methods=["POST"]),
+            Route("/v1/allow", self._guarded(allow.remove), methods=["DELETE"]),
+            Route("/v1/allow/check", self._guarded(allow.check), methods=["GET"]),
             Route("/v1/agents", self._guarded(self._agents), methods=["GET"]),
             Route("/v1/health", self._guarded(self._health), methods=["GET"]),
             Route("/metrics", self._metrics, methods=["GET"]),
@@ -160,7 +168,7 @@ class Api:
         return 200, Blocks(blocks=tuple(await self._ledger.blocks()))
 
     async def _orders(self, request: Request, _: str) -> tuple[int, Answer]:
-        wanted = _convert(dict(request.query_params), OrderFilter)
+        wanted = requests.query(request, OrderFilter)
         query = OrderQuery(state=wanted.state, target=_spelt(wanted.target), agent=wanted.agent, limit=wanted.limit)
         return 200, Orders(orders=tuple(await self._ledger.orders(query)))
 
@@ -170,6 +178,11 @@ class Api:
         if story is None:
             raise HTTPException(404, f"no order, or more than one, has an id that begins with {order_id[:64]!r}")
         return 200, story
+
+    async def _dead_letters(self, request: Request, _: str) -> tuple[int, Answer]:
+        wanted = requests.query(request, DeadLetterFilter)
+        found = await self._ledger.dead_letters(wanted.reason, wanted.limit)
+        return 200, DeadLetters(dead_letters=tuple(found))
 
     async def _agents(self, _: Request, __: str) -> tuple[int, Answer]:
         return 200, Agents(agents=tuple(_view(agent, self._roster) for agent in self._roster.agents()))
@@ -201,13 +214,6 @@ class Api:
         if silent:
             notes.append(f"silent, will get it when they are back: {', '.join(silent)}")
         return tuple(notes)
-
-
-def _convert(query: dict[str, str], kind: type[OrderFilter]) -> OrderFilter:
-    try:
-        return msgspec.convert(query, kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise HTTPException(400, sentence(error)) from error
 
 
 def _spelt(target: str | None) -> str | None:

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from manager.ledger.views import Block, Objection, OrderState, OrderView, Pause
+from manager.ledger.dead_letters import DeadLetter
+from manager.ledger.views import AllowEntry, Block, Objection, OrderState, OrderView, Pause
 from shared.messages import AgentId, Order, Span
 
 RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8,64}\Z")]
@@ -108,6 +109,69 @@ class Orders(Struct, frozen=True, kw_only=True):
     """GET /v1/orders, newest first. GET /v1/orders/ID answers one `OrderStory`."""
 
     orders: tuple[OrderView, ...]
+
+
+class DeadLetterFilter(Body, frozen=True, kw_only=True):
+    """The query of GET /v1/dead-letters."""
+
+    reason: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=1_000)] = 50
+
+
+class DeadLetters(Struct, frozen=True, kw_only=True):
+    """GET /v1/dead-letters, newest first; the beginning of each body in base64."""
+
+    dead_letters: tuple[DeadLetter, ...]
+
+
+class NewAllow(Body, frozen=True, kw_only=True):
+    """POST /v1/allow: put a network on the allowlist, and lift what overlaps it."""
+
+    request_id: RequestId
+    network: Annotated[str, Meta(min_length=1, max_length=80)]
+    reason: Reason = ""
+
+
+class AllowRemoval(Body, frozen=True, kw_only=True):
+    """The query of DELETE /v1/allow."""
+
+    network: Annotated[str, Meta(min_length=1, max_length=80)]
+
+
+class AllowQuestion(Body, frozen=True, kw_only=True):
+    """The query of GET /v1/allow/check; with an agent, also by what is known of that one."""
+
+    address: Annotated[str, Meta(min_length=1, max_length=80)]
+    agent: AgentId | None = None
+
+
+class AllowChanged(Struct, frozen=True, kw_only=True):
+    """The answer to both changes. GET /v1/allow answers a `Listing`."""
+
+    version: int
+    network: str
+    lifted: tuple[Order, ...]  # the deletes that were given for it
+    notes: tuple[str, ...] = ()
+
+
+class AtAgent(Struct, frozen=True, kw_only=True):
+    """What the manager knows of one agent's protection. Each also protects what its host alone knows of."""
+
+    id: str
+    state: Literal["living", "silent"]
+    own: tuple[str, ...]  # its own addresses, of those that were asked about
+    version: int  # the version of the list that it has
+    current: bool  # that is the latest
+
+
+class AllowChecked(Struct, frozen=True, kw_only=True):
+    """GET /v1/allow/check: what protects an address or network."""
+
+    target: str
+    protected: bool
+    entries: tuple[AllowEntry, ...]  # those that it overlaps
+    never: str  # why no block of it could be meant anyway; empty when it could
+    agent: AtAgent | None
 
 
 class Blocks(Struct, frozen=True, kw_only=True):

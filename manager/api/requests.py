@@ -1,4 +1,4 @@
-"""The bodies of requests: read no further than the limit, and as JSON of a known shape or not at all."""
+"""What requests hold: bodies, read no further than the limit and as JSON of a known shape, and queries."""
 
 from typing import TypeVar
 
@@ -26,3 +26,11 @@ async def read(request: Request, kind: type[Kind]) -> Kind:
         raise HTTPException(400, sentence(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise HTTPException(400, f"the body is not JSON: {error}") from error
+
+
+def query(request: Request, kind: type[Kind]) -> Kind:
+    """The request's query as `kind`. Raises HTTPException for one that is not that."""
+    try:
+        return msgspec.convert(dict(request.query_params), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise HTTPException(400, sentence(error)) from error

@@ -8,11 +8,13 @@ from shared.command_line import Commands
 
 _COMMANDS = {  # name -> module, whose `command` it is; imported when it is asked for, so that --help answers at once
     "agents": "manager.cli.agents",
+    "allow": "manager.cli.allow",
     "approve": "manager.cli.approve",
     "block": "manager.cli.block",
     "blocks": "manager.cli.blocks",
     "check-config": "manager.cli.check_config",
     "correlate": "manager.cli.correlate",
+    "dead-letters": "manager.cli.dead_letters",
     "manager": "manager.cli.manager",
     "orders": "manager.cli.orders",
     "pause": "manager.cli.pause",

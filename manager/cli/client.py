@@ -47,6 +47,10 @@ class Client:
         """Sends a request that carries a request id, again if no answer comes. Raises ApiError, Unreachable."""
         return self._answer(kind, "POST", path, content=msgspec.json.encode(body))
 
+    def delete(self, path: str, kind: type[Answer], **query: Any) -> Answer:
+        """Takes something away. Raises ApiError, Unreachable."""
+        return self._answer(kind, "DELETE", path, params=query)
+
     def __enter__(self) -> "Client":
         return self
 

@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from manager.api.bodies import AgentView
-from manager.ledger.views import AgentOrder, Block, Holder, OrderStory, OrderView
+from manager.ledger.dead_letters import DeadLetter
+from manager.ledger.views import AgentOrder, AllowEntry, Block, Holder, OrderStory, OrderView
 from shared import durations
 from shared.command_line import SHORT, WIDE
 
@@ -86,6 +87,15 @@ def blocks(found: Sequence[Block]) -> None:
     _table(("TARGET", "ACTION", "AGENT", "LEFT", "ORDER", ""), rows, "nothing is blocked")
 
 
+def allowed(found: Sequence[AllowEntry]) -> None:
+    """One line for each entry of the allowlist."""
+    rows = [
+        (each.network, each.reason, each.source or f"added {time_of(each.added_at or 0.0)} by {each.issuer}")
+        for each in found
+    ]
+    _table(("NETWORK", "WHY", "FROM"), rows, "nothing is on the allowlist")
+
+
 def agents(found: Sequence[AgentView]) -> None:
     """One line for each agent."""
     rows = [_agent(each) for each in found]
@@ -107,6 +117,15 @@ def place(location: str, named: Sequence[str]) -> str:
             return "manager hosts"
         case _:
             return ", ".join(named)
+
+
+def dead_letters(found: Sequence[DeadLetter]) -> None:
+    """One line for each message that could not be taken."""
+    rows = [
+        (_ago(one.at), one.reason, one.kind, one.routing_key, one.sender, one.message_id[:SHORT], one.detail)
+        for one in found
+    ]
+    _table(("AGE", "REASON", "KIND", "KEY", "SENT BY", "ID", "DETAIL"), rows, "no dead letters")
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], nothing: str) -> None:

@@ -112,6 +112,23 @@ class OrderStory(Struct, frozen=True, kw_only=True):
     history: tuple[Said, ...]  # in the order in which it was heard
 
 
+class AllowEntry(Struct, frozen=True, kw_only=True):
+    """A network on the allowlist, and where it comes from."""
+
+    network: str
+    reason: str
+    source: str  # the path of the file that lists it; empty when it was added by hand
+    issuer: str = ""
+    added_at: float | None = None
+
+
+class Listing(Struct, frozen=True, kw_only=True):
+    """The allowlist at one moment."""
+
+    version: int
+    entries: tuple[AllowEntry, ...]
+
+
 class Holder(Struct, frozen=True, kw_only=True):
     """An order that holds a block on an agent."""
 
