@@ -1,4 +1,4 @@
-"""Hosts that know their broker by an address which their own firewall rewrites: what they must not block they can't see.
+"""Hosts that know their broker by an address which their own firewall rewrites, and so don't know whom not to block.
 
 The packets that come back bear the broker's real address until after the filter that blocks have seen them.
 """
@@ -15,7 +15,7 @@ from manager.api.bodies import Given, NewBlock
 from manager.cli.client import Client, request_id
 from shared.messages import Order
 from shared.store import reading
-from tests.stage.fleet import API, COMMANDS, READY, Daemon, Fleet
+from tests.stage.fleet import API, READY, Daemon, Fleet
 from tests.stage.guard import Guard
 from tests.waiting import wait_for
 
@@ -28,18 +28,17 @@ table ip nat {{
     }}
 }}
 """
-SHIPPED = (str(COMMANDS / "thwart-agent"), "run")
 IMPATIENT = (sys.executable, "-m", "tests.fault.an_impatient_agent")
 
 
 class BehindNat:
     """One such host with its agent."""
 
-    def __init__(self, fleet: Fleet, name: str, number: int, *, ships: bool = False) -> None:
-        """Its agent doesn't run yet; `ships`: with the patience that it ships with."""
+    def __init__(self, fleet: Fleet, name: str, number: int) -> None:
+        """Its agent doesn't run yet."""
         self.name, self._fleet = name, fleet
         url = fleet.broker.url.replace(real_address(fleet), KNOWN)
-        self.daemon: Daemon = fleet.add_agent(name, number, broker=url, command=SHIPPED if ships else IMPATIENT)
+        self.daemon: Daemon = fleet.add_agent(name, number, broker=url, command=IMPATIENT)
         self.host = fleet.hosts[name]
         self.host.run("ip", "route", "add", KNOWN, "dev", "eth0")
         self.host.run("nft", "-f", "-", text=REWRITE.format(known=KNOWN, real=real_address(fleet)))
@@ -61,10 +60,8 @@ class BehindNat:
     def rollbacks(self, verdict: str) -> float:
         """What its metrics say."""
         text = self.host.call(lambda: str(urlopen("http://127.0.0.1:9464/metrics", timeout=5).read(), "utf-8"))
-        (line,) = [
-            each for each in text.splitlines() if each.startswith(f'thwart_rollbacks_total{{verdict="{verdict}"')
-        ]
-        return float(line.split()[-1])
+        wanted = f'thwart_rollbacks_total{{verdict="{verdict}"}}'
+        return next(float(line.split()[-1]) for line in text.splitlines() if line.startswith(wanted))
 
     def block(self, *targets: str) -> list[Order]:
         """Orders by a person, for this host alone."""

@@ -2,7 +2,6 @@
 
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -30,7 +29,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 def test_one_of_many_cuts_the_host_off(fleet: Fleet) -> None:
     """It is taken back and has failed; the others stay, the ledger says so, and the next order is carried out."""
-    web, broker = BehindNat(fleet, "web3", 13, ships=True), real_address(fleet)
+    web, broker = BehindNat(fleet, "web3", 13), real_address(fleet)
     web.start()
     web.daemon.process.signal(signal.SIGSTOP)
     web.block(*GOOD[:13], broker, *GOOD[13:])
