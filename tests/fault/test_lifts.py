@@ -7,6 +7,8 @@ from tests.fault.a_fleet import READY, Fleet
 from tests.integration.a_manager_daemon import ATTACKER
 from tests.waiting import wait_for
 
+NOBODY = "amqp://guest:guest@127.0.0.1:1/"
+
 pytestmark = [pytest.mark.root, pytest.mark.broker]
 
 
@@ -58,16 +60,19 @@ def test_lifted_while_it_is_unacked(fleet: Fleet, point: str) -> None:
     assert promise.the_one(agent.answers(order)).status in ("applied", "lifted")
 
 
-def test_lifted_while_the_manager_had_not_sent_it(idle_fleet: Fleet) -> None:
-    """The manager is killed before it sends the block; the next one is told to lift it, and sends the lift alone."""
-    fleet = idle_fleet
-    fleet.manager.start(stop_at="sending order")
+def test_lifted_before_it_was_sent(fleet: Fleet) -> None:
+    """The broker is away when a block is given, and the manager killed before the lift: only the lift is ever sent."""
     (agent,) = fleet.start("web1")
+    broker = fleet.manager.environment["THWART_BROKER_URLS"]
+    fleet.manager.kill()
+    fleet.manager.environment["THWART_BROKER_URLS"] = NOBODY
+    fleet.manager.start()
     order = fleet.block(ATTACKER, 600.0, agent)
-    fleet.manager.kill_where_it_stops()
-    fleet.manager.start(stop_at="sending order")
+    fleet.manager.kill()
+    fleet.manager.start()
     delete = fleet.unblock()
-    fleet.manager.kill_where_it_stops()
+    fleet.manager.kill()
+    fleet.manager.environment["THWART_BROKER_URLS"] = broker
     fleet.manager.start()
     wait_for(lambda: agent.answers(delete), READY)
     fleet.all_is_said()
