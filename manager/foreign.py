@@ -26,6 +26,8 @@ from shared.errors import ForeignPolicy, IdTaken, MalformedMessage, MessageError
 from shared.messages import Order
 from shared.topology import MANAGER_ORDERS, POLICY
 
+AROUND = 200  # levels of whatever an order is in when it is sent again, or shown
+
 log = structlog.get_logger()
 
 
@@ -103,12 +105,20 @@ def _given(delivery: Delivery, members: Members) -> Given:
     if len(delivery.body) > codec.MAX_ORDER:
         raise MessageTooLarge(f"an order of {len(delivery.body)} bytes is over the limit of {codec.MAX_ORDER}")
     order = codec.decode(delivery.body, Order)
-    try:
-        msgspec.json.encode(order)  # as the API will
-    except (TypeError, ValueError, RecursionError) as error:
-        raise MalformedMessage(f"its alert is nothing that JSON can hold: {error}") from error
+    _check_depth(order)
     audience = members.audience(order.location, order.agents)
     return Given(order=order, body=delivery.body, audience=audience, lasting=_lasts(order))
+
+
+def _check_depth(order: Order) -> None:
+    """Refuses what could be read here, and then not be sent again or shown with all that is around it there."""
+    nested: object = order
+    for _ in range(AROUND):
+        nested = [nested]
+    try:
+        msgspec.json.encode(nested)
+    except RecursionError as error:
+        raise MalformedMessage("its alert is nested too deeply") from error
 
 
 def _lasts(order: Order) -> bool:

@@ -17,6 +17,6 @@ def letter(delivery: Delivery, error: MessageError) -> Publication:
         message_id=delivery.message_id,
         body=delivery.body[:KEPT],
         reason=error.reason,
-        detail=str(error)[:DETAIL],
+        detail="; ".join(filter(None, (str(error)[:DETAIL], delivery.sender and f"sent by {delivery.sender}"))),
         died_in=delivery.queue,
     )

@@ -1,0 +1,37 @@
+"""`thwart dead-letters`: messages that could not be taken, and why."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from manager.cli import options
+from shared import command_line
+
+_REASONS = [
+    *("malformed", "unsupported-version", "too-large", "forged-sender", "id-taken", "foreign-policy"),
+    *("unroutable", "expired", "maxlen", "rejected", "delivery_limit", "other"),
+]
+
+
+@click.command("dead-letters")
+@click.option("--reason", type=click.Choice(_REASONS), help="Only those with this reason.")
+@click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True)
+@command_line.output
+@options.api
+def command(reason: str | None, limit: int, output: Literal["table", "json"], api: str, token_file: Path) -> None:
+    """List messages that could not be taken, newest first: what can't be decoded, who spoke for another, what no
+    queue wanted, orders that died in an agent's queue. The last 1,000 of each reason are kept.
+
+    \b
+    Examples:
+      thwart dead-letters --reason forged-sender
+      thwart dead-letters -o json
+    """
+    from manager.api.bodies import DeadLetters
+    from manager.cli import tables
+    from manager.cli.client import Client
+
+    with Client(api, token_file) as client:
+        found = client.get("/v1/dead-letters", DeadLetters, reason=reason, limit=limit).dead_letters
+    tables.as_json(found) if output == "json" else tables.dead_letters(found)
