@@ -27,7 +27,7 @@ from agent.safeguard import Safeguard
 from agent.self_test import SelfTest, Timing
 from agent.trouble import Trouble
 from shared import metrics, names, topology
-from shared.broker import Consumer, Publisher, reachable
+from shared.broker import Consumer, Publisher, reach
 from shared.clock import Clock, SystemClock
 from shared.errors import InvalidTarget, SettingsError, StoreDamaged, StoreError
 from shared.outbox import Outbox
@@ -126,7 +126,7 @@ class _Daemon:
             self.executor,
             self.journal,
             self.publisher,
-            lambda: reachable(broker, parts.self_test.probe),
+            lambda: reach(broker, parts.self_test.probe),
             [name for name, action in actions.items() if action.network],
             metrics=self.metrics,
             trouble=self.trouble,

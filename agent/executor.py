@@ -149,7 +149,11 @@ class Executor:
         """
         async with self._one:
             before, self._watch.off = self._watch.off, frozenset(names)
-            await self._take_turn(differing=before ^ self._watch.off)
+            try:
+                await self._take_turn(differing=before ^ self._watch.off)
+            except StoreError:
+                self._watch.doubt()  # whether it was done, only a look at the host can tell
+                raise
 
     async def condemn(self, names: Collection[Name], why: str) -> None:
         """Ends these, which are off the host: the orders that hold them have failed, and `why` is what they are
@@ -189,10 +193,14 @@ class Executor:
     def _carry_out(self, turn: Turn) -> dict[Name, Outcome]:
         """Reverts first, then applies, each action's in one call. In the actions' thread."""
         off = self._watch.off
+
+        def is_off(work: Work) -> bool:
+            return bool(off) and work.name in off
+
         reverts = self._do(
-            turn.works, lambda work: work.revert or (work.apply and work.name in off), lambda action: action.revert
+            turn.works, lambda work: work.revert or (work.apply and is_off(work)), lambda action: action.revert
         )
-        applies = self._do(turn.works, lambda work: work.apply and work.name not in off, lambda action: action.apply)
+        applies = self._do(turn.works, lambda work: work.apply and not is_off(work), lambda action: action.apply)
         names = [(work.action, work.key) for work in turn.works]
         return {name: Outcome(revert=reverts.get(name, DONE), apply=applies.get(name, DONE)) for name in names}
 

@@ -17,6 +17,7 @@ from msgspec import Struct
 from agent.journal.planning import Name
 from agent.metrics import AgentMetrics
 from agent.trouble import Trouble
+from shared.broker import Reach
 from shared.errors import StoreError
 
 WHY = "cut-off: with it in force this host could not reach its broker, without it it could"
@@ -31,7 +32,7 @@ class Timing(Struct, frozen=True, kw_only=True):
     """Seconds."""
 
     proof: float = 5.0  # until what came into force must be proved, else it is tested
-    doubt: float = 60.0  # the same, when the broker was away already as it came into force
+    doubt: float = 60.0  # the same, when the broker is away for another reason, by all that is known
     probe: float = 3.0  # that the broker may take to let us in
     longest: float = 600.0  # between two tests while the broker stays away
 
@@ -76,15 +77,15 @@ class SelfTest:
         host: Host,
         journal: Journal,
         way: Way,
-        probe: Callable[[], Awaitable[bool]],
+        ask: Callable[[], Awaitable[Reach]],
         actions: Collection[str],
         *,
         metrics: AgentMetrics,
         trouble: Trouble,
         timing: Timing,
     ) -> None:
-        """`probe` says whether the broker lets us in just now; `actions` are those that may cut this host off."""
-        self._host, self._journal, self._way, self._ask, self._actions = host, journal, way, probe, frozenset(actions)
+        """`ask` makes a fresh connection to the broker; `actions` are those that may cut this host off."""
+        self._host, self._journal, self._way, self._ask, self._actions = host, journal, way, ask, frozenset(actions)
         self._metrics, self._trouble, self._timing = metrics, trouble, timing
         self._since: float | None = None  # the oldest that is not proved came into force later than this
         self._latest = self._due = NEVER
@@ -136,11 +137,13 @@ class SelfTest:
             await self._journal.prove()
 
     async def _test(self) -> None:
-        if await self._probe() or await self._is_open_without_some():
+        answer = await self._asked()
+        if answer == "refused" and self._pause < self._timing.doubt:
+            self._later(self._timing.doubt)  # what says that no broker runs there gets through to us
+        elif answer == "open" or await self._is_open_without_some():
             self._reached(self._let_in_at)
-        else:  # what was confirmed meanwhile was so without them
-            self._latest = time.monotonic()
-            self._wait(self._latest, min(2 * self._pause, self._timing.longest))
+        else:
+            self._later(min(2 * self._pause, self._timing.longest))
 
     async def _is_open_without_some(self) -> bool:
         """False when the broker is away, whatever is in force here."""
@@ -150,7 +153,7 @@ class SelfTest:
             self._let_in_at = self._latest
             return True
         self._trouble.say("self-test", f"no word from the broker since {len(suspects)} effects came into force")
-        search = Search(self._host, self._probe)
+        search = Search(self._host, self._is_open)
         found = await search.among(suspects)
         if search.culprits:
             await self._host.condemn(search.culprits, WHY)
@@ -158,12 +161,15 @@ class SelfTest:
         self._tell("cut-off" if search.culprits else "broker-away", len(suspects), search.culprits)
         return found
 
-    async def _probe(self) -> bool:
+    async def _is_open(self) -> bool:
+        return await self._asked() == "open"
+
+    async def _asked(self) -> Reach:
         began = time.monotonic()
-        let_in = await self._ask()
-        if let_in:
+        answer = await self._ask()
+        if answer == "open":
             self._let_in_at = began
-        return let_in
+        return answer
 
     def _tell(self, verdict: Verdict, tested: int, culprits: Sequence[Name]) -> None:
         self._trouble.over("self-test")
@@ -176,6 +182,11 @@ class SelfTest:
             tested=tested,
             culprits=[f"{action} {key}" for action, key in culprits],
         )
+
+    def _later(self, pause: float) -> None:
+        """What is confirmed counts from now on: what set out before may have arrived while something was off."""
+        self._latest = time.monotonic()
+        self._wait(self._latest, pause)
 
     def _wait(self, since: float, pause: float) -> None:
         self._since, self._pause, self._due = since, pause, since + pause
@@ -195,8 +206,9 @@ class Search:
     Nobody is blamed by inference: each culprit was in force alone, beside those that had been found innocent.
     """
 
-    def __init__(self, host: Host, probe: Callable[[], Awaitable[bool]]) -> None:
-        self._host, self._probe = host, probe
+    def __init__(self, host: Host, is_open: Callable[[], Awaitable[bool]]) -> None:
+        """`is_open`: the way to the broker, just now."""
+        self._host, self._is_open = host, is_open
         self.culprits: list[Name] = []
 
     async def among(self, suspects: Sequence[Name]) -> bool:
@@ -204,7 +216,7 @@ class Search:
         are those that were found before.
         """
         await self._host.keep_off(suspects)
-        return await self._probe() and await self._halves(suspects)
+        return await self._is_open() and await self._halves(suspects)
 
     async def _halves(self, group: Sequence[Name]) -> bool:
         """`group` is off, and somebody in it is a culprit, by all that is known."""
@@ -218,10 +230,10 @@ class Search:
 
     async def _try(self, group: Sequence[Name]) -> bool:
         await self._host.keep_off(self._host.off - frozenset(group))
-        if await self._probe():
+        if await self._is_open():
             return True
         await self._host.keep_off(self._host.off | frozenset(group))
-        if not await self._probe():
+        if not await self._is_open():
             return False
         if len(group) > 1:
             return await self._halves(group)

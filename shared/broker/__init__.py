@@ -8,7 +8,7 @@ from shared.broker.addresses import logins
 from shared.broker.consumer import Consumer
 from shared.broker.envelope import Delivery, Publication
 from shared.broker.link import Link
-from shared.broker.probe import reachable
+from shared.broker.probe import Reach, reach
 from shared.broker.publisher import Publisher
 
-__all__ = ["Consumer", "Delivery", "Link", "Publication", "Publisher", "logins", "reachable"]
+__all__ = ["Consumer", "Delivery", "Link", "Publication", "Publisher", "Reach", "logins", "reach"]

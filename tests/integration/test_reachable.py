@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from shared import topology
-from shared.broker import Publication, Publisher, reachable
+from shared.broker import Publication, Publisher, reach
 from shared.settings import BrokerSettings
 from tests.running import connected
 from tests.stage.broker import Broker
@@ -31,25 +31,27 @@ async def test_one_address_that_lets_us_in_is_enough(broker: Broker, silent: str
     """The others may say nothing at all; nobody waits for them."""
     settings = BrokerSettings(urls=(silent, broker.url, silent))
     began = time.monotonic()
-    assert await reachable(settings, PATIENCE)
+    assert await reach(settings, PATIENCE) == "open"
     assert time.monotonic() - began < PATIENCE / 4
 
 
 async def test_who_is_silent_or_not_there_cannot_be_reached(silent: str) -> None:
     """Silence counts once the time is up, a refusal at once; neither is an error."""
-    assert not await reachable(BrokerSettings(urls=(silent,)), 0.2)
+    assert await reach(BrokerSettings(urls=(silent,)), 0.2) == "silent"
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     began = time.monotonic()
-    assert not await reachable(BrokerSettings(urls=(f"amqp://127.0.0.1:{port}/",)), PATIENCE)
+    nobody = f"amqp://127.0.0.1:{port}/"
+    assert await reach(BrokerSettings(urls=(nobody,)), PATIENCE) == "refused"
     assert time.monotonic() - began < PATIENCE / 4
+    assert await reach(BrokerSettings(urls=(silent, nobody, silent)), 0.2) == "refused"
 
 
 async def test_a_broker_under_an_alarm_can_be_reached(broker: Broker) -> None:
     """It takes no messages, and so confirms none; that it lets us in shows that nothing is between it and us."""
     broker.node.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.00001)")
     try:
-        assert await reachable(broker.settings, PATIENCE)
+        assert await reach(broker.settings, PATIENCE) == "open"
     finally:
         broker.node.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.4)")
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 from agent.self_test import SelfTest, Timing
 from shared import codec
-from shared.broker import Publication
+from shared.broker import Publication, Reach
 from shared.messages import Acknowledgement, Expiry
 from shared.outbox import Outbox
 from tests.running import running
@@ -27,6 +27,7 @@ class AWay:
         host.action.network = True
         self.cutting = set(cutting)
         self.up = True
+        self.refuses = False  # True: while the broker isn't up, its host says so
         self.takes_messages = True  # False: an alarm; it lets us in, and confirms nothing
         self.probes = 0
         self.before_probe: Callable[[int], object] = lambda number: None  # called with each probe's number
@@ -40,7 +41,7 @@ class AWay:
         """The next probe while something is off the host sets the first event, and waits for the second."""
         off, go_on, asked = asyncio.Event(), asyncio.Event(), self.probe
 
-        async def probe() -> bool:
+        async def probe() -> Reach:
             if self._host.executor.off:
                 off.set()
                 await go_on.wait()
@@ -62,11 +63,11 @@ class AWay:
     async def writable(self) -> None:
         """Always: nobody has noticed yet."""
 
-    async def probe(self) -> bool:
+    async def probe(self) -> Reach:
         self.probes += 1
         self.before_probe(self.probes)
         self._deliver()
-        return self.is_open
+        return "open" if self.is_open else "silent" if self.up or not self.refuses else "refused"
 
     def answers(self, order_id: str) -> list[tuple[str, str]]:
         """Status and detail of each answer that came through."""

@@ -172,6 +172,23 @@ async def test_a_broker_under_an_alarm_is_there(host: AHost) -> None:
     assert {call for call, _ in host.action.calls} == {"apply"}
 
 
+async def test_a_broker_that_is_not_started_is_no_reason_to_take_anything_off(host: AHost) -> None:
+    """Whoever says that no broker runs there can be heard; only if that lasts is it not believed."""
+    way = AWay(host)
+    way.up, way.refuses = False, True
+    doubt = 0.2
+    async with way.used(Timing(proof=0.01, doubt=doubt, probe=0.0)):
+        await host.do(*batch(host, 3))
+        began = time.monotonic()
+        await eventually(lambda: way.probes >= 1)
+        assert {call for call, _ in host.action.calls} == {"apply"}
+        await eventually(lambda: rollbacks(host, "broker-away"))
+        assert time.monotonic() - began >= doubt
+        way.up = True
+        await proved(host)
+    assert host.in_force() == ends(3)
+
+
 async def test_a_batch_that_came_into_force_without_a_broker_waits_longer(host: AHost) -> None:
     """It was away before them, so most likely it isn't their doing; they are looked at all the same, later."""
     way = AWay(host, address(2))
