@@ -109,10 +109,7 @@ class Dispatch:
         def work(connection: Connection) -> list[Taken]:
             now = self._clock.wall()
             advance(connection, positions, now)
-            paused = pause.find(connection) is not None
-            turn = _Turn(
-                connection=connection, members=members, paused=paused, breakers=Breakers(connection, now), now=now
-            )
+            turn = _Turn(connection, members, now)
             return [self._respond(turn, each) for each in sightings]
 
         taken = await self._store.run(work)
@@ -208,14 +205,14 @@ class Dispatch:
         return lift(connection, orders.open_on(connection, target, now), word, members, now)
 
 
-class _Turn(Struct, frozen=True, kw_only=True):
+class _Turn:
     """What is decided in one transaction of alerts."""
 
-    connection: Connection
-    members: Members
-    paused: bool
-    breakers: Breakers
-    now: float
+    def __init__(self, connection: Connection, members: Members, now: float) -> None:
+        self.connection, self.members, self.now = connection, members, now
+        self._paused = pause.find(connection) is not None
+        self._waiting = on_hold.count(connection) > 0
+        self._breakers = Breakers(connection, now)
 
     def decide(self, order: Order, verdict: Verdict, origin: str) -> Literal["sent", "on-hold", "stood for"]:
         """Writes `order` down, to be sent or on hold; not at all when one that is on hold stands for it.
@@ -223,7 +220,7 @@ class _Turn(Struct, frozen=True, kw_only=True):
         That of another response does so only for what would be on hold as well.
         """
         counts = [(each.response, each.offence) for each in verdict.offences_of(order)]
-        stands = on_hold.alike(self.connection, order)
+        stands = on_hold.alike(self.connection, order) if self._waiting else None
         if stands is not None and stands.response == order.response:
             on_hold.join(self.connection, order, stands, counts)
             return "stood for"
@@ -235,6 +232,7 @@ class _Turn(Struct, frozen=True, kw_only=True):
             on_hold.join(self.connection, order, stands, counts)
             return "stood for"
         on_hold.keep(self.connection, order, origin, reason, counts, self.now)
+        self._waiting = True
         return "on-hold"
 
     def _send(self, order: Order, verdict: Verdict, origin: str) -> None:
@@ -245,13 +243,13 @@ class _Turn(Struct, frozen=True, kw_only=True):
 
     def just_tripped(self) -> tuple[str, ...]:
         """The responses whose breaker has tripped since this was asked last."""
-        return self.breakers.just_tripped()
+        return self._breakers.just_tripped()
 
     def _reason(self, order: Order, gate: Gate) -> on_hold.Reason | None:
         """Why `order` must wait, or None."""
-        if self.paused or gate.approval:
-            return "paused" if self.paused else "approval"
-        if gate.counts and not self.breakers.lets(order.response, gate.counts, gate.limit):
+        if self._paused or gate.approval:
+            return "paused" if self._paused else "approval"
+        if gate.counts and not self._breakers.lets(order.response, gate.counts, gate.limit):
             return "breaker"
         return None
 

@@ -13,7 +13,7 @@ MINUTE = 60.0  # s: what is counted, and how long a tripped breaker has to be qu
 _SWEEP = "DELETE FROM breaker_targets WHERE response = ? AND (at <= ? OR at > ?)"
 _COUNT = "SELECT count(*) FROM breaker_targets WHERE response = ?"
 _KNOWN = "SELECT 1 FROM breaker_targets WHERE response = ? AND target = ?"
-_TAKE = "INSERT INTO breaker_targets (response, target, at) VALUES (?, ?, ?)"
+_TAKE = "INSERT INTO breaker_targets (response, target, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _QUIET = "DELETE FROM breakers WHERE response = ? AND (last_at <= ? OR last_at > ?)"
 _TRIPPED = "SELECT 1 FROM breakers WHERE response = ?"
 _TRIP = """
@@ -39,11 +39,10 @@ class Breakers:
         A tripped breaker stays so until somebody approves, or nothing was over the limit for a minute.
         """
         count = self._count(response)
-        if self._connection.execute(_KNOWN, (response, counts)).fetchone():
-            return True
         if not count.tripped and count.targets < limit:
-            count.targets += 1
-            self._connection.execute(_TAKE, (response, counts, self._now))
+            count.targets += self._connection.execute(_TAKE, (response, counts, self._now)).rowcount
+            return True
+        if self._connection.execute(_KNOWN, (response, counts)).fetchone():
             return True
         if not count.tripped:
             count.tripped = True

@@ -69,10 +69,11 @@ class Responses:
         wishes = [each for each in found if isinstance(each, Wish)]
         chosen = collapsed(wishes)
         copy = enclosed(alert) if chosen else {}
-        ids = {wish.effect: wish.order_id(alert) for wish in chosen}
+        named = [(wish.order_id(alert), wish) for wish in chosen]
+        ids = {wish.effect: order_id for order_id, wish in named}
         return Verdict(
-            orders=tuple(order(wish, alert, copy, members, now, self._issuer) for wish in chosen),
-            gates={ids[wish.effect]: _gate(wish, ids[wish.effect]) for wish in chosen},
+            orders=tuple(order(*each, alert, copy, members, now, self._issuer) for each in named),
+            gates={order_id: _gate(wish, order_id) for order_id, wish in named},
             offences=offences(wishes, ids),
             refusals=tuple(each for each in found if isinstance(each, Refusal)),
         )

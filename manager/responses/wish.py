@@ -93,11 +93,13 @@ def offences(wishes: Iterable[Wish], ids: Mapping[Effect, str]) -> tuple[Offence
     return tuple(found.values())
 
 
-def order(wish: Wish, alert: Alert, enclosed: dict[str, Any], members: Members, now: float, issuer: str) -> Order:
+def order(
+    order_id: str, wish: Wish, alert: Alert, enclosed: dict[str, Any], members: Members, now: float, issuer: str
+) -> Order:
     """The order. `enclosed` is the alert as it goes along."""
     response, place, term = wish.response, wish.place, wish.term
     return Order(
-        id=wish.order_id(alert),
+        id=order_id,
         operation="add",
         action=response.command.action,
         arguments=response.command.arguments,
