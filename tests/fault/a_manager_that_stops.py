@@ -17,7 +17,9 @@ from tests.fault.stopping import Point, StoppingPublisher
 ORDERING = ("deciding", "acking log", "sending order", "sent order", "confirmed order")
 # … and when what an agent said is in the ledger and the broker doesn't know.
 HEARING = ("acking event",)
-POINTS = (*ORDERING, *HEARING)
+# … and when an allowlist is in the ledger with the lifts that follow from it, and agents don't know.
+TELLING = ("sending policy",)
+POINTS = (*ORDERING, *HEARING, *TELLING)
 QUEUES = {topology.MANAGER_LOGS: "log", topology.MANAGER_EVENTS: "event", topology.MANAGER_HEARTBEATS: "heartbeat"}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agent import app
 from agent.journal.journal import Journal
+from agent.journal.taking import Incoming
 from shared import log, settings, topology
 from tests.fault.stopping import Point, StoppingPublisher
 from tests.stage.agent_elsewhere import Elsewhere
@@ -22,7 +23,8 @@ TAKING = (
 # … and from the moment that a block is over to the broker's confirm of its expiry event.
 ENDING = ("reverting", "reverted", "ended", "sending expiry", "confirmed expiry")
 HALFWAY = "half applied"  # of what one turn has to apply
-POINTS = (*TAKING, *ENDING, HALFWAY)
+RULED = "ruled"  # an allowlist is in the journal, and nothing has been done about it
+POINTS = (*TAKING, *ENDING, HALFWAY, RULED)
 
 
 class StoppingJournal(Journal):
@@ -31,9 +33,10 @@ class StoppingJournal(Journal):
     point: Point
 
     async def take(self, things):
-        self.point("arrived")
+        self.point("arrived", any(isinstance(each, Incoming) for each in things))  # and not the allowlist alone
         taken = await super().take(things)
         self.point("taken", taken.fresh)
+        self.point(RULED, any(ends for _, ends in taken.ruled))
         return taken
 
     async def settle(self, turn, outcomes):

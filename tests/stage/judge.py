@@ -12,14 +12,14 @@ from typing import TypeVar
 from shared import codec, topology
 from shared.broker import Consumer, Delivery
 from shared.errors import MessageError
-from shared.messages import Acknowledgement, Expiry, Heartbeat, Message, Order
+from shared.messages import Acknowledgement, Expiry, Heartbeat, Message, Order, Policy
 from shared.settings import BrokerSettings
 from tests.stage import enter
 from tests.waiting import wait_for
 
 Kind = TypeVar("Kind", bound=Message)
 KINDS: dict[str, type[Message]] = {"order": Order, "acknowledgement": Acknowledgement, "expiry": Expiry}
-KINDS["heartbeat"] = Heartbeat
+KINDS |= {"heartbeat": Heartbeat, topology.POLICY: Policy}
 
 
 class Judge:
@@ -33,6 +33,7 @@ class Judge:
         self._url, self._network, self._lasting = url, network, lasting
         self._heard: list[tuple[float, Message]] = []
         self._listening = threading.Event()
+        self._news = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="judge", daemon=True)
         self._thread.start()
         if not self._listening.wait(20):
@@ -50,6 +51,12 @@ class Judge:
     def record(self, since: int = 0) -> list[tuple[float, Message]]:
         """All that has been said so far, with the instant at which it was heard, from the message number `since` on."""
         return self._heard[since:]
+
+    def next(self, kind: type[Message], within: float) -> bool:
+        """Returns as soon as one of this kind is heard after the call; False after `within` seconds without."""
+        before = len(self._heard)
+        with self._news:
+            return self._news.wait_for(lambda: any(isinstance(each, kind) for _, each in self.record(before)), within)
 
     def wait(self, enough: Callable[[], Sequence[Kind]], count: int, within: float) -> list[Kind]:
         """What `enough` finds once that is `count` or more. Raises AssertionError after `within` seconds."""
@@ -86,7 +93,9 @@ class Judge:
         while True:
             batch = await consumer.batch(queue)
             at = time.time()
-            self._heard += [(at, message) for message in map(_message, batch) if message]
+            with self._news:
+                self._heard += [(at, message) for message in map(_message, batch) if message]
+                self._news.notify_all()
             consumer.ack_through(batch[-1])
 
 
