@@ -8,7 +8,7 @@ from agent import app
 from agent.self_test import Timing
 from shared import log, settings
 
-QUICK = Timing(proof=1.0, doubt=1.0, probe=1.0, longest=2.0)
+QUICK = Timing(proof=1.0, probe=1.0, longest=2.0)
 
 
 def main(config: str) -> None:

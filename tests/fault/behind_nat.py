@@ -5,6 +5,7 @@ The packets that come back bear the broker's real address until after the filter
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -15,7 +16,7 @@ from manager.api.bodies import Given, NewBlock
 from manager.cli.client import Client, request_id
 from shared.messages import Order
 from shared.store import reading
-from tests.stage.fleet import API, READY, Daemon, Fleet
+from tests.stage.fleet import API, COMMANDS, READY, Daemon, Fleet
 from tests.stage.guard import Guard
 from tests.waiting import wait_for
 
@@ -28,17 +29,18 @@ table ip nat {{
     }}
 }}
 """
+SHIPPED = (str(COMMANDS / "thwart-agent"), "run")
 IMPATIENT = (sys.executable, "-m", "tests.fault.an_impatient_agent")
 
 
 class BehindNat:
     """One such host with its agent."""
 
-    def __init__(self, fleet: Fleet, name: str, number: int) -> None:
-        """Its agent doesn't run yet."""
+    def __init__(self, fleet: Fleet, name: str, number: int, command: Sequence[str] = IMPATIENT) -> None:
+        """Its agent doesn't run yet; `command` starts it."""
         self.name, self._fleet = name, fleet
         url = fleet.broker.url.replace(real_address(fleet), KNOWN)
-        self.daemon: Daemon = fleet.add_agent(name, number, broker=url, command=IMPATIENT)
+        self.daemon: Daemon = fleet.add_agent(name, number, broker=url, command=command)
         self.host = fleet.hosts[name]
         self.host.run("ip", "route", "add", KNOWN, "dev", "eth0")
         self.host.run("nft", "-f", "-", text=REWRITE.format(known=KNOWN, real=real_address(fleet)))

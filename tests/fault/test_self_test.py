@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from agent.self_test import WHY
-from tests.fault.behind_nat import BehindNat, a_fleet, real_address
+from tests.fault.behind_nat import SHIPPED, BehindNat, a_fleet, real_address
+from tests.fault.kernel_history import KernelHistory
 from tests.stage.fleet import Fleet
 from tests.stage.guard import Guard
 from tests.waiting import wait_for
@@ -48,24 +49,43 @@ def test_one_of_many_cuts_the_host_off(fleet: Fleet) -> None:
 
 
 def test_the_broker_is_restarted_in_the_middle_of_a_batch(fleet: Fleet) -> None:
-    """It was away when the batch had come into force, for longer than a test takes: everything stays in force."""
-    web = BehindNat(fleet, "web4", 14)
+    """It goes when the batch has come into force, before it confirms anything: nothing is taken back, ever."""
+    web = BehindNat(fleet, "web4", 14, SHIPPED)
     web.start()
+    history = KernelHistory(web.host)
+    with_the_broker_hanging(fleet, web)
+    fleet.broker.kill()
+    fleet.broker.start()
+    wait_for(lambda: web.states() == dict.fromkeys(GOOD, APPLIED), PATIENCE)
+    history.close()
+    assert [len(history.stays(each)) for each in GOOD] == [1] * len(GOOD)
+    assert web.tests() == []
+
+
+def test_the_broker_hangs_in_the_middle_of_a_batch(fleet: Fleet) -> None:
+    """It says nothing at all for longer than a test takes: whatever was taken off for a moment is back every time."""
+    web = BehindNat(fleet, "web6", 16)
+    web.start()
+    with_the_broker_hanging(fleet, web)
+    wait_for(lambda: len(web.tests()) >= 2, PATIENCE)
+    wait_for(lambda: web.in_force().keys() == set(GOOD))
+    fleet.broker.kill()
+    fleet.broker.start()
+    wait_for(lambda: web.states() == dict.fromkeys(GOOD, APPLIED), PATIENCE)
+    web.block(LATER)
+    wait_for(lambda: web.states().get(LATER) == APPLIED, PATIENCE)
+    assert {test["verdict"] for test in web.tests()} == {"broker-away"}
+    assert web.in_force().keys() == {*GOOD, LATER}
+
+
+def with_the_broker_hanging(fleet: Fleet, web: BehindNat) -> None:
+    """A batch is in force that the broker has handed over, and can't confirm any more."""
     web.daemon.process.signal(signal.SIGSTOP)
     web.block(*GOOD)
     wait_for(lambda: web.handed_over(len(GOOD)), PATIENCE)
     fleet.broker.hang()
     web.daemon.process.signal(signal.SIGCONT)
     wait_for(lambda: web.in_force().keys() == set(GOOD))
-    wait_for(lambda: len(web.tests()) >= 2, PATIENCE)
-    fleet.broker.kill()
-    fleet.broker.start()
-    wait_for(lambda: web.states() == dict.fromkeys(GOOD, APPLIED), PATIENCE)
-    wait_for(lambda: web.in_force().keys() == set(GOOD))
-    web.block(LATER)
-    wait_for(lambda: web.states().get(LATER) == APPLIED, PATIENCE)
-    assert {test["verdict"] for test in web.tests()} == {"broker-away"}
-    assert web.in_force().keys() == {*GOOD, LATER}
 
 
 def test_the_agent_is_killed_before_it_knows_that_it_is_cut_off(fleet: Fleet) -> None:
