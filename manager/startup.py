@@ -1,5 +1,6 @@
 """What the daemon needs of its host: configuration and tokens. What is wrong with them ends a start."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -11,6 +12,7 @@ from manager.correlation import Ruleset, load, shipped
 from manager.responses import configuration
 from manager.responses.configuration import Configuration
 from manager.responses.review import review
+from shared.errors import ConfigurationError
 from shared.settings import ManagerSettings, RespondSettings
 
 log = structlog.get_logger()
@@ -27,11 +29,13 @@ class Loaded(Struct, frozen=True, kw_only=True):
 def loaded(settings: RespondSettings, before: Loaded | None = None) -> Loaded:
     """Rules and responses. Without the default file nothing is responded to; one that is named has to be there.
 
-    So has one that was there `before`: a file that an editor has just moved away is no wish to respond to nothing.
-    What may surprise its author is logged. Raises ConfigurationError with file and line.
+    With what was in force `before`, a file that is gone or empty now is no wish to respond to nothing: an editor has
+    moved it away, or is about to write it. What may surprise its author is logged. Raises ConfigurationError with file and line.
     """
     rules = load([shipped(), *map(Path, settings.rules)])
     path = Path(settings.ossec_conf)
+    if before:
+        _refuse_empty([path, *map(Path, settings.rules)])
     may_be_absent = before.absent if before else settings.ossec_conf == RespondSettings().ossec_conf
     if may_be_absent and not path.exists():
         log.warning(f"no {path}: nothing is responded to, orders by hand work", action="no_responses")
@@ -40,6 +44,12 @@ def loaded(settings: RespondSettings, before: Loaded | None = None) -> Loaded:
     for remark in (*found.warnings, *review(found, rules)):
         log.warning(remark.message, action="configuration", where=remark.where())
     return Loaded(rules=rules, configuration=found)
+
+
+def _refuse_empty(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if path.is_file() and not path.stat().st_size:
+            raise ConfigurationError("is empty; send SIGHUP once it is written", path=path)
 
 
 def api_tokens(settings: ManagerSettings, folder: Path) -> Tokens:
