@@ -30,7 +30,9 @@ def loaded(settings: RespondSettings, before: Loaded | None = None) -> Loaded:
     """Rules and responses. Without the default file nothing is responded to; one that is named has to be there.
 
     With what was in force `before`, a file that is gone or empty now is no wish to respond to nothing: an editor has
-    moved it away, or is about to write it. What may surprise its author is logged. Raises ConfigurationError with file and line.
+    moved it away, or is about to write it. What may surprise its author is logged.
+
+    Raises ConfigurationError with file and line.
     """
     rules = load([shipped(), *map(Path, settings.rules)])
     path = Path(settings.ossec_conf)
