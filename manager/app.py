@@ -262,7 +262,11 @@ class _Daemon:
 
     async def _settle(self) -> None:
         self.chronicle.lapsed(await self.ledger.settle_due())
-        self.chronicle.turned_down(await self.approvals.lapse(), "")
+        more = True
+        while more:
+            lapsed = await self.approvals.lapse()
+            self.chronicle.turned_down(lapsed, "")
+            more = lapsed.more
 
     async def _health(self) -> Health:
         standstill = await self.panic.status()

@@ -88,7 +88,7 @@ class Approvals:
         def work(connection: Connection) -> Decided:
             due = on_hold.find(connection, Selection(), before, SOME)
             lifts = [order for held in due for order in _turn_down(connection, held, "lapsed", "", members, now)]
-            return _decided(due, (), lifts, before)
+            return _decided(due, (), lifts, before, more=len(due) == SOME)
 
         decided = await self._store.run(work)
         if decided.lifts:

@@ -71,7 +71,13 @@ def _line_of(response: Response) -> str:
 
 
 def _command(response: Response) -> str:
-    flags = (("dry run", response.dry_run), ("exempt", response.exempt), ("disabled", response.disabled))
+    flags = (
+        ("dry run", response.dry_run),
+        ("exempt", response.exempt),
+        ("disabled", response.disabled),
+        ("waits for approval", response.approval),
+        (f"at most {response.limit} a minute", response.limit is not None),
+    )
     notes = [word for word, given in flags if given]
     return f"{response.command.name} ({', '.join(notes)})" if notes else response.command.name
 
@@ -151,5 +157,7 @@ def _response(response: Response) -> dict[str, Any]:
         "target": response.target,
         "white_list_exempt": response.exempt,
         "dry_run": response.dry_run,
+        "limit": response.limit,
+        "approval": response.approval,
         "disabled": response.disabled,
     }

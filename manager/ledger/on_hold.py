@@ -65,7 +65,10 @@ WHERE o.phase = 'on-hold' AND o.hold = 'paused' AND o.held_at = ? AND o.lasting 
         SELECT 1 FROM orders p WHERE p.target = o.target AND p.until > ? AND p.response = o.response
             AND p.phase = 'released' AND p.lasting = 1 AND p.dry_run = 0 AND p.lifted_by IS NULL)
 """
-_DROP_ADDS = "DELETE FROM outbox WHERE kind = 'order' AND message_id IN (SELECT id FROM orders WHERE operation = 'add')"
+_DROP_ADDS = """
+DELETE FROM outbox WHERE kind = 'order'
+    AND EXISTS (SELECT 1 FROM orders WHERE id = outbox.message_id AND operation = 'add')
+"""
 _ANY_TAKEN_BACK = "SELECT 1 FROM orders WHERE phase = 'on-hold' AND hold = 'paused' LIMIT 1"
 _WAS_SENT = """
 UPDATE orders SET phase = 'released', hold_note = 'it was on its way when the pause came' WHERE id = ?

@@ -191,4 +191,7 @@ CREATE TABLE IF NOT EXISTS positions (
 CREATE INDEX IF NOT EXISTS positions_by_age ON positions (updated_at);
 """
     + outbox.SCHEMA
+    + """
+CREATE INDEX IF NOT EXISTS outbox_by_message ON outbox (message_id); -- what is unsent of an order that is lifted
+"""
 )
