@@ -100,8 +100,9 @@ class _Reader:
     def read(self, sections: Sequence[Element]) -> None:
         """Reads everything; what is wrong with one section doesn't hide what is wrong with the next."""
         by_name = {name: [section for section in sections if section.name == name] for name in _OURS}
-        listed = [entry for section in by_name["global"] for entry in section.named("white_list")]
-        others = [option for section in by_name["global"] for option in section.children if option not in listed]
+        options = [option for section in by_name["global"] for option in section.children]
+        listed = [option for option in options if option.name == "white_list"]
+        others = [option for option in options if option.name != "white_list"]
         self._attempt(_misspelt, [section for section in sections if section.name not in _OURS] + others)
         self._attempt(self._command, by_name["command"])  # before the responses: the order in the file is free
         self._attempt(self._response, by_name["active-response"])
