@@ -4,7 +4,9 @@ import json
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 
+from shared import codec, topology
 from shared.messages import Order
 from tests.integration.a_manager_daemon import ATTACKER, Hands, RunningManager, attack, known, state_of
 from tests.waiting import eventually
@@ -113,18 +115,22 @@ async def test_what_was_never_sent_is_kept_by_a_pause(manager, broker):
 
 
 async def test_everything_is_lifted_at_a_word(manager, broker):
-    """What is in force and what is on hold, and nothing that was counted before brings a block back."""
+    """What is in force, what is on hold, another program's, and what was counted before brings no block back."""
     async with Hands(broker, "web1") as hands:
         await _here(manager, hands)
         sent = await _attacked(hands, 3, sent=2)
         await _on_hold(manager, 1)
+        strange = replace(sent[0], id="another-correlators", target="198.51.100.77", location="agent", agents=("web1",))
+        await hands.publish(topology.ORDERS, "agent.web1", codec.encode(strange), "order", strange.id)
+        sent = [*sent, await hands.order("web1")]
+        await eventually(lambda: manager.call("GET", f"/v1/orders/{strange.id}").is_success)
         await hands.log(attack(0, 2, source=NEXT, file="9:9"))
         asked = manager.thwart("unblock", "--everything")
         assert (asked.returncode, "add --yes" in asked.stderr) == (2, True)
         done = manager.thwart("unblock", "--everything", "--yes", "-o", "json")
-        assert json.loads(done.stdout)["orders"] == 3
+        assert json.loads(done.stdout)["orders"] == 4
         assert "`thwart pause` first" in done.stderr
-        lifts = await hands.orders("web1", 3)
+        lifts = await hands.orders("web1", 4)
         assert {each.operation for each in lifts} == {"delete"}
         assert {lifted for each in lifts for lifted in each.lifts} >= {each.id for each in sent}
         await _on_hold(manager, 0)

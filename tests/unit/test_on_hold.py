@@ -3,6 +3,7 @@
 from manager.approvals import Word
 from manager.ledger.on_hold import Selection
 from manager.ledger.views import OrderQuery
+from manager.policy import AllowRequest
 from shared.messages import Order
 from tests.unit.a_conf import block
 from tests.unit.a_manager import ATTACKER, MINE, START
@@ -227,6 +228,16 @@ async def test_a_lift_cancels_what_is_on_hold(incident):
         assert [row.message_id for row in here.manager.outbox()] == [delete.id]
         assert (await approve(here, ids=(order.id,))).orders == ()
         assert (await held(here, 5.0)).offence == 1
+
+
+async def test_a_new_entry_of_the_allowlist_cancels_what_is_on_hold(incident):
+    """In the same transaction, for everything that overlaps it, and for nothing else."""
+    with incident(ASKING) as here:
+        await here.manager.hear("web1")
+        inside, outside = await held(here, target="203.0.113.9"), await held(here, target="198.51.100.99")
+        await here.manager.policy.add(AllowRequest(request_id="allow-1", network="203.0.113.0/24"))
+        assert (await here.manager.story(inside)).view.state == "lifted"
+        assert [each.order.id for each in here.manager.held()] == [outside.id]
 
 
 async def test_a_lift_names_what_is_in_force_and_what_is_on_hold(incident):
