@@ -8,6 +8,7 @@ import msgpack
 import pytest
 from msgspec.structs import replace
 
+from agent.actions.action import Effect
 from agent.admission import Admission
 from agent.inbox import Inbox, read
 from agent.journal.taking import Incoming, Rejected
@@ -192,6 +193,18 @@ async def test_a_batch_that_cannot_be_written_down_changes_no_judgement(end: AnA
     (judged,) = read([delivered(end.host.add("o1"))], end.admission)
     assert isinstance(judged, Incoming)
     assert (end.admission.version, judged.refusal) == (0, "")
+
+
+@pytest.mark.parametrize("version", [0, 1, 2])
+async def test_what_was_adopted_is_released_when_nothing_is_missing_any_more(end: AnAgentsEnd, version: int) -> None:
+    """The list that ends a catch-up says so, whatever its version; what its orders took over stays."""
+    end.host.action.apply([Effect(key=each, target=each, arguments=(), left=300.0) for each in (ATTACKER, OTHER)])
+    await end.host.executor.start()
+    await end.do(a_policy(1, "192.0.2.0/24"))
+    assert set(end.host.in_force()) == {ATTACKER, OTHER}
+    await end.do(end.host.add("o1"), a_policy(version, caught_up=True))
+    assert set(end.host.in_force()) == {ATTACKER}
+    assert end.host.answers("o1") == [("applied", "new")]
 
 
 async def test_the_executor_is_woken_for_what_a_list_ends(end: AnAgentsEnd) -> None:

@@ -229,6 +229,21 @@ async def test_an_agent_that_joins_is_told_behind_what_it_should_hold(manager):
     assert [each.message_id for each in manager.outbox()] == [order.id]
 
 
+async def test_an_agent_that_joins_while_the_manager_is_paused_is_told_and_not_that_this_was_all(manager):
+    """It gets the list at once; what ends its catch-up comes when the pause is over."""
+    await manager.hear("web1")
+    await in_force(manager, "web1")
+    await manager.panic.pause("ann", "")
+    await manager.hear("web2", policy=0)
+    assert [(key, policy.caught_up) for key, policy in manager.policies()] == [("agent.web2", False)]
+    manager.confirm()
+    await manager.panic.resume()
+    manager.clock.passed = 5.0
+    for _ in range(2):
+        await manager.catch_up.tick()
+    assert [(key, policy.caught_up) for key, policy in manager.policies()] == [("agent.web2", True)]
+
+
 async def test_an_agent_that_has_another_list_is_told_when_it_says_so_twice(manager):
     """Once may be a change on its way; and then less and less often."""
     await manager.hear("web1")
