@@ -33,6 +33,7 @@ class HostClock:
 
     def __init__(self) -> None:
         self.wall_at, self.booted_for = START, 1_000.0
+        self.when_passed: Callable[[float], None] = lambda seconds: None
 
     def wall(self) -> float:
         return self.wall_at
@@ -43,6 +44,7 @@ class HostClock:
     def pass_(self, seconds: float) -> None:
         self.wall_at += seconds
         self.booted_for += seconds
+        self.when_passed(seconds)
 
 
 class KilledJournal(Journal):
@@ -63,11 +65,12 @@ class KilledJournal(Journal):
 class AHost:
     """The parts, wired as the daemon wires them. The host and the file survive a crash, nothing else does."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, action: Callable[[HostClock], Any] = FakeAction) -> None:
+        """`action` makes what is carried out; it gets the clock."""
         self.path = folder / "journal.db"
         self.clock = HostClock()
         self.boot_id = "boot-1"
-        self.action = FakeAction(self.clock)
+        self.action = action(self.clock)
         self.trouble = Trouble()
         self.when_said: Callable[[], None] = lambda: None  # called when something was put into the outbox
         self._open()
@@ -84,6 +87,13 @@ class AHost:
     async def restart(self) -> None:
         """The process ends, cleanly or not, and another one begins."""
         self.close()
+        self._open()
+        await self.executor.start()
+
+    async def lose_the_journal(self) -> None:
+        """The process is killed, and its file with it."""
+        self.close()
+        self.path.unlink()
         self._open()
         await self.executor.start()
 
