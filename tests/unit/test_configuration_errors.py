@@ -28,7 +28,7 @@ ERRORS = [
         block("\n<repeated_offender>1</repeated_offender>"),
         "2: <active-response> has no option <repeated_offender>; was",
     ),
-    (block("<limit>10</limit>"), "1: <active-response> has no option <limit>; known are"),
+    (block("<limit>10</limit>"), "1: <active-response> has no option <ceiling>; known are"),
     (block("<approval>yes</approval>"), "1: <active-response> has no option <approval>"),
     (block("<group>web</group>"), "1: <active-response> has no option <group>"),
     (block("<level><b/>7</level>"), "1: <b> inside of <level>"),
