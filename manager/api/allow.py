@@ -4,7 +4,7 @@ import msgspec
 from starlette.requests import Request
 
 from manager.api import requests
-from manager.api.bodies import AllowChanged, AllowChecked, AllowQuestion, AllowRemoval, AtAgent, NewAllow
+from manager.api.bodies import AllowChanged, AllowChecked, AllowListing, AllowQuestion, AllowRemoval, AtAgent, NewAllow
 from manager.chronicle import Chronicle
 from manager.dispatch import Placed
 from manager.ledger.views import AllowEntry
@@ -23,7 +23,9 @@ class AllowRoutes:
         self._policy, self._roster, self._chronicle = policy, roster, chronicle
 
     async def list(self, _: Request, __: str) -> Answer:
-        return 200, await self._policy.listing()
+        listing = await self._policy.listing()
+        behind = tuple(each.id for each in self._roster.agents() if each.heartbeat.policy != listing.version)
+        return 200, AllowListing(version=listing.version, entries=listing.entries, behind=behind)
 
     async def add(self, request: Request, issuer: str) -> Answer:
         wish = await requests.read(request, NewAllow)

@@ -145,8 +145,16 @@ class AllowQuestion(Body, frozen=True, kw_only=True):
     agent: AgentId | None = None
 
 
+class AllowListing(Struct, frozen=True, kw_only=True):
+    """GET /v1/allow: the list, and which agents' last heartbeat didn't show this version of it."""
+
+    version: int
+    entries: tuple[AllowEntry, ...]
+    behind: tuple[str, ...]
+
+
 class AllowChanged(Struct, frozen=True, kw_only=True):
-    """The answer to both changes. GET /v1/allow answers a `Listing`."""
+    """The answer to both changes."""
 
     version: int
     network: str

@@ -65,7 +65,7 @@ def remove(network: str, output: Literal["table", "json"], api: str, token_file:
 @command_line.output
 @options.api
 def list_(output: Literal["table", "json"], api: str, token_file: Path) -> None:
-    """List what is protected, why, and where that comes from.
+    """List what is protected, why, and where that comes from; and the agents that don't know of it yet.
 
     Each agent also protects loopback, its own addresses, its gateway and resolvers, the broker, and what its own
     setting `agent.allow` says.
@@ -75,13 +75,15 @@ def list_(output: Literal["table", "json"], api: str, token_file: Path) -> None:
       thwart allow list
       thwart allow list -o json
     """
+    from manager.api.bodies import AllowListing
     from manager.cli import tables
     from manager.cli.client import Client
-    from manager.ledger.views import Listing
 
     with Client(api, token_file) as client:
-        found = client.get("/v1/allow", Listing)
+        found = client.get("/v1/allow", AllowListing)
     tables.as_json(found) if output == "json" else tables.allowed(found.entries)
+    if found.behind:
+        click.echo(f"not heard to have this list yet: {', '.join(found.behind)}", err=True)
 
 
 @command.command("check")

@@ -98,8 +98,10 @@ async def test_check_says_what_is_known_of_an_agent(manager, broker):
         done = await asyncio.to_thread(manager.thwart, "allow", "check", ATTACKER, "--agent", "web1")
         assert done.stdout == f"{ATTACKER} is protected on web1 by {ATTACKER}, its own address\n"
         assert "another version of this list" in done.stderr
+        assert "not heard to have this list yet: web1" in manager.thwart("allow", "list").stderr
         await hands.beat("web1", policy=manager.get("/v1/allow")["version"])
         await eventually(lambda: manager.get(f"/v1/allow/check?address={ATTACKER}&agent=web1")["agent"]["current"], 5)
+    assert manager.thwart("allow", "list").stderr == ""
     done = manager.thwart("allow", "check", ATTACKER, "--agent", "web9")
     assert (done.returncode, "known agents: web1" in done.stderr) == (1, True)
 
