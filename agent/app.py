@@ -245,7 +245,7 @@ class _Daemon:
         )
 
     def _automatic(self) -> Allowlist:
-        return host.protected(self.broker_addresses.known())
+        return host.protected(self.broker_addresses.known()) | self.self_test.learned()
 
     async def _collect(self) -> None:
         """Follows the logs that this agent is to follow. Their positions have a file of their own: they move often."""

@@ -14,14 +14,19 @@ from typing import Literal, Protocol
 import structlog
 from msgspec import Struct
 
+from agent.culprits import Host, Search
 from agent.journal.planning import Name
 from agent.metrics import AgentMetrics
 from agent.trouble import Trouble
 from shared.broker import Reach
-from shared.errors import StoreError
+from shared.errors import InvalidTarget, StoreError
+from shared.targets import Allowlist, is_host, parse_network
 
 WHY = "cut-off: with it in force this host could not reach its broker, without it it could"
+REMEMBERED = 3_600.0  # s: an attacker whose address cuts this host off may give cause for one order after another
+BECAUSE = "blocking it cut this host off from its broker within the last hour"
 NEVER = float("inf")
+NOBODY = Allowlist()
 
 Verdict = Literal["cut-off", "broker-away"]
 
@@ -45,20 +50,6 @@ class Way(Protocol):
     connected: asyncio.Event
 
 
-class Host(Protocol):
-    """Who can take effects off the host and put them back; `Executor` is one. Every method raises StoreError."""
-
-    @property
-    def off(self) -> frozenset[Name]:
-        """What is off the host, though the journal has it in force."""
-
-    async def keep_off(self, names: Collection[Name]) -> None:
-        """Takes exactly these off, and puts back what else was off, if it is still to be in force."""
-
-    async def condemn(self, names: Collection[Name], why: str) -> None:
-        """Ends these, which are off: the orders that hold them have failed, and `why` is what is answered."""
-
-
 class Journal(Protocol):
     """What has to survive a crash in the middle of a test."""
 
@@ -67,6 +58,9 @@ class Journal(Protocol):
 
     async def prove(self) -> None:
         """Nothing is suspected any more."""
+
+    async def condemned(self, why: str, span: float) -> list[str]:
+        """The targets of what was condemned so within the last `span` seconds."""
 
 
 class SelfTest:
@@ -93,6 +87,11 @@ class SelfTest:
         self._let_in_at = -NEVER  # when the latest probe that was let in began
         self._marked = False
         self._changed = asyncio.Event()
+        self._learned, self._forgets_at = NOBODY, NEVER
+
+    def learned(self) -> Allowlist:
+        """Whom this host must not block, because that has cut it off."""
+        return self._learned if time.monotonic() < self._forgets_at else NOBODY
 
     def applied(self) -> None:
         """Something came into force just now, and what is said about it is in the outbox."""
@@ -105,6 +104,7 @@ class SelfTest:
     async def run(self) -> None:
         """Until cancelled; what is off the host then is put back. Raises StoreError."""
         try:
+            await self._learn()
             # An earlier run may have been killed before anything was proved, or in the middle of a test.
             self._marked = bool(await self._journal.suspect(self._actions))
             if self._marked:
@@ -157,9 +157,18 @@ class SelfTest:
         found = await search.among(suspects)
         if search.culprits:
             await self._host.condemn(search.culprits, WHY)
+            await self._learn()
         await self._host.keep_off(())
         self._tell("cut-off" if search.culprits else "broker-away", len(suspects), search.culprits)
         return found
+
+    async def _learn(self) -> None:
+        """Single addresses alone: most of a network is innocent of what one address in it does."""
+        targets = await self._journal.condemned(WHY, REMEMBERED)
+        self._learned, self._forgets_at = (
+            Allowlist.of(filter(_is_host, targets), BECAUSE),
+            time.monotonic() + REMEMBERED,
+        )
 
     async def _is_open(self) -> bool:
         return await self._asked() == "open"
@@ -200,42 +209,8 @@ class SelfTest:
         self._pause = self._timing.proof
 
 
-class Search:
-    """Finds who of several cuts this host off, by putting them back in halves of halves.
-
-    Nobody is blamed by inference: each culprit was in force alone, beside those that had been found innocent.
-    """
-
-    def __init__(self, host: Host, is_open: Callable[[], Awaitable[bool]]) -> None:
-        """`is_open`: the way to the broker, just now."""
-        self._host, self._is_open = host, is_open
-        self.culprits: list[Name] = []
-
-    async def among(self, suspects: Sequence[Name]) -> bool:
-        """All but the culprits are back in force. False when the broker is away: then some are off, and `culprits`
-        are those that were found before.
-        """
-        await self._host.keep_off(suspects)
-        return await self._is_open() and await self._halves(suspects)
-
-    async def _halves(self, group: Sequence[Name]) -> bool:
-        """`group` is off, and somebody in it is a culprit, by all that is known."""
-        if len(group) == 1:
-            return await self._try(group)
-        middle, before = len(group) // 2, len(self.culprits)
-        if not await self._try(group[:middle]):
-            return False
-        rest = group[middle:]
-        return await (self._halves(rest) if len(self.culprits) == before else self._try(rest))
-
-    async def _try(self, group: Sequence[Name]) -> bool:
-        await self._host.keep_off(self._host.off - frozenset(group))
-        if await self._is_open():
-            return True
-        await self._host.keep_off(self._host.off | frozenset(group))
-        if not await self._is_open():
-            return False
-        if len(group) > 1:
-            return await self._halves(group)
-        self.culprits += group
-        return True
+def _is_host(target: str) -> bool:
+    try:
+        return is_host(parse_network(target))
+    except InvalidTarget:
+        return False

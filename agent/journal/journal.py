@@ -118,6 +118,11 @@ class Journal:
         """Fails the orders that hold these; see `proving.condemn`."""
         return await self._write(lambda connection, now: proving.condemn(connection, names, why, self._agent_id, now))
 
+    async def condemned(self, why: str, span: float) -> list[str]:
+        """The targets of the orders that were condemned with these words within the last `span` seconds."""
+        since = self.now().wall - span
+        return await self.store.read(lambda connection: proving.condemned(connection, why, since))
+
     async def holds(self, at: float) -> Holds:
         """The fingerprint of the orders in force that have more than `ENDING` left at `at`, by their `expires_at`."""
 

@@ -25,6 +25,7 @@ SELECT h.order_id, o.received_at, o.settled_at FROM holders h LEFT JOIN orders o
 WHERE h.action = ? AND h.key = ? AND h.lifted = 0
 """
 _LET_GO = "DELETE FROM holders WHERE order_id = ?"
+_CONDEMNED = "SELECT body FROM orders WHERE status = 'failed' AND detail = ? AND settled_at > ?"
 _GONE = """
 DELETE FROM effects WHERE action = ? AND key = ? AND NOT EXISTS
     (SELECT 1 FROM holders h WHERE h.action = effects.action AND h.key = effects.key)
@@ -61,6 +62,12 @@ def condemn(
         answers.keep_answer(connection, each)
     outbox.put(connection, map(answers.of_acknowledgement, said))
     return tuple(said)
+
+
+def condemned(connection: Connection, why: str, since: float) -> list[str]:
+    """The targets of the orders that were answered `why` since that instant."""
+    rows = connection.execute(_CONDEMNED, (why, since)).fetchall()
+    return list(dict.fromkeys(planning.order_in(row).target for row in rows))
 
 
 def _came_into_force(connection: Connection, body: bytes) -> Name | None:

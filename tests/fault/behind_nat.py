@@ -77,6 +77,12 @@ SELECT o.target, oa.state, oa.detail FROM order_agents oa JOIN orders o ON o.id 
         with reading(self._state / "ledger.db") as connection:
             return {row["target"]: (row["state"], row["detail"]) for row in connection.execute(query, (self.name,))}
 
+    def answer(self, order: Order) -> tuple[str, str]:
+        """What the ledger says about one order: state and detail."""
+        query = "SELECT state, detail FROM order_agents WHERE order_id = ?"
+        with reading(self._state / "ledger.db") as connection:
+            return tuple(connection.execute(query, (order.id,)).fetchone())
+
     def handed_over(self, count: int) -> bool:
         """Whether so many orders are on its connection, or in it, and not acked."""
         queue = f"rabbit_misc:r(<<47>>, queue, <<{','.join(map(str, f'thwart.agent.{self.name}'.encode()))}>>)"

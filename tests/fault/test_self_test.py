@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.self_test import WHY
+from agent.self_test import BECAUSE, WHY
 from tests.fault.behind_nat import SHIPPED, BehindNat, a_fleet, real_address
 from tests.fault.kernel_history import KernelHistory
 from tests.stage.fleet import Fleet
@@ -38,13 +38,14 @@ def test_one_of_many_cuts_the_host_off(fleet: Fleet) -> None:
     web.daemon.process.signal(signal.SIGCONT)
     wait_for(lambda: broker in web.in_force())
     wait_for(lambda: web.states()[broker] == CUT_OFF, PATIENCE)
-    (test,) = web.tests()
+    (test,) = wait_for(web.tests)
     assert (test["tested"], test["culprits"]) == (21, [f"firewall-drop {broker}"])
     assert web.states() == {**dict.fromkeys(GOOD, APPLIED), broker: CUT_OFF}
     assert web.in_force().keys() == set(GOOD)
     assert all(500 < left < 600 for left in web.in_force().values())
-    web.block(LATER)
+    again, _ = web.block(broker, LATER)
     wait_for(lambda: web.states().get(LATER) == APPLIED, PATIENCE)
+    assert web.answer(again) == ("refused", f"protected: {broker} is protected by {broker} ({BECAUSE})")
     assert web.rollbacks("cut-off") == 1
 
 

@@ -10,7 +10,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from agent.self_test import WHY, Timing
+from agent.self_test import REMEMBERED, WHY, Timing
 from shared.messages import Order
 from shared.outbox import unsent
 from tests.unit.a_host import AHost
@@ -352,6 +352,64 @@ async def test_a_repeat_of_a_failed_order_gets_that_answer(host: AHost) -> None:
     (again,) = host.said()
     assert again == second
     assert len(host.action.calls) == calls
+
+
+async def test_whoever_cut_this_host_off_is_protected_for_a_while(host: AHost) -> None:
+    """The next order for the same address would cut it off again; a restart doesn't forget that, and time does."""
+    way = AWay(host, address(1))
+    async with way.used() as test:
+        await host.do(*batch(host, 2))
+        await eventually(lambda: test.learned().protects(address(1)))
+        assert not test.learned().protects(address(2))
+    host.clock.pass_(3_000)
+    await host.restart()
+    async with way.used() as test:
+        await eventually(lambda: test.learned().protects(address(1)))
+    host.clock.pass_(601)
+    assert await host.journal.condemned(WHY, REMEMBERED) == []
+
+
+async def test_a_network_that_cut_this_host_off_protects_nobody(host: AHost) -> None:
+    """Its other addresses have done nothing."""
+    host.action.key = lambda target, arguments: target
+    way = AWay(host, "198.51.100.0/24")
+    async with way.used() as test:
+        await host.do(host.add("n", "198.51.100.0/24"))
+        await eventually(lambda: CUT_OFF in way.answers("n"))
+        await proved(host)
+        assert not test.learned().protects("198.51.100.7")
+
+
+async def test_what_ends_during_the_test_has_ended(host: AHost) -> None:
+    """On time, and once, as if it had been in force."""
+    way = AWay(host)
+    way.up = False
+    off, go_on = way.hold_up()
+    async with way.used():
+        await host.do(host.add("o1", address(1), 60.0), host.add("o2", address(2), 90.0))
+        await off.wait()
+        await host.after(60.0)
+        way.up = True
+        go_on.set()
+        await proved(host)
+    assert host.in_force() == {address(2): 30.0}
+    assert [(each.order_id, each.cause, each.outcome) for each in way.heard if hasattr(each, "cause")] == [
+        ("o1", "timeout", "reverted")
+    ]
+
+
+async def test_another_one_that_comes_during_the_test_is_found_too(host: AHost) -> None:
+    """What came into force meanwhile is under suspicion in the next round."""
+    way = AWay(host, address(2), address(9))
+    off, go_on = way.hold_up()
+    async with way.used():
+        await host.do(*batch(host, 3))
+        await off.wait()
+        await host.do(host.add("o9", address(9)))
+        go_on.set()
+        await eventually(lambda: CUT_OFF in way.answers("o2") and CUT_OFF in way.answers("o9"))
+        await proved(host)
+    assert host.in_force() == ends(3, 2)
 
 
 async def test_a_test_that_is_broken_off_puts_everything_back(host: AHost) -> None:
