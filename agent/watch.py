@@ -17,12 +17,15 @@ from agent.metrics import AgentMetrics
 from agent.reconcile import Found, Seen, compare
 from agent.trouble import Trouble
 from shared.errors import ActionError
+from shared.messages import ENDING
 
 ASK = 1.0  # s between two questions whether anything was changed
 LOOK = 2.0  # s between two looks, whatever is changed meanwhile: a listing of 100,000 effects takes its time
 AWAY = 5.0  # s without a turn: this process was stopped or the host suspended, and nobody has seen what happened
 LONGEST_LOOK = 60.0  # s between two looks while what is put right doesn't stay so
-GRACE = 60.0  # s that an agent whose journal isn't new holds what nobody knows: two heartbeats and a catch-up take less
+# s that an agent whose journal isn't new holds what nobody knows. Of what has more left than that two heartbeats tell
+# that it is missing before they leave it out as about to end, and it is sent again; the rest comes to its own end.
+GRACE = ENDING + 30.0
 
 InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 
