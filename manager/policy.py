@@ -179,8 +179,8 @@ class AllowPolicy:
     def _why_not(self, network: str) -> str:
         if any(each.network == network for each in self._file):
             return (
-                f"{network} is a <white_list> of {self._source}: take it out there, and reload the manager "
-                "(`systemctl reload thwart-manager`, or SIGHUP)"
+                f"{network} is a <white_list> of {self._source}: take it out there, and have the file read anew "
+                "(`kill -HUP` the manager)"
             )
         return f"{network} is not on the list as such; `thwart allow list` shows what is"
 

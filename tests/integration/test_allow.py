@@ -110,7 +110,7 @@ def test_what_can_not_be_done_ends_with_1(manager):
     """An entry of the file, one that isn't there, everything, and what is no network: each says what to do."""
     file = manager.folder / "ossec.conf"
     for arguments, words in (
-        (("remove", LISTED), f"is a <white_list> of {file}: take it out there, and reload"),
+        (("remove", LISTED), f"is a <white_list> of {file}: take it out there, and have the file read anew"),
         (("remove", OFFICE), "thwart allow list"),
         (("add", "0.0.0.0/0"), "unblock --everything"),
         (("add", "www.example.org"), "not an IP address"),

@@ -118,7 +118,7 @@ async def test_everything_is_no_entry(manager, everything):
 
 async def test_an_entry_of_the_file_is_taken_out_there(manager):
     """The error says which file, and what to do then; for what isn't on the list it says that."""
-    with pytest.raises(NotOnAllowlist, match=r"a <white_list> of ossec\.conf: take it out there, and reload"):
+    with pytest.raises(NotOnAllowlist, match=r"a <white_list> of ossec\.conf: take it out there, and have the file read anew"):
         await manager.policy.remove(MINE)
     with pytest.raises(NotOnAllowlist, match="thwart allow list"):
         await manager.policy.remove("192.0.2.1")
