@@ -42,6 +42,7 @@ FIFO_GAP, FIFO_LEFT = 1.0, 3.0
 LEAST = 1.0  # s: what has less left when it comes is stale (protocol)
 SAID = 15.0  # s after an end by which it was said, once all daemons are up
 HELD = ("applied", "unchanged")
+OPEN = ("waiting", "overdue", "unsent", "sent")  # states in the ledger of what more is to be heard of
 NEVER_SENT = ("stale", "lifted", "withdrawn", "unroutable")  # what the ledger may say about an order without an answer
 
 Column = Literal["lost", "double", "overstayed", "ended early", "unknown", "unanswered"]
@@ -215,9 +216,11 @@ class _OnHost:
         if written is None:
             yield self._finding("lost", order, "accepted, and not in the ledger")
             return
-        state = "ended" if self._ends(order) else answers[-1].status if answers else written.state
-        if state not in (written.state, written.status) or written.state in ("waiting", "overdue", "unsent", "sent"):
-            yield self._finding("unanswered", order, f"{state} was heard, and the ledger says {written.state}")
+        heard = "ended" if self._ends(order) else answers[-1].status if answers else ""
+        if heard and heard != written.state:
+            yield self._finding("unanswered", order, f"{heard} was heard, and the ledger says {written.state}")
+        elif written.state in OPEN:
+            yield self._finding("unanswered", order, f"nothing was heard, and the ledger still says {written.state}")
 
     # -- what its kernel did ---------------------------------------------------------------------------------------
 
