@@ -29,7 +29,7 @@ def command(
     Examples:
       thwart orders --on-hold
       thwart approve 3f2a9c 77b1e0
-      thwart approve --response ssh-everywhere
+      thwart approve --response block-everywhere
       thwart approve --all
     """
     meant = deciding.Meant(ids, everything, response, target)
