@@ -1,15 +1,19 @@
 """What firewall-drop by nftables promises beyond the contract: packets are dropped, and nft's moods are borne."""
 
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from agent.actions import libnftables
+from agent.actions import libnftables, sets
 from agent.actions.action import Action, Effect
 from agent.actions.libnftables import Libnftables
 from agent.actions.netlink import Netlink
 from agent.actions.nftables import ATTEMPTS, Nftables
 from shared.errors import ActionError
+from shared.targets import parse_network, text_of
 from tests.contract.subject import InKernel, There
 from tests.stage.network import Host, Network
 from tests.stage.probe import Listener, dropped, side_by_side
@@ -253,6 +257,33 @@ def test_a_table_of_that_name_that_is_not_ours_is_told(in_kernel: InKernel, web:
     (result,) = in_kernel.action.apply([_effect(BLOCKED4)])
     assert "datatype mismatch" in result.problem
     assert "chain" not in web.run("nft", "list", "table", "inet", "thwart")
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "address"),
+    [
+        ("203.0.113.9", "hosts4", "203.0.113.9"),
+        ("203.0.113.9/32", "hosts4", "203.0.113.9"),
+        ("::ffff:203.0.113.9", "hosts4", "203.0.113.9"),
+        ("203.0.113.9/24", "nets4_24", "203.0.113.0"),
+        ("2001:DB8::0:9", "hosts6", "2001:db8::9"),
+        ("::203.0.113.9", "hosts6", "::cb00:7109"),
+        ("2001:db8::9/48", "nets6_48", "2001:db8::"),
+    ],
+)
+def test_a_key_has_one_place_however_it_is_spelled(key: str, name: str, address: str) -> None:
+    """The effect that was put there is the one that is taken out again."""
+    place = sets.place_of(key)
+    assert (place.set.name, place.address) == (name, address)
+
+
+@given(st.ip_addresses(), st.integers(1, 128))
+@example(IPv6Address("::203.0.113.9"), 128)
+def test_the_key_that_is_told_is_the_one_that_was_put(address: IPv4Address | IPv6Address, length: int) -> None:
+    """For every address and network of both families; `inet_ntop` and `ipaddress` don't spell all of them alike."""
+    key = text_of(parse_network(f"{address}/{min(length, address.max_prefixlen)}"))
+    place = sets.place_of(key)
+    assert place.set.key(ip_address(place.address).packed) == key
 
 
 def test_when_nothing_works_no_culprit_is_looked_for() -> None:
