@@ -27,7 +27,7 @@ from shared.errors import StoreDamaged, StoreError
 
 LIMIT = 1_000  # ends, and orders, in one turn: neither starves behind a flood of the other
 EVERYTHING = 1_000_000_000
-SLICE = 5_000  # effects in one call of an action
+SLICE = 1_000  # effects in one call of an action
 LEAST = 0.001  # s: a kernel takes 0 as "for ever"
 LOOK = 1.0  # s between two looks at the clock: a suspended host wakes up late
 PAUSE = 2.0  # s after a turn that could not be written down

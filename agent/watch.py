@@ -44,7 +44,7 @@ class Watch:
         self._again: float | None = None  # when to look whether what was put right has stayed so
         self._pause = LOOK
         self._closely = True  # look, whatever the actions say
-        self._is_first = True
+        self._strange = set(actions)  # not looked at yet
         self._release: float | None = None
         self._drift: dict[Name, Found] = {}
         self._is_tried = True  # a turn has tried to put right what is known to differ
@@ -71,18 +71,16 @@ class Watch:
             self._release = None
         if not self._is_time(now):
             return
-        try:
-            seen: dict[str, Seen] = await in_thread(self._see)
-        except ActionError as error:
-            self._trouble.say("watch", f"what is in force on this host can't be looked at: {error}")
+        looked: dict[str, Seen | ActionError] = await in_thread(self._see)
+        problems = {name: each for name, each in looked.items() if isinstance(each, ActionError)}
+        await self._judge({name: each for name, each in looked.items() if isinstance(each, Seen)})
+        if problems:
             self._looked, self._closely = now, True
-            return
-        self._trouble.over("watch")
-        await self._judge(seen)
+        self._tell(problems)
 
     async def first_look(self, in_thread: InThread) -> None:
         """Looks if nobody has: what was in force before this start is then known, and held."""
-        if self._is_first:
+        if self._strange:
             await self.look(in_thread)
 
     def put_right(self, problems: Collection[Name]) -> None:
@@ -93,7 +91,7 @@ class Watch:
         done = [found for name, found in self._drift.items() if name not in problems]
         kinds = {f"was_{kind}": list(self._drift.values()).count(kind) for kind in ("missing", "moved", "unknown")}
         log.warning(
-            "put right what somebody else had changed on this host",
+            "somebody else had changed what is in force on this host",
             action="reconciled",
             put_right=len(done),
             failed=len(self._drift) - len(done),
@@ -112,14 +110,27 @@ class Watch:
         self._closely = self._closely or (self._again is not None and now >= self._again)
         return self._looked is None or now - self._looked >= LOOK
 
-    def _see(self) -> dict[str, Seen]:
-        """In the actions' thread."""
-        return {name: self._inspect(each) for name, each in self._actions.items() if self._closely or each.moved()}
+    def _see(self) -> dict[str, Seen | ActionError]:
+        """In the actions' thread. One that can't be looked at keeps no other from being."""
+        looked = {name: self._inspect(each) for name, each in self._actions.items()}
+        return {name: each for name, each in looked.items() if each is not None}
 
-    def _inspect(self, action: Action) -> Seen:
-        before = self._journal.now().boot
-        left = action.inspect()
+    def _inspect(self, action: Action) -> Seen | ActionError | None:
+        try:
+            if not (self._closely or action.moved()):
+                return None
+            before = self._journal.now().boot
+            left = action.inspect()
+        except ActionError as error:
+            return error
         return Seen(left=left, before=before, after=self._journal.now().boot)
+
+    def _tell(self, problems: Mapping[str, ActionError]) -> None:
+        if problems:
+            what, why = next(iter(problems.items()))
+            self._trouble.say("watch", f"what is in force by {what} can't be looked at: {why}")
+        else:
+            self._trouble.over("watch")
 
     async def _judge(self, seen: Mapping[str, Seen]) -> None:
         if not seen:
@@ -129,10 +140,10 @@ class Watch:
         drift: dict[Name, Found] = {}
         for name, one in seen.items():
             compared = compare(await self._journal.standing(name), one)
-            found = await self._adopt(name, one, compared.found) if self._is_first else compared.found
+            found = await self._adopt(name, one, compared.found) if name in self._strange else compared.found
             drift |= {(name, key): each for key, each in found.items() if (name, key) not in self.off}
             self._closely = self._closely or compared.unsure
-        self._is_first = self._is_tried = False
+        self._is_tried = False
         self._know({name: each for name, each in self._drift.items() if name[0] not in seen} | drift)
         self._look_again(self._looked)
 
@@ -155,6 +166,7 @@ class Watch:
             self._release = self._journal.now().boot + GRACE
         if unknown:
             log.warning("holds what was in force already and is in no journal", action="adopted", count=len(unknown))
+        self._strange.discard(action)
         return {key: each for key, each in found.items() if each != "unknown"}
 
 

@@ -39,6 +39,7 @@ class Model:
         self.lifted: set[str] = set()
         self.seen: set[str] = set()
         self.adopted: dict[str, float] = {}  # host -> end
+        self.released: set[str] = set()  # hosts; the next turn reverts them
         self.caught_up = False
         self.release_at = FOREVER
 
@@ -61,6 +62,7 @@ class Model:
     def turn(self, now: float) -> None:
         if now >= self.release_at:
             self.release()
+        self.released = set()
         self.adopted = {host: end for host, end in self.adopted.items() if end > now}
         over = {each for each, (_, end) in self.holds.items() if end <= now or each in self.lifted}
         for host in {self.holds[each][0] for each in over}:
@@ -111,12 +113,17 @@ class Model:
 
     def start(self, found: dict[str, float], now: float) -> None:
         """What the journal knows comes first; what is on the host besides is adopted."""
-        known = self.in_force().keys() | {order.target for order, _ in self.waiting if order.operation == "add"}
+        known = (
+            self.in_force().keys()
+            | self.released
+            | {order.target for order, _ in self.waiting if order.operation == "add"}
+        )
         self.turn(now)
         self.adopted |= {host: end for host, end in found.items() if host not in known and end > now + BRIEF}
         self.release_at = now + GRACE if self.caught_up and self.adopted else FOREVER
 
     def release(self) -> None:
+        self.released |= self.adopted.keys()
         self.adopted, self.caught_up, self.release_at = {}, True, FOREVER
 
 

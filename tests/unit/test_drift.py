@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from agent.actions.action import Effect, Result
 from agent.watch import AWAY, GRACE, LONGEST_LOOK, LOOK
+from tests.stage.fake_action import FakeAction
 from tests.unit.a_host import ATTACKER, AHost, killed
 
 OTHER, STRANGER = "203.0.113.10", "198.51.100.1"
@@ -193,3 +194,14 @@ async def test_what_was_put_there_while_the_agent_was_away_is_held_for_a_while(h
     await host.after(1.0)
     assert set(host.in_force()) == {ATTACKER, OTHER}
     assert max(host.counts().values()) == 1
+
+
+async def test_an_action_that_cannot_be_looked_at_keeps_no_other_from_being(host: AHost) -> None:
+    """One that hangs or fails is trouble of its own."""
+    broken = FakeAction(host.clock, "host-deny")
+    broken.missing = "no such file"
+    host.executor._actions[broken.name] = broken
+    host.action.flush()
+    await host.after(LOOK)
+    assert "by host-deny can't be looked at: no such file" in str(host.trouble)
+    assert set(host.in_force()) == {ATTACKER, OTHER}
