@@ -7,7 +7,7 @@ import pika
 from shared.errors import SettingsError
 from shared.settings import BrokerSettings
 
-HEARTBEAT = 10  # s
+HEARTBEAT = 10  # s, unless a URL says `?heartbeat=`
 ADDRESS_LIMIT = 4.0  # s for one address: a node that hangs accepts connections and says nothing
 
 
@@ -30,7 +30,7 @@ def _parameters(url: str, settings: BrokerSettings) -> pika.URLParameters:
         raise SettingsError("broker.urls: not an AMQP URL; write amqp://user:password@host:5672/vhost") from error
     if url.startswith("amqps:"):
         one.ssl_options = pika.SSLOptions(_tls(settings), one.host)
-    one.heartbeat = HEARTBEAT
+    one.heartbeat = one.heartbeat or HEARTBEAT  # never none: a connection that hangs has to be noticed
     one.connection_attempts = 1  # tenacity does the retrying, over all addresses
     one.socket_timeout = one.stack_timeout = ADDRESS_LIMIT
     return one

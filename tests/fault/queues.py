@@ -27,6 +27,10 @@ class Queues:
         """How many it holds, those that were delivered and not acked included; 0 for a queue that there isn't."""
         return int(self._ask(f"case {self._look_up(queue)} of {{ok, Q}} -> {HELD}; _ -> 0 end"))
 
+    def consumers(self, queue: str) -> int:
+        """How many there are, as far as the broker knows."""
+        return int(self._ask(f"{{ok, Q}} = {self._look_up(queue)}, length(rabbit_amqqueue:consumers(Q))"))
+
     def delete(self, queue: str) -> None:
         """With everything in it."""
         self._ask(f"{{ok, Q}} = {self._look_up(queue)}, rabbit_amqqueue:delete(Q, false, false, <<116>>), 0")

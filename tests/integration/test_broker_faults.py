@@ -123,6 +123,13 @@ async def test_nodes_that_hang_do_not_keep_from_the_one_that_answers(broker, mon
             assert time.monotonic() - began < 4
 
 
+@pytest.mark.parametrize("query, seconds", [("", 10), ("?heartbeat=2", 2), ("?heartbeat=0", 10)])
+def test_a_url_may_ask_for_another_heartbeat_but_not_for_none(query, seconds):
+    """Without heartbeats a half-open link would never be noticed."""
+    (found,) = parameters(BrokerSettings(urls=(f"amqp://broker/{query}",)))
+    assert found.heartbeat == seconds
+
+
 @pytest.mark.parametrize("settings", [{"ca_file": "/nowhere.pem"}, {"certificate_file": __file__}])
 def test_tls_files_that_are_none_are_named(settings):
     """A missing or wrong file is an error of the settings that names it, also without a `ca_file`."""
