@@ -16,7 +16,7 @@ from manager.ledger.positions import Position, advance
 from manager.ledger.standing import LedgerStanding
 from manager.lifting import Lifting, lift
 from manager.responses.breaker import Gate
-from manager.responses.verdict import Judge, Refusal, Sighting, Verdict
+from manager.responses.verdict import Judge, Offence, Refusal, Sighting, Verdict
 from manager.roster import Members, Roster
 from shared.clock import Clock
 from shared.errors import UnknownAgent
@@ -219,14 +219,15 @@ class _Turn:
 
         That of another response does so only for what would be on hold as well.
         """
-        counts = [(each.response, each.offence) for each in verdict.offences_of(order)]
+        offences = verdict.offences_of(order)
+        counts = [(each.response, each.offence) for each in offences]
         stands = on_hold.alike(self.connection, order) if self._waiting else None
         if stands is not None and stands.response == order.response:
             on_hold.join(self.connection, order, stands, counts)
             return "stood for"
         reason = self._reason(order, verdict.gate(order))
         if reason is None:
-            self._send(order, verdict, origin)
+            self._send(order, offences, origin)
             return "sent"
         if stands is not None:
             on_hold.join(self.connection, order, stands, counts)
@@ -235,9 +236,9 @@ class _Turn:
         self._waiting = True
         return "on-hold"
 
-    def _send(self, order: Order, verdict: Verdict, origin: str) -> None:
+    def _send(self, order: Order, offences: Sequence[Offence], origin: str) -> None:
         orders.put(self.connection, order, origin, self.members.audience(order.location, order.agents))
-        for each in verdict.offences_of(order):
+        for each in offences:
             offender = Offender(offence=each.offence, ends_at=each.ends_at)
             offenders.put(self.connection, each.response, each.target, offender)
 
