@@ -13,6 +13,7 @@ from shared.messages import Heartbeat, Order
 from tests.stage.judge import Judge
 from tests.torture import plan
 from tests.torture.a_fleet import Fleet
+from tests.torture.history import Away
 from tests.torture.load import Load
 from tests.torture.plan import Cut, Life
 from tests.waiting import wait_for
@@ -62,6 +63,7 @@ class Havoc:
         self._fleet, self._load, self._cuts = fleet, load, cuts
         self.kills: Counter[str] = Counter()
         self.cuts_made = 0
+        self.away: list[Away] = []  # cuts, and the broker's ends
         self.down: set[str] = set()
         self.cut_off = ""
         self._over = threading.Event()
@@ -98,10 +100,13 @@ class Havoc:
                 victim.kill()
                 self.kills[victim.kind] += 1
                 self.down.add(victim.name)
+                since = time.time()
                 self._over.wait(life.away)
                 started = time.time()
                 victim.start()
                 self.down.discard(victim.name)
+                if victim.kind == "broker":
+                    self.away.append(Away(host=victim.name, since=since, until=time.time()))
         except BaseException as error:
             self._failures.append(error)
             self._over.set()
@@ -127,10 +132,12 @@ class Havoc:
                     return
                 host = self._fleet.daemon(cut.host).host
                 self._fleet.network.cut(host)
-                self.cuts_made, self.cut_off = self.cuts_made + 1, cut.host
+                since, self.cut_off = time.time(), cut.host
                 self._over.wait(cut.length)
                 self._fleet.network.mend(host)
                 self.cut_off = ""
+                self.away.append(Away(host=cut.host, since=since, until=time.time()))
+                self.cuts_made += 1
         except BaseException as error:
             self._failures.append(error)
             self._over.set()

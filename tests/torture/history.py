@@ -43,6 +43,14 @@ class Host(Struct, frozen=True, kw_only=True):
     effects: tuple[Effect, ...]
 
 
+class Away(Struct, frozen=True, kw_only=True):
+    """A host that nothing reached, or the broker while it didn't run; by whom it was done."""
+
+    host: str
+    since: float
+    until: float
+
+
 class History(Struct, frozen=True, kw_only=True):
     """A whole run."""
 
@@ -52,4 +60,5 @@ class History(Struct, frozen=True, kw_only=True):
     ends: tuple[Expiry, ...]
     hosts: Mapping[str, Host]
     ledger: Mapping[tuple[str, str], Written]  # order id, agent
+    away: tuple[Away, ...] = ()
     over_at: float  # when kernels, ledger and journals were asked

@@ -95,14 +95,14 @@ def lives(seed: int, daemon: str, *, patient: bool = False) -> Iterator[Life]:
         mark: Mark = dice.choices(MARKS, (2, 2, 3 if patient else 1, 2 if patient else 5))[0]
         more = dice.expovariate(1 / MOMENT[mark])
         away = dice.choices((dice.uniform(0, 0.1), dice.uniform(0.1, 1), dice.uniform(2, 6)), (12, 6, 1))[0]
-        yield Life(mark=mark, more=more + dice.uniform(0.5, 4) * patient, away=away)
+        yield Life(mark=mark, more=more + dice.uniform(1, 7) * patient, away=away)
 
 
 def broker_lives(seed: int) -> Iterator[Life]:
     """The broker takes five seconds to come back, in which nobody else does anything of interest: it lives longer."""
     dice = random.Random(f"{seed}/lives of the broker")
     while True:
-        yield Life(mark="order", more=dice.uniform(8, 22), away=dice.choice((0.0, dice.uniform(0, 3))))
+        yield Life(mark="order", more=dice.uniform(12, 30), away=dice.choice((0.0, dice.uniform(0, 3))))
 
 
 def cuts(seed: int, hosts: Sequence[str]) -> Iterator[Cut]:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from shared.messages import Acknowledgement, Expiry, Order
 from tests.stage.kernel import Change
-from tests.torture.history import Asked, Effect, History, Host, Written
+from tests.torture.history import Asked, Away, Effect, History, Host, Written
 from tests.torture.spans import FOREVER, Span, stays, union, without
 from tests.torture.verdict import findings
 
@@ -48,6 +48,7 @@ class Made:
         self.listed: set[str] = set()
         self.effects: dict[str, tuple[str, ...]] = {}
         self.ledger: dict[tuple[str, str], Written] = {}
+        self.away: list[Away] = []
 
     def ask(self, order: Order, by: str = "api", *, seen: bool = True) -> Order:
         at = order.issued_at + 0.01
@@ -84,6 +85,7 @@ class Made:
             ends=tuple(each for each in self.said if isinstance(each, Expiry)),
             hosts={AGENT: host},
             ledger=self.ledger,
+            away=tuple(self.away),
             over_at=OVER_AT,
         )
 
@@ -270,6 +272,16 @@ class TestEndedEarly:
         made.kernel(104.0, 0)
         made.kernel(105.0, 5.0)
         assert made.wrong() == ["ended early"]
+
+    @pytest.mark.parametrize(("host", "since", "columns"), [(AGENT, 98.0, []), ("web2", 98.0, ["ended early"])])
+    def test_it_was_off_for_a_self_test(self, host: str, since: float, columns: list[str]) -> None:
+        """An agent that is cut off may take off for a moment what it has not proved yet; no other agent may."""
+        made = Made()
+        a_good_one(made)
+        made.kernel(104.0, 0)
+        made.kernel(107.0, 3.0)
+        made.away.append(Away(host=host, since=since, until=106.0))
+        assert made.wrong() == columns
 
     def test_another_holder_is_lifted(self) -> None:
         """Lifting one order must not end what another still holds."""

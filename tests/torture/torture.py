@@ -29,7 +29,7 @@ from tests.torture import plan
 from tests.torture.a_fleet import AS_IT_SHIPS, LIMIT, Fleet, names
 from tests.torture.broken import BUILDS
 from tests.torture.havoc import Havoc, Signs, victims
-from tests.torture.history import Asked, History, Written
+from tests.torture.history import Asked, Away, History, Written
 from tests.torture.load import Load
 from tests.torture.report import Figures, Report, show
 from tests.torture.verdict import LATE, findings
@@ -84,7 +84,7 @@ class Torture:
         havoc.stop()
         self._say("every daemon is up and nothing is cut off any more; waiting for the last stories")
         load.finish(TOLD)
-        history, took = self._quiet(load)
+        history, took = self._quiet(load, havoc)
         return Report(
             seed=wanted.seed,
             build=wanted.build,
@@ -116,14 +116,14 @@ class Torture:
                 f"{havoc.cuts_made} cuts; away: {', '.join(down) or 'nobody'}"
             )
 
-    def _quiet(self, load: Load) -> tuple[History, float]:
+    def _quiet(self, load: Load, havoc: Havoc) -> tuple[History, float]:
         """Returns when there is nothing left to be said, or when that has taken too long; and how long it took."""
         since = time.monotonic()
         lifted = {each for asked in load.asked for each in asked.order.lifts}
         ends = max((_own_end(asked) for asked in load.asked if asked.order.id not in lifted), default=0.0)
         wait_for(lambda: time.time() > ends + LATE, plan.LONGEST + 60.0)
         while True:
-            history = self._history(load.asked)
+            history = self._history(load.asked, havoc.away)
             open_ones = [each for each in findings(history) if each.column == "unanswered"]
             took = time.monotonic() - since
             if not open_ones or took > QUIET:
@@ -132,7 +132,7 @@ class Torture:
             again = time.monotonic() + PROGRESS
             wait_for(lambda again=again: time.monotonic() > again, 2 * PROGRESS)
 
-    def _history(self, asked: Sequence[Asked]) -> History:
+    def _history(self, asked: Sequence[Asked], away: Sequence[Away]) -> History:
         fleet = self._fleet
         ledger = fleet.outside.call(lambda: asyncio.run(_ledger(fleet, [each.order.id for each in asked])))
         hosts = {name: fleet.host(name) for name in fleet.agents}
@@ -149,6 +149,7 @@ class Torture:
             ends=tuple(message for _, message in record if isinstance(message, Expiry)),
             hosts=hosts,
             ledger=ledger,
+            away=tuple(away),
             over_at=over_at,
         )
 
