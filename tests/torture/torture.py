@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import json
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 import httpx
+import msgspec
 from msgspec import Struct
 
 from shared import log
@@ -50,6 +52,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     agents: int
     rate: float  # stories a second
     build: str
+    keep: Path | None  # where everything is put when something is wrong
 
     def again(self) -> str:
         """The command that does it again."""
@@ -67,7 +70,7 @@ class Torture:
     """One run. `close` ends what its guard doesn't."""
 
     def __init__(self, guard: Guard, folder: Path, wanted: Wanted, say: Callable[[str], None]) -> None:
-        self._wanted, self._say, self._began = wanted, say, time.monotonic()
+        self._wanted, self._folder, self._say, self._began = wanted, folder, say, time.monotonic()
         self._fleet = Fleet(guard, folder, wanted.agents, wanted.build)
 
     def run(self) -> Report:
@@ -85,6 +88,8 @@ class Torture:
         self._say("every daemon is up and nothing is cut off any more; waiting for the last stories")
         load.finish(TOLD)
         history, took = self._quiet(load, havoc)
+        if wrong := findings(history):
+            self.keep(history)
         return Report(
             seed=wanted.seed,
             build=wanted.build,
@@ -92,13 +97,23 @@ class Torture:
             took=time.monotonic() - self._began,
             settled=took,
             figures=_figures(history, load, havoc),
-            findings=tuple(findings(history)),
+            findings=tuple(wrong),
             judged=tuple(self._distrust()),
         )
 
     def close(self) -> None:
         """Ends the broker and the judge's ear."""
         self._fleet.close()
+
+    def keep(self, history: History) -> None:
+        """Puts what the judge went by, and all that the daemons wrote, where it stays. Does nothing unless wanted."""
+        if self._wanted.keep is not None:
+            shutil.copytree(
+                self._folder, self._wanted.keep, dirs_exist_ok=True, ignore=shutil.ignore_patterns("broker")
+            )
+            known = {"asked": history.asked, "answers": history.answers, "ends": history.ends, "away": history.away}
+            hosts = {name: host.changes for name, host in history.hosts.items()}
+            (self._wanted.keep / "history.json").write_bytes(msgspec.json.encode({**known, "kernels": hosts}))
 
     def last_words(self) -> dict[str, str]:
         """What each daemon said last."""
@@ -239,13 +254,14 @@ def _arguments(arguments: Sequence[str] | None) -> tuple[Wanted, bool]:
     parser.add_argument("--agents", type=int, default=3, help="on a host of its own each (default: 3)")
     parser.add_argument("--rate", type=float, default=RATE, help=f"stories a second (default: {RATE:g})")
     parser.add_argument("--build", choices=sorted(BUILDS), default=AS_IT_SHIPS, help="agents that break the promise")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="put logs and journals there if something is wrong")
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="how to print")
     given = parser.parse_args(arguments)
     kills = given.kills or round((given.minutes or 0) * PER_MINUTE) or (FULL if given.full else KILLS)
     seed = random.SystemRandom().randrange(1_000_000) if given.seed is None else given.seed
     if not (1 <= given.agents <= 100 and kills >= 3 and given.rate > 0):
         parser.error("at least one agent and at most 100, three kills, and some stories")
-    wanted = Wanted(seed=seed, kills=kills, agents=given.agents, rate=given.rate, build=given.build)
+    wanted = Wanted(seed=seed, kills=kills, agents=given.agents, rate=given.rate, build=given.build, keep=given.keep)
     return wanted, given.output == "json"
 
 
