@@ -8,6 +8,8 @@ from typing import Protocol
 
 from agent.journal.planning import Name
 
+TIMES = 2  # that a culprit is seen to close the way, and to open it: a network that comes and goes may look like that
+
 
 class Host(Protocol):
     """Who can take effects off the host and put them back; `Executor` is one. Every method raises StoreError."""
@@ -52,12 +54,13 @@ class Search:
         return await (self._halves(rest) if len(self.culprits) == before else self._try(rest))
 
     async def _try(self, group: Sequence[Name]) -> bool:
-        await self._host.keep_off(self._host.off - frozenset(group))
-        if await self._is_open():
-            return True
-        await self._host.keep_off(self._host.off | frozenset(group))
-        if not await self._is_open():
-            return False
+        for _ in range(TIMES if len(group) == 1 else 1):
+            await self._host.keep_off(self._host.off - frozenset(group))
+            if await self._is_open():
+                return True
+            await self._host.keep_off(self._host.off | frozenset(group))
+            if not await self._is_open():
+                return False
         if len(group) > 1:
             return await self._halves(group)
         self.culprits += group

@@ -159,6 +159,24 @@ async def test_a_broker_that_goes_away_during_the_test_only_delays_it(host: AHos
     assert host.in_force() == ends(6, 4)
 
 
+@pytest.mark.parametrize("away", [{1, 3}, {1, 3, 7}, {1, 4, 6}])
+async def test_a_broker_that_comes_and_goes_blames_nobody(host: AHost, away: set[int]) -> None:
+    """Also if it is away whenever the only suspect is in force, once, and there whenever it isn't."""
+    way = AWay(host)
+    way.up = False
+
+    def come_and_go(number: int) -> None:
+        way.up = number not in away
+
+    way.before_probe = come_and_go
+    async with way.used():
+        await host.do(host.add("o1", address(1)))
+        await eventually(lambda: way.up)
+        await proved(host)
+    assert host.in_force() == {address(1): 600.0}
+    assert rollbacks(host, "cut-off") == 0
+
+
 async def test_a_broker_under_an_alarm_is_there(host: AHost) -> None:
     """It confirms nothing, and still lets us in: nothing is taken off the host."""
     way = AWay(host)
@@ -294,7 +312,7 @@ async def test_a_lift_during_the_test_is_a_lift(host: AHost) -> None:
         go_on.set()
         await eventually(lambda: len(way.heard) == 6)
     assert host.in_force() == {}
-    said = [(each.order_id, each.cause) for each in (*way.heard, *host.said()) if hasattr(each, "cause")]
+    said = [(each.order_id, each.cause) for each in way.heard if hasattr(each, "cause")]
     assert sorted(said) == [("o1", "lifted"), ("o2", "lifted")]
     assert CUT_OFF not in way.answers("o2")
 
