@@ -6,7 +6,6 @@ the instruction at which a kill strikes: run it again, more than once.
 """
 
 import argparse
-import asyncio
 import json
 import random
 import shutil
@@ -18,23 +17,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-import httpx
 import msgspec
 from msgspec import Struct
 
 from shared import log
 from shared.errors import ThwartError
-from shared.messages import Acknowledgement, Expiry, Order
 from shared.settings import LogSettings
 from tests.stage.guard import Guard
 from tests.torture import plan
-from tests.torture.a_fleet import AS_IT_SHIPS, LIMIT, Fleet, names
+from tests.torture.a_fleet import AS_IT_SHIPS, Fleet, names
 from tests.torture.broken import BUILDS
+from tests.torture.case import LATE
+from tests.torture.evidence import gather
 from tests.torture.havoc import Havoc, Signs, victims
-from tests.torture.history import Asked, Away, History, Written
+from tests.torture.history import Asked, History
 from tests.torture.load import Load
 from tests.torture.report import Figures, Report, show
-from tests.torture.verdict import LATE, findings
+from tests.torture.verdict import findings
 from tests.waiting import wait_for
 
 KILLS, FULL = 200, 1_000
@@ -138,7 +137,7 @@ class Torture:
         ends = max((_own_end(asked) for asked in load.asked if asked.order.id not in lifted), default=0.0)
         wait_for(lambda: time.time() > ends + LATE, plan.LONGEST + 60.0)
         while True:
-            history = self._history(load.asked, havoc.away)
+            history = gather(self._fleet, load.asked, havoc.away)
             open_ones = [each for each in findings(history) if each.column == "unanswered"]
             took = time.monotonic() - since
             if not open_ones or took > QUIET:
@@ -147,47 +146,9 @@ class Torture:
             again = time.monotonic() + PROGRESS
             wait_for(lambda again=again: time.monotonic() > again, 2 * PROGRESS)
 
-    def _history(self, asked: Sequence[Asked], away: Sequence[Away]) -> History:
-        fleet = self._fleet
-        ledger = fleet.outside.call(lambda: asyncio.run(_ledger(fleet, [each.order.id for each in asked])))
-        hosts = {name: fleet.host(name) for name in fleet.agents}
-        over_at = time.time()
-        record = fleet.judge.record()
-        seen: dict[str, float] = {}
-        for at, message in record:
-            if isinstance(message, Order):
-                seen.setdefault(message.id, at)
-        return History(
-            asked=tuple(asked),
-            seen=seen,
-            answers=tuple(message for _, message in record if isinstance(message, Acknowledgement)),
-            ends=tuple(message for _, message in record if isinstance(message, Expiry)),
-            hosts=hosts,
-            ledger=ledger,
-            away=tuple(away),
-            over_at=over_at,
-        )
-
     def _distrust(self) -> list[str]:
         """Why the judge can't be believed, if so."""
         return [f"the watch on {name} has ended" for name, watch in self._fleet.watches.items() if not watch.alive]
-
-
-async def _ledger(fleet: Fleet, ids: Sequence[str]) -> dict[tuple[str, str], Written]:
-    """What it says about each of these orders and each agent."""
-    rows: dict[tuple[str, str], Written] = {}
-    few = asyncio.Semaphore(8)
-
-    async def one(http: httpx.AsyncClient, order_id: str) -> None:
-        async with few:
-            answer = await http.get(f"{fleet.url}/v1/orders/{order_id}", headers=fleet.headers)
-        if answer.status_code != 404:
-            for each in answer.raise_for_status().json()["view"]["agents"]:
-                rows[order_id, each["agent_id"]] = Written(state=each["state"], status=each["status"])
-
-    async with httpx.AsyncClient(timeout=10 * LIMIT, trust_env=False) as http:
-        await asyncio.gather(*(one(http, each) for each in ids))
-    return rows
 
 
 def _own_end(asked: Asked) -> float:
