@@ -28,8 +28,9 @@ class Queues:
         return int(self._ask(f"case {self._look_up(queue)} of {{ok, Q}} -> {HELD}; _ -> 0 end"))
 
     def consumers(self, queue: str) -> int:
-        """How many there are, as far as the broker knows."""
-        return int(self._ask(f"{{ok, Q}} = {self._look_up(queue)}, length(rabbit_amqqueue:consumers(Q))"))
+        """How many there are, as far as the broker knows; 0 for a queue that there isn't."""
+        found = f"case {self._look_up(queue)} of {{ok, Q}} -> length(rabbit_amqqueue:consumers(Q)); _ -> 0 end"
+        return int(self._ask(found))
 
     def delete(self, queue: str) -> None:
         """With everything in it."""

@@ -31,6 +31,7 @@ class Judge:
         One that is `lasting` misses nothing while the broker is away, and leaves its queue behind.
         """
         self._url, self._network, self._lasting = url, network, lasting
+        self.queue = f"thwart.judge.{secrets.token_hex(4)}"
         self._heard: list[tuple[float, Message]] = []
         self._listening = threading.Event()
         self._news = threading.Condition()
@@ -76,12 +77,11 @@ class Judge:
             asyncio.run(self._listen())
 
     async def _listen(self) -> None:
-        name = f"thwart.judge.{secrets.token_hex(4)}"
         bindings = ((topology.ORDERS, "#"), (topology.EVENTS, "#"))
-        queue = topology.Queue(name=name, bindings=bindings, exclusive=not self._lasting)
-        consumer = Consumer(BrokerSettings(urls=(self._url,)), "judge", [*topology.exchanges(), queue], [name])
+        queue = topology.Queue(name=self.queue, bindings=bindings, exclusive=not self._lasting)
+        consumer = Consumer(BrokerSettings(urls=(self._url,)), "judge", [*topology.exchanges(), queue], [queue.name])
         self._loop, self._task = asyncio.get_running_loop(), asyncio.create_task(consumer.run())
-        taking = asyncio.create_task(self._take(consumer, name))
+        taking = asyncio.create_task(self._take(consumer, queue.name))
         try:
             await consumer.connected.wait()
             self._listening.set()

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -160,16 +161,24 @@ class PrivateBroker:
         """What `rabbitmqctl ARGUMENTS` prints; takes a second or two. Raises BrokerError with its words."""
         return self._run([str(SERVER.with_name("rabbitmqctl")), *arguments])
 
+    def wipe(self) -> None:
+        """Everything that a node which doesn't run knows is gone: users, queues, messages."""
+        shutil.rmtree(self._folder / "mnesia")
+
     def add_login(self, name: str) -> Login:
         """A user and a virtual host called `name`, in some 30 ms. Raises BrokerError."""
         login = self._login_named(name, vhost=name)
-        host, user, password, all_ = (_binary(text) for text in (name, name, login.password, ".*"))
+        self.admit(login)
+        return login
+
+    def admit(self, login: Login) -> None:
+        """Makes a login that it does not know, as after `wipe`. Raises BrokerError."""
+        host, user, password, all_ = (_binary(text) for text in (login.name, login.name, login.password, ".*"))
         self.evaluate(
             f"rabbit_vhost:add({host}, <<>>),"
             f"rabbit_auth_backend_internal:add_user({user}, {password}, <<>>),"
             f"rabbit_auth_backend_internal:set_permissions({user}, {host}, {all_}, {all_}, {all_}, <<>>)"
         )
-        return login
 
     def remove_login(self, name: str) -> None:
         """The opposite of `add_login`; cuts its connections."""
