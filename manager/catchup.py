@@ -51,10 +51,12 @@ class CatchUp:
         self._put_off: set[str] = set()  # who was sent lifts alone, because of a pause
         self._otherwise: set[str] = set()  # whose allowlist was another one the last time
         self._untold: set[str] = set()  # to be told the allowlist as soon as the rate allows
+        self._ahead = 0  # the latest version of it that an agent showed twice running
         self._brought = _Pace(AT_MOST_EVERY, AT_MOST_EVERY)
         self._corrected = _Pace(FIRST_PAUSE, LONGEST_PAUSE)
         self._reminded = _Pace(FIRST_PAUSE, LONGEST_PAUSE)
         self._told = _Pace(FIRST_PAUSE, LONGEST_PAUSE)
+        self._outdone = _Pace(LONGEST_PAUSE, LONGEST_PAUSE)  # one for all: two managers would outdo each other
 
     async def heard(self, heartbeats: Sequence[Heartbeat]) -> None:
         """Takes heartbeats into the roster and sends what they show to be missing. Raises StoreError; safe twice."""
@@ -67,6 +69,7 @@ class CatchUp:
                 self._lacking.add(each.agent.id)
             elif not self._agrees(each.agent.heartbeat):
                 doubtful.append(each.agent.heartbeat)
+        await self._outdo()
         await self._go(doubtful, [])
 
     async def tick(self) -> None:
@@ -88,8 +91,16 @@ class CatchUp:
             self._told.clear(agent_id)
         elif agent_id in self._otherwise:
             self._untold.add(agent_id)
+            self._ahead = max(self._ahead, heartbeat.policy)
         else:
             self._otherwise.add(agent_id)
+
+    async def _outdo(self) -> None:
+        """Agents that follow a later list than the ledger knows of take nothing from it: it was put back to a copy."""
+        boot = self._clock.boot()
+        if self._ahead > self._policy.version and self._outdone.allows("", boot):
+            self._outdone.used("", boot)
+            await self._policy.outdo(self._ahead)
 
     def _agrees(self, heartbeat: Heartbeat) -> bool:
         agreed = self._agreed.get(heartbeat.agent_id)

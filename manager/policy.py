@@ -5,19 +5,19 @@ unsent is lifted, and every agent is told, behind those lifts. Whatever is judge
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
 from msgspec import Struct
-from msgspec.structs import replace
 
+from manager.allowlist import Told, effective
 from manager.ledger import allowed, orders
 from manager.ledger.allowed import Allowed
 from manager.ledger.views import AllowEntry, Listing
 from manager.lifting import Lifting, lift
 from manager.roster import Members, Roster
-from shared import codec, outbox, topology
+from shared import codec, outbox
 from shared.broker import Publication
 from shared.clock import Clock
 from shared.errors import AllowlistFull, ConfigurationError, InvalidTarget, MessageTooLarge, NotOnAllowlist, StoreError
@@ -26,7 +26,7 @@ from shared.messages import Order, Policy, PolicyEntry
 from shared.store import Connection, Store
 from shared.targets import Allowlist, parse_network, text_of
 
-BY_HAND = "thwart allow"  # why, when who added an entry gave no reason
+SKEW = 60.0  # s that a version may lie in the future
 
 log = structlog.get_logger()
 
@@ -48,13 +48,7 @@ class Changed(Struct, frozen=True, kw_only=True):
     lifted: tuple[Order, ...] = ()  # the deletes that were given for it, as stored
 
 
-class _Told(Struct, frozen=True, kw_only=True):
-    """What agents were told last, ready to be used and to be sent."""
-
-    policy: Policy
-    allowlist: Allowlist
-    body: bytes
-    ending: bytes  # the same, as the last message of a catch-up
+_Work = Callable[[Connection, Members, float], Changed]  # the last is now, in Unix seconds
 
 
 class AllowPolicy:
@@ -76,11 +70,10 @@ class AllowPolicy:
     ) -> None:
         self._store, self._roster, self._clock, self._source, self._wake = store, roster, clock, source, wake
         self._one = asyncio.Lock()  # a change that fails puts back what was before it, and not what another one made
-        self._told = _told(store.run_now(allowed.told) or Policy(version=0, entries=()))
+        self._told = Told.of(store.run_now(allowed.told) or Policy(version=0, entries=()))
         self._file: tuple[PolicyEntry, ...] = ()
-        members = roster.members()
         with self._refusing():
-            self._say(store.run_now(lambda connection: self._take_over(connection, listed, members, clock.wall())))
+            self._say(store.run_now(self._attempt(self._taking_over(listed))))
 
     @property
     def version(self) -> int:
@@ -93,14 +86,7 @@ class AllowPolicy:
 
     def publication(self, key: str, *, caught_up: bool = False) -> Publication:
         """The message that tells whoever listens to `key`. `caught_up`: it ends a catch-up, which it comes behind."""
-        told = self._told
-        return Publication(
-            exchange=topology.ORDERS,
-            routing_key=key,
-            kind=topology.POLICY,
-            message_id=digest(topology.POLICY, told.policy.version, key, str(caught_up)),
-            body=told.ending if caught_up else told.body,
-        )
+        return self._told.publication(key, caught_up=caught_up)
 
     async def listing(self) -> Listing:
         """The list for people: the file's entries first. Raises StoreError."""
@@ -111,9 +97,7 @@ class AllowPolicy:
     async def configured(self, listed: Allowlist) -> Changed:
         """Takes over what the file lists now. Raises StoreError, and ConfigurationError when that is too much."""
         with self._refusing():
-            return await self._change(
-                lambda connection, members, now: self._take_over(connection, listed, members, now)
-            )
+            return await self._change(self._taking_over(listed))
 
     async def add(self, request: AllowRequest) -> Changed:
         """Puts a network on the list, and lifts what overlaps it; a repeat lifts what has come to be since.
@@ -155,18 +139,32 @@ class AllowPolicy:
 
         return await self._change(work)
 
-    def _take_over(self, connection: Connection, listed: Allowlist, members: Members, now: float) -> Changed:
+    async def outdo(self, version: int) -> None:
+        """Gives the list a version after `version`, unless no right clock can have made that. Raises StoreError."""
+
+        def work(connection: Connection, members: Members, now: float) -> Changed:
+            if version <= now + SKEW:
+                self._tell(connection, self._file, now, after=version)
+            return Changed(version=self.version, network="")
+
+        await self._change(work)
+
+    def _taking_over(self, listed: Allowlist) -> _Work:
         file = tuple(PolicyEntry(network=text_of(network), reason=reason) for network, reason in listed)
-        known = {each.network for each in self._told.policy.entries}
-        fresh = [each for each in listed if text_of(each[0]) not in known]
-        word = Lifting(
-            request_id=digest("configured", self.version, tuple(text_of(network) for network, _ in fresh)),
-            reason=f"on the allowlist, by {self._source}",
-            issuer="manager",
-        )
-        lifted = _lift(connection, Allowlist(fresh), word, members, now)
-        self._tell(connection, file, now)
-        return Changed(version=self.version, network="", lifted=tuple(lifted))
+
+        def work(connection: Connection, members: Members, now: float) -> Changed:
+            known = {each.network for each in self._told.policy.entries}
+            fresh = [each for each in listed if text_of(each[0]) not in known]
+            word = Lifting(
+                request_id=digest("configured", self.version, tuple(text_of(network) for network, _ in fresh)),
+                reason=f"on the allowlist, by {self._source}",
+                issuer="manager",
+            )
+            lifted = _lift(connection, Allowlist(fresh), word, members, now)
+            self._tell(connection, file, now)
+            return Changed(version=self.version, network="", lifted=tuple(lifted))
+
+        return work
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
@@ -184,13 +182,12 @@ class AllowPolicy:
             )
         return f"{network} is not on the list as such; `thwart allow list` shows what is"
 
-    async def _change(self, work: Callable[[Connection, Members, float], Changed]) -> Changed:
+    async def _change(self, work: _Work) -> Changed:
         """Runs `work` as one transaction; what it sets here is put back if that fails."""
         async with self._one:
             before = (self._told, self._file)
-            members = self._roster.members()
             try:
-                changed = await self._store.run(lambda connection: work(connection, members, self._clock.wall()))
+                changed = await self._store.run(self._attempt(work))
             except StoreError:
                 self._told, self._file = before
                 raise
@@ -198,18 +195,34 @@ class AllowPolicy:
         self._wake()
         return changed
 
+    def _attempt(self, work: _Work) -> Callable[[Connection], Changed]:
+        """`work` for the store, which may do it twice: the second time begins where the first one did."""
+        before, members = (self._told, self._file), self._roster.members()
+
+        def attempt(connection: Connection) -> Changed:
+            self._told, self._file = before
+            return work(connection, members, self._clock.wall())
+
+        return attempt
+
     def _say(self, changed: Changed) -> None:
         entries, lifts = len(self._told.policy.entries), len(changed.lifted)
         log.info("the allowlist stands", action="policy", version=changed.version, entries=entries, lifts=lifts)
 
-    def _tell(self, connection: Connection, file: tuple[PolicyEntry, ...], now: float) -> None:
-        """Tells every agent, if there is anything new. The last step: nothing after it may fail but the commit."""
-        entries = _effective(file, allowed.entries(connection))
+    def _tell(
+        self, connection: Connection, file: tuple[PolicyEntry, ...], now: float, *, after: int | None = None
+    ) -> None:
+        """Tells every agent, if there is anything new, or a version `after` which it is to come.
+
+        The last step: nothing after it may fail but the commit.
+        """
+        entries = effective(file, allowed.entries(connection))
         before = self._told.policy
-        if entries != before.entries or before.version == 0:
-            policy = Policy(version=max(before.version + 1, int(now)), entries=entries)
+        if entries != before.entries or before.version == 0 or after is not None:
+            version = max(before.version + 1, (after or 0) + 1, int(now))
+            policy = Policy(version=version, entries=entries)
             try:
-                told = _told(policy, self._told)
+                told = Told.of(policy, self._told)
             except MessageTooLarge as error:
                 raise AllowlistFull(
                     f"{len(entries)} networks with their reasons are more than agents can be told in one message "
@@ -217,7 +230,7 @@ class AllowPolicy:
                 ) from error
             allowed.tell(connection, policy, told.body)
             self._told = told
-            outbox.put(connection, [self.publication("all")])
+            outbox.put(connection, [told.publication("all")])
         self._file = file
 
 
@@ -226,25 +239,6 @@ def _lift(connection: Connection, entries: Allowlist, word: Lifting, members: Me
     targets = [each for each in orders.open_targets(connection, now) if entries.protects(each)] if len(entries) else []
     found = [each for target in targets for each in orders.open_on(connection, target, now) if not each.order.exempt]
     return lift(connection, found, word, members, now)
-
-
-def _effective(file: Sequence[PolicyEntry], by_hand: Sequence[Allowed]) -> tuple[PolicyEntry, ...]:
-    """What agents are told: each network once, in an order that doesn't depend on where it comes from."""
-    found = {each.network: PolicyEntry(network=each.network, reason=each.reason or BY_HAND) for each in by_hand}
-    found.update({each.network: each for each in file})
-    return tuple(found[network] for network in sorted(found))
-
-
-def _told(policy: Policy, before: _Told | None = None) -> _Told:
-    """`policy`, ready; what was in the list `before` isn't parsed again. Raises MessageTooLarge."""
-    known = {text_of(network): network for network, _ in before.allowlist} if before else {}
-    entries = [(known.get(each.network) or parse_network(each.network), each.reason) for each in policy.entries]
-    return _Told(
-        policy=policy,
-        allowlist=Allowlist(entries),
-        body=codec.encode(policy),
-        ending=codec.encode(replace(policy, caught_up=True)),
-    )
 
 
 def _entry(added: Allowed) -> AllowEntry:

@@ -1,5 +1,6 @@
 """The manager's allowlist: what adding to it ends, whom it protects from then on, and how agents come to know of it."""
 
+from contextlib import suppress
 from ipaddress import ip_address
 
 import pytest
@@ -118,7 +119,9 @@ async def test_everything_is_no_entry(manager, everything):
 
 async def test_an_entry_of_the_file_is_taken_out_there(manager):
     """The error says which file, and what to do then; for what isn't on the list it says that."""
-    with pytest.raises(NotOnAllowlist, match=r"a <white_list> of ossec\.conf: take it out there, and have the file read anew"):
+    with pytest.raises(
+        NotOnAllowlist, match=r"a <white_list> of ossec\.conf: take it out there, and have the file read anew"
+    ):
         await manager.policy.remove(MINE)
     with pytest.raises(NotOnAllowlist, match="thwart allow list"):
         await manager.policy.remove("192.0.2.1")
@@ -179,6 +182,29 @@ async def test_a_ledger_that_is_lost_numbers_on(manager, tmp_path):
         assert later.version > before
 
 
+async def test_a_ledger_that_was_put_back_outdoes_what_agents_know(manager):
+    """They show a later version than it has: its list gets one after theirs, once in ten minutes at most."""
+    await manager.hear("web1", "web2")
+    manager.confirm()
+    manager.clock.passed = 1_000.0
+    for _ in range(2):
+        await manager.hear("web1", policy=int(START) + 500)
+    assert manager.policy.version == START + 1_000
+    assert [key for key, _ in manager.policies()] == ["all", "agent.web1"]
+    for _ in range(2):
+        await manager.hear("web1", policy=int(START) + 1_001)
+    assert manager.policy.version == START + 1_000
+
+
+async def test_a_version_from_the_future_is_nobodys(manager):
+    """Who makes one up is the only one that it harms."""
+    await manager.hear("web1")
+    before = manager.policy.version
+    for _ in range(3):
+        await manager.hear("web1", policy=2**62)
+    assert manager.policy.version == before
+
+
 async def test_many_changes_leave_one_message(manager):
     """While the broker is away a list replaces the one before it, instead of growing a queue of lists."""
     for number in range(20):
@@ -216,6 +242,22 @@ async def test_a_change_that_cannot_be_written_down_is_none(manager):
     with pytest.raises(StoreError):
         await allow(manager)
     assert (manager.policy.version, len(manager.policy.allowlist())) == (version, 1)
+
+
+async def test_a_change_that_the_store_does_twice_is_one(manager, monkeypatch):
+    """When the disk was full at the commit and there is room now: what the first try had in mind doesn't count."""
+    run = manager.store.run
+
+    async def twice(work):
+        with suppress(_Full):
+            await run(lambda connection: _fail_after(work, connection))
+        return await run(work)
+
+    monkeypatch.setattr(manager.store, "run", twice)
+    changed = await allow(manager)
+    ((_, policy),) = manager.policies()
+    assert (policy.version, len(policy.entries)) == (changed.version, 2)
+    assert _another(manager, [MINE]).version == changed.version
 
 
 async def test_an_agent_that_joins_is_told_behind_what_it_should_hold(manager):
@@ -289,3 +331,12 @@ def _another(manager: AManager, listed: list[str]) -> AllowPolicy:
         source="ossec.conf",
         wake=lambda: None,
     )
+
+
+class _Full(Exception):
+    """The commit fails."""
+
+
+def _fail_after(work, connection):
+    work(connection)
+    raise _Full
