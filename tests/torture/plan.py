@@ -14,7 +14,6 @@ Mark = Literal["start", "heard", "request", "order"]
 
 LONGEST = 20.0  # s that an order of a story lasts, those that stay aside
 STAYING = 900.0  # s: longer than any run
-FIRST_STORIES = 250  # of a /24, and then the next
 
 
 class Step(Struct, frozen=True, kw_only=True):
@@ -121,10 +120,18 @@ def echoes(seed: int) -> Iterator[Echo]:
 
 
 def _target(number: int, dice: random.Random) -> str:
-    """Of the networks for benchmarks and for documentation: nobody's own."""
-    if dice.random() < 0.2:
-        return f"2001:db8:dead::{number + 1:x}"
-    return f"198.18.{number // FIRST_STORIES}.{number % FIRST_STORIES + 1}"
+    """A host or a network of those that are for benchmarks, documentation and carriers: nobody's own."""
+    high, low = divmod(number, 256)
+    kind = dice.choices(("host4", "host6", "network4", "network6"), (6, 2, 1, 1))[0]
+    match kind:
+        case "host4":
+            return f"198.{18 + high // 256}.{high % 256}.{low}"
+        case "host6":
+            return f"2001:db8:dead::{number + 1:x}"
+        case "network4":
+            return f"100.{64 + high % 64}.{low}.0/{dice.choice((24, 25, 28))}"
+        case _:
+            return f"2001:db8:{number:x}:100::/{dice.choice((56, 64, 112))}"
 
 
 def _short(dice: random.Random) -> float:
