@@ -14,6 +14,7 @@ from rich.text import Text
 
 from manager.api.bodies import AgentView
 from manager.ledger.dead_letters import DeadLetter
+from manager.ledger.foreign import ORIGIN as FOREIGN
 from manager.ledger.views import AgentOrder, AllowEntry, Block, Holder, OrderStory, OrderView
 from shared import durations
 from shared.command_line import SHORT, WIDE
@@ -56,6 +57,7 @@ def story(told: OrderStory) -> None:
     ]
     if order:
         facts += [("given", f"{time_of(order.issued_at)} by {order.issuer or 'nobody known'}"), ("for", _span(view))]
+        facts += [("from", "another correlator" if view.origin == FOREIGN else "")]
         facts += [("lifts", ", ".join(each[:SHORT] for each in order.lifts)), ("reason", order.reason)]
         facts += [("offence", str(order.offence) if order.response else ""), ("rule", order.rule_id)]
     if view.hold:
@@ -196,7 +198,8 @@ def _until(each: AgentOrder) -> str:
 
 def _trouble(each: AgentView) -> str:
     skew = f"its clock is {durations.words(abs(each.skew))} off" if abs(each.skew) > 5 else ""
-    return "; ".join(part for part in (each.trouble, skew) if part)
+    drift = f"{each.drift} effects are not as they should be" if each.drift else ""
+    return "; ".join(part for part in (each.trouble, drift, skew) if part)
 
 
 def _left(until: float | None) -> str:
