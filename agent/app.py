@@ -38,7 +38,7 @@ from shared.targets import Allowlist
 TIDY = 60.0  # s
 PATIENCE = 2.0  # s that a start waits for the resolver
 LAST_WORDS = 2.0  # s that a stopping agent waits for the broker to take what it has said
-HALF_OPEN = 40.0  # s: a link of our own that died is noticed by the broker within four of its heartbeats
+HALF_OPEN = 4  # AMQP heartbeats: within that time the broker notices that a link of our own died
 PAUSE = 5.0  # s before what failed for the journal's sake is begun anew
 
 log = structlog.get_logger()
@@ -301,9 +301,9 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
 async def _watch_lock(consumer: Consumer, mine: str) -> None:
     """Says it out loud when another host has this agent's id: nothing else here would ever show it."""
     while True:
-        await asyncio.sleep(HALF_OPEN / 4)
+        await asyncio.sleep(consumer.heartbeat)
         since = consumer.lock_refused_since
-        if since is not None and time.monotonic() - since > HALF_OPEN:
+        if since is not None and time.monotonic() - since > HALF_OPEN * consumer.heartbeat:
             log.error(
                 f"another host is running an agent with the id {mine}: this one takes no orders until that one stops; "
                 "give one of them another agent.id",

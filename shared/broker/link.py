@@ -51,6 +51,11 @@ class Link:
         self.lock_refused_since: float | None = None  # time.monotonic() of the first LockHeld in a row
         self.when_connected: Callable[[], None] = lambda: None  # called each time that a connection stands
 
+    @property
+    def heartbeat(self) -> float:
+        """Seconds between two AMQP heartbeats; the longest, if its addresses differ."""
+        return max(float(one.heartbeat) for one in self._parameters)
+
     async def run(self) -> None:
         """Keeps the connection up until cancelled, then closes it."""
         try:

@@ -1,6 +1,7 @@
 """An agent that is new, or whose queue is gone with what was in it, gets what is in force within two seconds."""
 
 import signal
+import time
 
 import pytest
 
@@ -57,3 +58,25 @@ def test_a_queue_is_deleted_while_its_agent_is_away(fleet: Fleet, manager_away: 
     wait_for(lambda: order.target in away.kernel.now(), SOON)
     promise.over(order, *agents)
     promise.kept(fleet, order, *agents)
+
+
+def test_a_queue_is_deleted_while_its_manager_runs(idle_fleet: Fleet) -> None:
+    """An answer that was in it is heard all the same: who seems to have said nothing is asked again."""
+    fleet = idle_fleet
+    fleet.manager.environment["THWART_MANAGER_ANSWER_WITHIN"] = "1"
+    fleet.manager.start()
+    (agent,) = fleet.start("web1")
+    agent.process.signal(signal.SIGSTOP)
+    order = fleet.block(timeout=600)
+    wait_for(lambda: fleet.queues.messages(agent.queue) == 1)
+    fleet.manager.process.signal(signal.SIGSTOP)
+    agent.process.signal(signal.SIGCONT)
+    wait_for(lambda: agent.answers(order))
+    fleet.queues.delete("thwart.manager.events")
+    fleet.manager.process.signal(signal.SIGCONT)
+    wait_for(lambda: fleet.manager.states(order) == {"web1": "applied"}, promise.PATIENCE)
+    assert len(agent.answers(order)) == 2
+    began = time.time()
+    fleet.unblock()
+    promise.over(order, agent)
+    promise.kept(fleet, order, agent, lifted=(began, time.time()))

@@ -35,10 +35,9 @@ def test_an_agents_id_is_one_word_and_wazuhs_numbers_have_one_spelling(
     assert app.agent_id(settings(tmp_path, id=given)) == id_
 
 
-async def test_another_host_with_this_id_is_said_out_loud(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_another_host_with_this_id_is_said_out_loud() -> None:
     """Nothing else would ever show it; a link of our own that died is given the time to be noticed."""
-    monkeypatch.setattr(app, "HALF_OPEN", 0.04)
-    consumer = SimpleNamespace(lock_refused_since=None)
+    consumer = SimpleNamespace(lock_refused_since=None, heartbeat=0.01)
     with capture_logs() as logs:
         watching = asyncio.create_task(app._watch_lock(consumer, "web1"))
         await asyncio.wait([watching], timeout=0.1)
