@@ -17,10 +17,17 @@ from tests.fault.stopping import Point, StoppingPublisher
 ORDERING = ("deciding", "acking log", "sending order", "sent order", "confirmed order")
 # … and when what an agent said is in the ledger and the broker doesn't know.
 HEARING = ("acking event",)
+# … and when what somebody else ordered, or nobody could take, is.
+SEEING = ("acking order", "acking dead letter")
 # … and when an allowlist is in the ledger with the lifts that follow from it, and agents don't know.
 TELLING = ("sending policy",)
-POINTS = (*ORDERING, *HEARING, *TELLING)
-QUEUES = {topology.MANAGER_LOGS: "log", topology.MANAGER_EVENTS: "event", topology.MANAGER_HEARTBEATS: "heartbeat"}
+POINTS = (*ORDERING, *HEARING, *SEEING, *TELLING)
+QUEUES = {
+    topology.MANAGER_LOGS: "log",
+    topology.MANAGER_EVENTS: "event",
+    topology.MANAGER_HEARTBEATS: "heartbeat",
+    topology.MANAGER_DEAD: "dead letter",
+}
 
 
 class StoppingStore(Store):
@@ -44,7 +51,7 @@ class StoppingConsumer(Consumer):
     point: Point
 
     def ack_through(self, delivery):
-        self.point(f"acking {QUEUES.get(delivery.queue)}")
+        self.point(f"acking {QUEUES.get(delivery.queue, delivery.kind)}")
         super().ack_through(delivery)
 
 

@@ -2,10 +2,12 @@
 
 import pytest
 
+from shared import topology
 from tests.fault import promise
 from tests.fault.a_fleet import TIMEOUT, Fleet
 from tests.fault.a_manager_that_stops import ORDERING
 from tests.integration.a_manager_daemon import ATTACKER, COUNT, attack
+from tests.integration.an_agent import an_order
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.root, pytest.mark.broker]
@@ -43,6 +45,35 @@ def test_killed_between_the_ledger_and_the_ack_of_an_answer(idle_fleet: Fleet) -
     promise.kept(fleet, order, agent)
     assert fleet.manager.metric('thwart_acknowledgements_total{status="applied"}') == 0
     assert fleet.manager.metric('thwart_expiries_total{outcome="reverted"}') == 1
+
+
+def test_killed_between_the_ledger_and_the_ack_of_anothers_order(idle_fleet: Fleet) -> None:
+    """An order of another correlator's that comes again is the one that was written down."""
+    fleet = idle_fleet
+    fleet.manager.start(stop_at="acking order")
+    (agent,) = fleet.start("web1")
+    order = an_order("of-a-siem", timeout=1.5)
+    fleet.orders(agent, order)
+    fleet.manager.kill_where_it_stops()
+    assert fleet.manager.rows("SELECT id, origin FROM orders") == [(order.id, "foreign")]
+    promise.over(order, agent)
+    fleet.manager.start()
+    promise.kept(fleet, order, agent)
+    fleet.queues.empty("thwart.manager.orders")
+    assert fleet.manager.rows("SELECT id, origin FROM orders") == [(order.id, "foreign")]
+    assert fleet.manager.rows("SELECT count(*) FROM dead_letters") == [(0,)]
+
+
+def test_killed_between_the_ledger_and_the_ack_of_a_dead_letter(idle_fleet: Fleet) -> None:
+    """What could not be taken is written down before the broker forgets it."""
+    fleet = idle_fleet
+    fleet.manager.start(stop_at="acking dead letter")
+    fleet.publish(topology.DEAD, "all", "order", b"no order")
+    fleet.manager.kill_where_it_stops()
+    assert fleet.manager.rows("SELECT body FROM dead_letters") == [(b"no order",)]
+    assert fleet.queues.messages("thwart.manager.dead") == 1
+    fleet.manager.start()
+    fleet.queues.empty("thwart.manager.dead")
 
 
 def test_lines_that_are_delivered_again_are_not_counted_again(idle_fleet: Fleet) -> None:
