@@ -250,6 +250,7 @@ def _view(agent: Agent, roster: Roster) -> AgentView:
         seen_at=agent.seen_at,
         skew=agent.skew,
         holds=said.holds.count,
+        drift=said.drift,
         unsent=said.unsent,
         trouble=said.trouble,
     )

@@ -204,6 +204,7 @@ class AgentView(Struct, frozen=True, kw_only=True):
     seen_at: float
     skew: float  # s that its clock is behind ours; the message's way included
     holds: int  # orders in force that have more than a minute left
+    drift: int  # effects that its host has otherwise than they should be, and that are not put right yet
     unsent: int
     trouble: str
 

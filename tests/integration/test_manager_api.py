@@ -190,11 +190,11 @@ async def test_a_lift_names_what_it_ends(manager, broker):
 async def test_agents_are_shown_as_they_said_they_are(manager, broker):
     """A heartbeat's words come out again, with the manager's judgement."""
     async with Hands(broker, roles=("server",)) as hands:
-        await hands.beat("manager1", actions={"firewall-drop": "nftables"}, trouble="journal full", unsent=3)
+        await hands.beat("manager1", actions={"firewall-drop": "nftables"}, trouble="journal full", unsent=3, drift=2)
         await known(manager, "manager1")
     (agent,) = manager.get("/v1/agents")["agents"]
     assert (agent["state"], agent["roles"], agent["actions"]) == ("living", ["server"], {"firewall-drop": "nftables"})
-    assert (agent["trouble"], agent["unsent"], agent["holds"]) == ("journal full", 3, 0)
+    assert (agent["trouble"], agent["unsent"], agent["holds"], agent["drift"]) == ("journal full", 3, 0, 2)
     assert manager.metric('thwart_agents{state="living"}') == 1
 
 
