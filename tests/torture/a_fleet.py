@@ -130,7 +130,7 @@ class Fleet:
     def _living(self) -> set[str]:
         try:
             answer = self.outside.call(lambda: httpx.get(f"{self.url}/v1/agents", headers=self.headers, timeout=LIMIT))
-            return {each["id"] for each in answer.json()["agents"] if each["state"] == "living"}
+            return {each["id"] for each in answer.raise_for_status().json()["agents"] if each["state"] == "living"}
         except (httpx.HTTPError, ThwartError):  # neither API nor token are there at once
             return set()
 

@@ -8,7 +8,11 @@ import httpx
 
 from shared.messages import Acknowledgement, Expiry, Order
 from tests.torture.a_fleet import LIMIT, Fleet
-from tests.torture.history import Asked, Away, History, Written
+from tests.torture.case import LATE
+from tests.torture.history import Asked, Away, History, Host, Written
+from tests.torture.spans import stays
+
+ASKING = 10.0  # s that it may take to ask all hosts, one after the other
 
 
 def gather(fleet: Fleet, asked: Sequence[Asked], away: Sequence[Away]) -> History:
@@ -31,6 +35,20 @@ def gather(fleet: Fleet, asked: Sequence[Asked], away: Sequence[Away]) -> Histor
         away=tuple(away),
         over_at=over_at,
     )
+
+
+def doubts(fleet: Fleet, history: History) -> list[str]:
+    """Why this can't be believed, if so: a watch that ended, or one that heard something else than nft lists."""
+    ended = [f"the watch on {name} has ended" for name, watch in fleet.watches.items() if not watch.alive]
+    return ended + [words for name, host in history.hosts.items() if (words := _contradiction(name, host, history))]
+
+
+def _contradiction(name: str, host: Host, history: History) -> str:
+    """What was listed and must be gone by what was announced, and the other way round; not what just ends or began."""
+    ends = {member: spans[-1].until for member, spans in stays(host.changes).items()}
+    gone = sorted(member for member in host.listed if ends.get(member, 0.0) < history.over_at - ASKING)
+    there = sorted(member for member, end in ends.items() if end > history.over_at + LATE and member not in host.listed)
+    return f"{name}: announced as gone and listed: {gone}; the other way round: {there}" if gone or there else ""
 
 
 async def _ledger(fleet: Fleet, ids: Sequence[str]) -> dict[tuple[str, str], Written]:

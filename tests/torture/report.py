@@ -37,12 +37,12 @@ class Report(Struct, frozen=True, kw_only=True):
     settled: float  # from the last story's end until there was nothing left to be said
     figures: Figures
     findings: tuple[Finding, ...]
-    judged: tuple[str, ...] = ()  # why the judge can't be believed
+    doubts: tuple[str, ...] = ()  # why the judge can't be believed
 
     @property
     def ok(self) -> bool:
         """True when the promise was kept, by a judge that saw everything."""
-        return not self.findings and not self.judged
+        return not self.findings and not self.doubts
 
     def counts(self) -> dict[str, int]:
         """Findings by column; one order on one agent is counted once in each."""
@@ -82,7 +82,7 @@ def show(report: Report, *, to_error: bool = False) -> None:
 
 
 def _show_findings(console: Console, report: Report) -> None:
-    for why in report.judged:
+    for why in report.doubts:
         console.print(f"[bold red]The judge can't be believed:[/bold red] {escape(why)}")
     for column in COLUMNS:
         some = [each for each in report.findings if each.column == column]

@@ -51,7 +51,7 @@ def stays(changes: Sequence[Change]) -> Mapping[str, list[Span]]:
         members |= {change.member} - {""}
         for member in [change.member] if change.member else members:
             _change(found.setdefault(member, []), change)
-    return found
+    return {member: spans for member, spans in found.items() if spans}
 
 
 def _change(spans: list[Span], change: Change) -> None:

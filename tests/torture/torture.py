@@ -28,7 +28,7 @@ from tests.torture import plan
 from tests.torture.a_fleet import AS_IT_SHIPS, Fleet, names
 from tests.torture.broken import BUILDS
 from tests.torture.case import LATE
-from tests.torture.evidence import gather
+from tests.torture.evidence import doubts, gather
 from tests.torture.havoc import Havoc, Signs, victims
 from tests.torture.history import Asked, History
 from tests.torture.load import Load
@@ -97,7 +97,7 @@ class Torture:
             settled=took,
             figures=_figures(history, load, havoc),
             findings=tuple(wrong),
-            judged=tuple(self._distrust()),
+            doubts=tuple(doubts(fleet, history)),
         )
 
     def close(self) -> None:
@@ -145,10 +145,6 @@ class Torture:
             self._say(f"{len(open_ones)} things are still to be said, {open_ones[0].words} for one")
             again = time.monotonic() + PROGRESS
             wait_for(lambda again=again: time.monotonic() > again, 2 * PROGRESS)
-
-    def _distrust(self) -> list[str]:
-        """Why the judge can't be believed, if so."""
-        return [f"the watch on {name} has ended" for name, watch in self._fleet.watches.items() if not watch.alive]
 
 
 def _own_end(asked: Asked) -> float:
