@@ -3,13 +3,11 @@
 import asyncio
 import gc
 import signal
-import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
 import structlog
-import tenacity
 from msgspec import Struct
 
 from agent import collector, folder, host
@@ -25,6 +23,7 @@ from agent.journal.schema import SCHEMA
 from agent.metrics import AgentMetrics
 from agent.safeguard import Safeguard
 from agent.self_test import SelfTest, Timing
+from agent.tasks import again, every, watch_lock
 from agent.trouble import Trouble
 from shared import metrics, names, topology
 from shared.broker import Consumer, Publisher, reach
@@ -38,8 +37,6 @@ from shared.targets import Allowlist
 TIDY = 60.0  # s
 PATIENCE = 2.0  # s that a start waits for the resolver
 LAST_WORDS = 2.0  # s that a stopping agent waits for the broker to take what it has said
-HALF_OPEN = 4  # AMQP heartbeats: within that time the broker notices that a link of our own died
-PAUSE = 5.0  # s before what failed for the journal's sake is begun anew
 
 log = structlog.get_logger()
 
@@ -210,12 +207,12 @@ class _Daemon:
             self.consumer.run(),
             self._heartbeats().run(),
             Control(self.state, self.executor).run(),
-            _again(self.outbox.run, self.trouble, "outbox"),
-            _again(self.self_test.run, self.trouble, "self-test"),
-            _again(self._collect, self.trouble, "collector"),
-            _every(TIDY, self.journal.tidy),
+            again(self.outbox.run, self.trouble, "outbox"),
+            again(self.self_test.run, self.trouble, "self-test"),
+            again(self._collect, self.trouble, "collector"),
+            every(TIDY, self.journal.tidy),
             self.safeguard.run(),
-            _watch_lock(self.consumer, self.id),
+            watch_lock(self.consumer, self.id),
         ]
 
     def _inbox(self) -> Inbox:
@@ -273,39 +270,3 @@ def _serve_metrics(settings: AgentSettings, figures: AgentMetrics) -> None:
             f"metrics.listen: {settings.metrics.listen}: {error.strerror}; name another port"
         ) from error
     log.info("metrics can be read", action="metrics", address=f"http://{address[0]}:{port}/metrics")
-
-
-async def _again(run: Callable[[], Awaitable[None]], trouble: Trouble, name: str) -> None:
-    """Runs what a full disk ends, again and again until it returns: expiries and everything else go on meanwhile."""
-    attempts = tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type(StoreError) & tenacity.retry_if_not_exception_type(StoreDamaged),
-        wait=tenacity.wait_fixed(PAUSE),
-        before=lambda _: trouble.over(name),
-        before_sleep=lambda state: trouble.say(name, f"the {name} can't go on: {_said(state)}"),
-        reraise=True,
-    )
-    await attempts(run)
-
-
-def _said(state: tenacity.RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome else None
-
-
-async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        await asyncio.sleep(seconds)
-        with suppress(StoreError):  # whoever has something to write says so
-            await work()
-
-
-async def _watch_lock(consumer: Consumer, mine: str) -> None:
-    """Says it out loud when another host has this agent's id: nothing else here would ever show it."""
-    while True:
-        await asyncio.sleep(consumer.heartbeat)
-        since = consumer.lock_refused_since
-        if since is not None and time.monotonic() - since > HALF_OPEN * consumer.heartbeat:
-            log.error(
-                f"another host is running an agent with the id {mine}: this one takes no orders until that one stops; "
-                "give one of them another agent.id",
-                action="id_taken",
-            )

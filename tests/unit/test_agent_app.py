@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from agent import app
+from agent import app, tasks
 from agent.journal.journal import Journal
 from agent.journal.planning import Turn
 from shared.errors import ActionError, FolderInUse, SettingsError, StoreDamaged
@@ -39,7 +39,7 @@ async def test_another_host_with_this_id_is_said_out_loud() -> None:
     """Nothing else would ever show it; a link of our own that died is given the time to be noticed."""
     consumer = SimpleNamespace(lock_refused_since=None, heartbeat=0.01)
     with capture_logs() as logs:
-        watching = asyncio.create_task(app._watch_lock(consumer, "web1"))
+        watching = asyncio.create_task(tasks.watch_lock(consumer, "web1"))
         await asyncio.wait([watching], timeout=0.1)
         assert logs == []
         consumer.lock_refused_since = time.monotonic()
