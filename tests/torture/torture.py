@@ -106,13 +106,12 @@ class Torture:
 
     def keep(self, history: History) -> None:
         """Puts what the judge went by, and all that the daemons wrote, where it stays. Does nothing unless wanted."""
-        if self._wanted.keep is not None:
-            shutil.copytree(
-                self._folder, self._wanted.keep, dirs_exist_ok=True, ignore=shutil.ignore_patterns("broker")
-            )
-            known = {"asked": history.asked, "answers": history.answers, "ends": history.ends, "away": history.away}
-            hosts = {name: host.changes for name, host in history.hosts.items()}
-            (self._wanted.keep / "history.json").write_bytes(msgspec.json.encode({**known, "kernels": hosts}))
+        kept = self._wanted.keep
+        if kept is not None:
+            kept.mkdir(parents=True, exist_ok=True)
+            (kept / "history.msgpack").write_bytes(msgspec.msgpack.encode(history))
+            but = shutil.ignore_patterns("broker", "control")  # a socket can't be copied
+            shutil.copytree(self._folder, kept, dirs_exist_ok=True, ignore=but)
 
     def last_words(self) -> dict[str, str]:
         """What each daemon said last."""
