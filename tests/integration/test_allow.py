@@ -7,13 +7,24 @@ import signal
 import pytest
 
 from shared.messages import Policy
-from shared.targets import Allowlist
 from tests.integration.a_manager_daemon import ATTACKER, LISTED, OSSEC_CONF, Hands, RunningManager, known, state_of
 from tests.stage.judge import Judge
 from tests.waiting import eventually, wait_for
 
 pytestmark = pytest.mark.broker
 OFFICE = "203.0.113.0/24"  # ATTACKER is in it
+
+WRONG = (
+    ("POST", "/v1/allow", {"request_id": "request-1", "network": OFFICE, "colour": "red"}, 400),
+    ("POST", "/v1/allow", {"request_id": "request-1"}, 400),
+    ("POST", "/v1/allow", {"request_id": "request-1", "network": "a" * 81}, 400),
+    ("POST", "/v1/allow", {"request_id": "request-1", "network": OFFICE, "reason": "x" * 501}, 400),
+    ("POST", "/v1/allow", {"request_id": "request-1", "network": "nowhere"}, 422),
+    ("DELETE", "/v1/allow", None, 400),
+    ("DELETE", f"/v1/allow?network={OFFICE}", None, 422),
+    ("GET", "/v1/allow/check", None, 400),
+    ("GET", "/v1/allow/check?address=nowhere", None, 422),
+)
 
 
 @pytest.fixture
@@ -163,25 +174,11 @@ def test_the_list_survives_a_restart(manager, judge):
     assert (listing["version"], [each["network"] for each in listing["entries"]]) == (version, [LISTED, OFFICE])
     assert manager.thwart("block", ATTACKER).returncode == 1
     assert {each.version for each in judge.heard(Policy)[before:]} <= {version}
-    assert Allowlist.of([OFFICE], "").protects(ATTACKER)
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body", "status"),
-    [
-        ("POST", "/v1/allow", {"request_id": "request-1", "network": OFFICE, "colour": "red"}, 400),
-        ("POST", "/v1/allow", {"request_id": "request-1"}, 400),
-        ("POST", "/v1/allow", {"request_id": "request-1", "network": "a" * 81}, 400),
-        ("POST", "/v1/allow", {"request_id": "request-1", "network": OFFICE, "reason": "x" * 501}, 400),
-        ("POST", "/v1/allow", {"request_id": "request-1", "network": "nowhere"}, 422),
-        ("DELETE", "/v1/allow", None, 400),
-        ("DELETE", f"/v1/allow?network={OFFICE}", None, 422),
-        ("GET", "/v1/allow/check", None, 400),
-        ("GET", "/v1/allow/check?address=nowhere", None, 422),
-    ],
-)
-def test_what_is_wrong_is_said_and_changes_nothing(manager, method, path, body, status):
+def test_what_is_wrong_is_said_and_changes_nothing(manager):
     """A sentence and a status for each; the list stays what it was."""
-    answer = manager.call(method, path, **({"json": body} if body else {}))
-    assert (answer.status_code, bool(answer.json()["error"])) == (status, True)
+    for method, path, body, status in WRONG:
+        answer = manager.call(method, path, **({"json": body} if body else {}))
+        assert (answer.status_code, bool(answer.json()["error"])) == (status, True), (method, path, body)
     assert len(manager.get("/v1/allow")["entries"]) == 1
