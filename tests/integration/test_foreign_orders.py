@@ -15,7 +15,7 @@ import pytest
 from shared import codec, topology
 from shared.messages import Order, Policy, PolicyEntry
 from tests.fault.queues import Queues
-from tests.integration.a_manager_daemon import ATTACKER, Hands, RunningManager, known, state_of
+from tests.integration.a_manager_daemon import ATTACKER, LISTED, Hands, RunningManager, known, state_of
 from tests.integration.an_agent import AnAgent, a_delete, an_order
 from tests.stage.logins import Logins
 from tests.waiting import eventually
@@ -59,6 +59,24 @@ async def test_the_publisher_in_the_readme_works(guard, broker, network, tmp_pat
     await eventually(lambda: agent.in_force() == {}, 10)
     await eventually(lambda: _shown(manager, view["id"])["view"]["state"] == "ended")
     assert [said["word"] for said in _shown(manager, view["id"])["history"]] == ["applied", "reverted"]
+    await agent.close()
+
+
+@pytest.mark.root
+async def test_a_protected_target_is_the_agents_to_refuse(guard, broker, network, tmp_path, manager):
+    """The manager writes the order down, the agent refuses it by the allowlist, and the refusal is in the ledger."""
+    (tmp_path / "agent").mkdir()
+    agent = AnAgent(guard, broker, network.host("web1", 11), tmp_path / "agent")
+    await agent.started()
+    await known(manager, "web1")
+    await eventually(lambda: agent.logged("policy"), 15)
+    order = an_order("on-the-list", LISTED)
+    await agent.send(order)
+    await eventually(lambda: manager.call("GET", "/v1/orders/on-the-list").is_success)
+    await state_of(manager, order, {"web1": "refused"})
+    (told,) = manager.get("/v1/orders/on-the-list")["view"]["agents"]
+    assert told["detail"].startswith("protected") and "white_list" in told["detail"]
+    assert agent.in_force() == {}
     await agent.close()
 
 
