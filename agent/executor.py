@@ -26,7 +26,7 @@ from agent.watch import Watch
 from shared.errors import StoreDamaged, StoreError
 
 LIMIT = 1_000  # ends, and orders, in one turn: neither starves behind a flood of the other
-EVERYTHING = 1_000_000_000
+ANEW = 12_000  # effects that are applied again in one turn: 15 MB of plan, and 0.4 s
 SLICE = 1_000  # effects in one call of an action
 LEAST = 0.001  # s: a kernel takes 0 as "for ever"
 LOOK = 1.0  # s between two looks at the clock: a suspended host wakes up late
@@ -71,6 +71,7 @@ class Executor:
         self._next: float | None = None  # the boot clock's reading when the next hold is over
         self._more = False  # the last turn left something for the next
         self._retry = _Retry()
+        self._failed = False  # a turn since this was last set
         self._watch = Watch(journal, actions, metrics=metrics, trouble=trouble)
         # called when something that may cut this host off has come into force, and what is said of it is in the outbox
         self.when_applied: Callable[[], None] = lambda: None
@@ -95,7 +96,9 @@ class Executor:
         earlier run took and did not finish is carried out. What is in force besides is adopted. Raises StoreError.
         """
         async with self._one:
-            await self._take_turn(everything=True)
+            await self._apply_anew(await self._journal.names())
+            while await self._take_turn() and self._more:
+                pass
             await self._watch.first_look(self._in_thread)
 
     def stop(self) -> None:
@@ -128,9 +131,10 @@ class Executor:
         async with self._one:
             await self._watch.look(self._in_thread)
             now = self._journal.now().boot
-            return await self._take_turn(
-                everything=self._retry.is_due(now, all_of_it=True), again=self._retry.is_due(now)
-            )
+            if self._retry.is_due(now, all_of_it=True):
+                await self._apply_anew(await self._journal.names())
+                return True
+            return await self._take_turn(again=self._retry.is_due(now))
 
     async def lift(self, chosen: Callable[[Hold], bool]) -> Lifted:
         """Ends what is `chosen` of all that is in force or about to be, and returns when it is. Raises StoreError."""
@@ -151,8 +155,8 @@ class Executor:
             before, self._watch.off = self._watch.off, frozenset(names)
             try:
                 await self._take_turn(differing=before ^ self._watch.off)
-            except StoreError:
-                self._watch.doubt()  # whether it was done, only a look at the host can tell
+            except BaseException:
+                self._watch.off |= before  # whoever tries again puts back everything that may be off
                 raise
 
     async def condemn(self, names: Collection[Name], why: str) -> None:
@@ -169,25 +173,32 @@ class Executor:
         """Waits for the action that is under way."""
         self._thread.shutdown()
 
-    async def _take_turn(
-        self, *, everything: bool = False, again: bool = False, differing: Collection[Name] = ()
-    ) -> bool:
-        limit = EVERYTHING if everything else self._limit
-        drifted = self._watch.differing().union(differing)
-        turn = await self._journal.plan(limit=limit, everything=everything, again=again, drifted=drifted)
+    async def _apply_anew(self, names: Sequence[Name]) -> None:
+        """Whatever of these should be in force, in several turns if they are very many: no order waits for all of them,
+        and the plan for a hundred thousand would take 130 MB.
+        """
+        self._failed = False
+        for begin in range(0, len(names), ANEW):
+            await self._take_turn(differing=names[begin : begin + ANEW])
+        if not self._failed:
+            self._all_is_well()
+
+    async def _take_turn(self, *, again: bool = False, differing: Collection[Name] = ()) -> bool:
+        anew = self._watch.differing(ANEW).union(differing)
+        turn = await self._journal.plan(limit=self._limit, again=again, anew=anew)
         if turn:
             outcomes = await self._in_thread(lambda: self._carry_out(turn))
             settled = await self._journal.settle(turn, outcomes)
             self._said()
             self._next = settled.next_end
             self._tell(settled)
-            self._look_for_problems(turn, outcomes, everything or again)
-            self._watch.put_right({name for name, outcome in outcomes.items() if outcome.problem})
+            self._look_for_problems(turn, outcomes, again)
+            self._watch.put_right(anew, {name for name, outcome in outcomes.items() if outcome.problem})
             if settled.waits and any(self._may_cut_off(work) for work in turn.works):
                 self.when_applied()
-        elif everything or again:
+        elif again:
             self._all_is_well()
-        self._more = turn.more
+        self._more = turn.more or self._watch.has_more
         return bool(turn)
 
     def _carry_out(self, turn: Turn) -> dict[Name, Outcome]:
@@ -260,6 +271,7 @@ class Executor:
             if outcome.problem
         }
         if problems:
+            self._failed = True
             what, (why, _) = next(iter(problems.items()))
             self._trouble.say("host", f"{len(problems)} effects are not as they should be, {what} for one: {why}")
             self._retry.failed(self._journal.now().boot, all_of_it=any(standing for _, standing in problems.values()))

@@ -5,7 +5,8 @@ looked at only then. What differs is put right in the executor's next turn, like
 host, so it can't race with one.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Set
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -47,7 +48,7 @@ class Watch:
         self._strange = set(actions)  # not looked at yet
         self._release: float | None = None
         self._drift: dict[Name, Found] = {}
-        self._is_tried = True  # a turn has tried to put right what is known to differ
+        self._untried: dict[Name, Found] = {}  # what is known to differ and no turn has tried to put right yet
         self.off: frozenset[Name] = frozenset()  # kept off the host on purpose, just now
 
     @property
@@ -55,9 +56,14 @@ class Watch:
         """How many effects were found to differ and are not put right yet."""
         return len(self._drift)
 
-    def differing(self) -> frozenset[Name]:
+    @property
+    def has_more(self) -> bool:
+        """Something is left for the next turn."""
+        return bool(self._untried)
+
+    def differing(self, limit: int) -> frozenset[Name]:
         """What the next turn has to put right. What it fails at is left to the next look."""
-        return frozenset() if self._is_tried else frozenset(self._drift)
+        return frozenset(islice(self._untried, limit))
 
     def doubt(self) -> None:
         """Something has happened after which the host must be looked at."""
@@ -65,6 +71,8 @@ class Watch:
 
     async def look(self, in_thread: InThread) -> None:
         """Looks, if it is time to and there is reason for it. Raises StoreError."""
+        if self._untried:  # there is no use in hearing of it again
+            return
         now = self._journal.now().boot
         if self._release is not None and now >= self._release:
             await self._journal.release()
@@ -83,22 +91,24 @@ class Watch:
         if self._strange:
             await self.look(in_thread)
 
-    def put_right(self, problems: Collection[Name]) -> None:
-        """A turn has dealt with all that differed, and failed with `problems`."""
-        if self._is_tried or not self._drift:
+    def put_right(self, tried: Collection[Name], problems: Set[Name]) -> None:
+        """A turn has dealt with those that were `tried`, and failed with `problems`."""
+        found = {name: self._untried.pop(name) for name in tried if name in self._untried}
+        if not found:
             return
-        self._is_tried = True
-        done = [found for name, found in self._drift.items() if name not in problems]
-        kinds = {f"was_{kind}": list(self._drift.values()).count(kind) for kind in ("missing", "moved", "unknown")}
+        done = [each for name, each in found.items() if name not in problems]
+        kinds = {f"was_{kind}": list(found.values()).count(kind) for kind in ("missing", "moved", "unknown")}
         log.warning(
             "somebody else had changed what is in force on this host",
             action="reconciled",
             put_right=len(done),
-            failed=len(self._drift) - len(done),
+            failed=len(found) - len(done),
             **kinds,
         )
         self._metrics.repaired(done)
-        self._know({name: found for name, found in self._drift.items() if name in problems})
+        for name in found.keys() - problems:
+            del self._drift[name]
+        self._metrics.drifted(len(self._drift))
 
     def _is_time(self, now: float) -> bool:
         """Also takes note of a long silence: then the actions' own word isn't enough."""
@@ -143,8 +153,8 @@ class Watch:
             found = await self._adopt(name, one, compared.found) if name in self._strange else compared.found
             drift |= {(name, key): each for key, each in found.items() if (name, key) not in self.off}
             self._closely = self._closely or compared.unsure
-        self._is_tried = False
         self._know({name: each for name, each in self._drift.items() if name[0] not in seen} | drift)
+        self._untried = dict(self._drift)
         self._look_again(self._looked)
 
     def _know(self, drift: dict[Name, Found]) -> None:

@@ -53,15 +53,15 @@ class Journal:
         """Writes a batch down; the broker may forget it once this returns."""
         return await self._write(lambda connection, now: taking.take(connection, things, self._agent_id, now))
 
-    async def plan(
-        self, *, limit: int, everything: bool = False, again: bool = False, drifted: Collection[Name] = ()
-    ) -> Turn:
+    async def plan(self, *, limit: int, again: bool = False, anew: Collection[Name] = ()) -> Turn:
         """What is to be done now; see `planning.plan`."""
         return await self.store.run(
-            lambda connection: planning.plan(
-                connection, self.now(), limit=limit, everything=everything, again=again, drifted=drifted
-            )
+            lambda connection: planning.plan(connection, self.now(), limit=limit, again=again, anew=anew)
         )
+
+    async def names(self) -> list[Name]:
+        """All effects, those that end first before the others."""
+        return await self.store.run(standing.names)
 
     async def settle(self, turn: Turn, outcomes: Mapping[Name, Outcome]) -> Settled:
         """Writes down what became of a turn, with all that is to be said about it."""

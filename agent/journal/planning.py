@@ -28,7 +28,6 @@ SELECT action, key FROM (
 _HELD_BY = "SELECT action, key FROM holders WHERE order_id = ?"
 _TAKEN = "SELECT * FROM orders WHERE status IS NULL ORDER BY seq LIMIT ?"
 _EFFECT = "SELECT * FROM effects WHERE action = ? AND key = ?"
-_EFFECTS = "SELECT action, key FROM effects"
 _LEFT_OVER = """
 SELECT action, key FROM effects e WHERE NOT EXISTS
     (SELECT 1 FROM holders h WHERE h.action = e.action AND h.key = e.key)
@@ -116,26 +115,24 @@ def plan(
     now: Now,
     *,
     limit: int,
-    everything: bool = False,
     again: bool = False,
-    drifted: Collection[Name] = (),
+    anew: Collection[Name] = (),
 ) -> Turn:
-    """Up to `limit` ends that are due and as many orders. `everything`: the start, when all in force is applied again.
-    `again`: what could not be reverted is tried once more. `drifted`: what the host has otherwise than it should, to be
-    applied again if somebody holds it and reverted if not.
+    """Up to `limit` ends that are due and as many orders. `again`: what could not be reverted is tried once more.
+    `anew`: what the host may have otherwise than it should, to be applied again if somebody holds it and reverted if
+    not.
     """
     taken = connection.execute(_TAKEN, (limit,)).fetchall()
     orders = [(row, order_in(row)) for row in taken]
     ended = connection.execute(_ENDED, (now.boot, limit)).fetchall()
     names: dict[Name, list[Joining]] = {_name(row): [] for row in ended}
-    for query in [_EFFECTS] if everything else [_LEFT_OVER] if again else []:
-        names.update({_name(row): [] for row in connection.execute(query)})
-    names.update({name: [] for name in drifted})
+    names.update({_name(row): [] for row in connection.execute(_LEFT_OVER)} if again else {})
+    names.update({name: [] for name in anew})
     names.update({name: [] for _, order in orders for name in _lifted(connection, order)})
     for row, order in orders:
         if order.operation == "add":
             names.setdefault((order.action, row["key"]), []).append(_joining(connection, row, order, now))
-    works = [_work(connection, name, joining, now, everything or name in drifted) for name, joining in names.items()]
+    works = [_work(connection, name, joining, now, name in anew) for name, joining in names.items()]
     deletes = [_ending(row, order) for row, order in orders if order.operation == "delete"]
     return Turn(works=tuple(works), deletes=tuple(deletes), more=max(len(taken), len(ended)) >= limit)
 

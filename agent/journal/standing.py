@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from agent.journal.planning import FOREVER
+from agent.journal.planning import FOREVER, Name
 from shared.store import Connection
 
 _STANDING = """
@@ -13,6 +13,10 @@ SELECT key, max(COALESCE(ends, ?)) AS ends, max(lifted) AS changing FROM holders
 _LEFT_OVER = """
 SELECT key FROM effects e WHERE action = ? AND NOT EXISTS
     (SELECT 1 FROM holders h WHERE h.action = e.action AND h.key = e.key)
+"""
+_NAMES = """
+SELECT e.action, e.key FROM effects e LEFT JOIN holders h ON h.action = e.action AND h.key = e.key
+GROUP BY e.action, e.key ORDER BY max(CASE WHEN lifted = 1 THEN 0 ELSE COALESCE(ends, ?) END)
 """
 _COMING = "SELECT key FROM orders WHERE status IS NULL AND key != ''"
 
@@ -26,6 +30,11 @@ class Standing(Struct, frozen=True, kw_only=True):
 
     ends: Mapping[str, float]
     changing: frozenset[str]
+
+
+def names(connection: Connection) -> list[Name]:
+    """All effects: first those that nobody holds, and then by their ends."""
+    return [(row["action"], row["key"]) for row in connection.execute(_NAMES, (FOREVER,))]
 
 
 def standing(connection: Connection, action: str) -> Standing:
