@@ -11,8 +11,9 @@ from msgspec import Struct
 
 from manager.chronicle import Chronicle
 from manager.ledger.answers import Lapsed
-from manager.ledger.dead_letters import KEPT, DeadLetter, Undelivered
+from manager.ledger.dead_letters import KEPT, Undelivered
 from manager.ledger.ledger import Ledger
+from manager.ledger.views import DeadLetter
 from manager.metrics import DEAD_REASONS, Metrics, closed
 from manager.persistence import store_all
 from manager.ration import Ration

@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from manager.ledger.dead_letters import DeadLetter
-from manager.ledger.views import AllowEntry, Block, Objection, OrderState, OrderView, Pause
+from manager.ledger.views import AllowEntry, Block, DeadLetter, Objection, OrderState, OrderView, Pause
 from shared.messages import AgentId, Order, Span
 
 RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8,64}\Z")]

@@ -13,9 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from manager.api.bodies import AgentView
-from manager.ledger.dead_letters import DeadLetter
-from manager.ledger.foreign import ORIGIN as FOREIGN
-from manager.ledger.views import AgentOrder, AllowEntry, Block, Holder, OrderStory, OrderView
+from manager.ledger.views import FOREIGN, AgentOrder, AllowEntry, Block, DeadLetter, Holder, OrderStory, OrderView
 from shared import durations
 from shared.command_line import SHORT, WIDE
 

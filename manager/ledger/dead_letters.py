@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from manager.ledger import answers
 from manager.ledger.answers import Closed
+from manager.ledger.views import DeadLetter
 from shared.store import Connection, Row
 
 KEPT = 4 * 1024  # bytes of a message
@@ -33,22 +34,6 @@ UPDATE order_agents SET state = 'stale', note = 'expired in its queue'
 WHERE order_id = ? AND agent_id = ? AND state = 'waiting' AND deadline < ?
 """
 _UNDELIVERED = "UPDATE order_agents SET note = ? WHERE order_id = ? AND agent_id = ? AND state = 'waiting'"
-
-
-class DeadLetter(Struct, frozen=True, kw_only=True):
-    """A message that could not be taken. Everything but `at`, `reason` and `size` is as its sender wrote it, cut."""
-
-    at: float  # when it was written down
-    reason: str  # a closed word
-    detail: str
-    exchange: str
-    routing_key: str
-    kind: str
-    message_id: str
-    sender: str  # the login that sent it, or set it aside; empty when it isn't known
-    died_in: str  # the queue that it was taken off, if it was in one
-    size: int  # bytes
-    body: bytes  # the first KEPT of them
 
 
 class Undelivered(Struct, frozen=True, kw_only=True):

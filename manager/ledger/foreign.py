@@ -12,11 +12,10 @@ from msgspec.structs import replace
 from manager.ledger import answers, offenders, orders
 from manager.ledger.orders import Audience
 from manager.ledger.schema import FOREVER
+from manager.ledger.views import FOREIGN
 from shared import codec
 from shared.messages import Order
 from shared.store import Connection, Row
-
-ORIGIN = "foreign"  # where an alert's or a request's id stands; neither is that short
 
 _BODY = "SELECT body, is_foreign, lifted_by FROM orders WHERE id = ?"
 _FORGET_GUESSES = "DELETE FROM order_agents WHERE order_id = ?"
@@ -62,7 +61,7 @@ def _admit(connection: Connection, given: Given, now: float) -> Admitted:
         return Admitted(order=order, outcome="known" if _is_the_same(order, row["body"]) else "clash")
     connection.execute(_FORGET_GUESSES, (order.id,))  # made from answers alone
     until = _until(connection, given, now)
-    orders.write(connection, order, ORIGIN, given.body, until)
+    orders.write(connection, order, FOREIGN, given.body, until)
     connection.execute(_GIVEN, (now, given.lasting, order.id))
     orders.expect(connection, order, given.audience, until, now)
     for agent_id in given.audience.known + given.audience.unknown:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Sequence
 
 from manager.ledger import answers, dead_letters, foreign, on_hold, orders, positions, reads, retention
 from manager.ledger.answers import Event, Lapsed, Recorded
-from manager.ledger.dead_letters import DeadLetter, Undelivered
+from manager.ledger.dead_letters import Undelivered
 from manager.ledger.foreign import Admitted, Given
 from manager.ledger.positions import Position
-from manager.ledger.views import Block, OrderQuery, OrderStory, OrderView
+from manager.ledger.views import Block, DeadLetter, OrderQuery, OrderStory, OrderView
 from shared.broker import Publication
 from shared.clock import Clock
 from shared.store import Connection, Store

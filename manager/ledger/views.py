@@ -1,4 +1,7 @@
-"""What the ledger shows: orders with what each agent says about them, and blocks in force. Never rows."""
+"""What the ledger shows: orders with what each agent says about them, and blocks in force. Never rows.
+
+The command line shows it too, so that neither a database nor a broker is imported for it.
+"""
 
 from collections.abc import Collection
 from typing import Literal
@@ -22,6 +25,8 @@ AgentOrderState = Literal[
     "on-hold",  # taken back by a pause
 ]
 OrderState = AgentOrderState | Literal["unsent", "sent", "not-approved"]
+
+FOREIGN = "foreign"  # the origin of another correlator's order; no alert's or request's id is that short
 
 # An order is in the state of the agent that needs most looking after.
 _BY_NEED: tuple[AgentOrderState, ...] = (
@@ -110,6 +115,22 @@ class OrderStory(Struct, frozen=True, kw_only=True):
     view: OrderView
     alert: Alert | None
     history: tuple[Said, ...]  # in the order in which it was heard
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True):
+    """A message that could not be taken. Everything but `at`, `reason` and `size` is as its sender wrote it, cut."""
+
+    at: float  # when it was written down
+    reason: str  # a closed word
+    detail: str
+    exchange: str
+    routing_key: str
+    kind: str
+    message_id: str
+    sender: str  # the login that sent it, or set it aside; empty when it isn't known
+    died_in: str  # the queue that it was taken off, if it was in one
+    size: int  # bytes
+    body: bytes  # the first KEPT of them
 
 
 class AllowEntry(Struct, frozen=True, kw_only=True):

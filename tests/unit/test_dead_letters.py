@@ -3,7 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from manager.ledger.dead_letters import KEPT, MOST, WORDS, DeadLetter, Undelivered
+from manager.ledger.dead_letters import KEPT, MOST, WORDS, Undelivered
+from manager.ledger.views import DeadLetter
 from manager.senders import Senders
 from tests.unit.a_manager import START, a_manager
 

@@ -3,9 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
-from manager.ledger.foreign import ORIGIN, Given
+from manager.ledger.foreign import Given
 from manager.ledger.orders import UNTIL_LIFTED, is_lasting
-from manager.ledger.views import OrderQuery
+from manager.ledger.views import FOREIGN, OrderQuery
 from shared import codec
 from shared.messages import Order
 from tests.unit.a_manager import ATTACKER, START, a_manager, acknowledgement, expiry
@@ -51,7 +51,7 @@ async def test_it_is_in_the_ledger_whole(manager):
     order = an_order()
     assert (await seen(manager, order)).outcome == "taken"
     view = (await manager.story(order)).view
-    assert (view.order, view.origin, view.state) == (order, ORIGIN, "waiting")
+    assert (view.order, view.origin, view.state) == (order, FOREIGN, "waiting")
     assert await manager.states(order) == {"web1": "waiting", "web2": "waiting"}
     assert manager.outbox() == []
     await manager.answer(order, "web1")

@@ -1,6 +1,7 @@
 """Who may import what: the direction between the packages, and one home for each library that matters."""
 
 import ast
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ HOMES = {
 }
 PURE = "manager/correlation/"
 BANNED_THERE = {"asyncio", "random", "socket", "sqlite3", "threading", "time"}
+OF_A_DAEMON = {"lxml", "pika", "prometheus_client", "sqlite3", "starlette", "uvicorn"}
+NOT_ASKING = {f"manager/cli/{each}.py" for each in ("check_config", "correlate", "findings", "manager", "reports")}
 
 
 class Import(Struct, frozen=True):
@@ -98,6 +101,16 @@ def test_correlation_knows_no_clock_socket_or_file() -> None:
     assert not wrong
 
 
+def test_a_command_that_asks_the_manager_loads_nothing_of_a_daemon() -> None:
+    """Whoever types `thwart orders` waits for a client and a table, and not for a database and a broker."""
+    asking = [each for each in imports() if each.path.startswith("manager/cli/") and each.path not in NOT_ASKING]
+    wanted = {each.module for each in asking} | {_module(each.path) for each in asking}
+    assert {"manager.api.bodies", "manager.cli.tables", "manager.cli.orders"} <= wanted
+    program = f"import importlib, sys\nfor each in {sorted(wanted)}: importlib.import_module(each)\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert OF_A_DAEMON.isdisjoint(done.stdout.split())
+
+
 def test_no_exception_is_defined_elsewhere() -> None:
     """Every error raised on purpose is in shared/errors.py, where the tree is drawn."""
     made = [
@@ -108,6 +121,10 @@ def test_no_exception_is_defined_elsewhere() -> None:
         if isinstance(node, ast.ClassDef) and any(_is_error(base) for base in node.bases)
     ]
     assert [each for each in made if not each.startswith("shared/errors.py")] == []
+
+
+def _module(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def _is_error(base: ast.expr) -> bool:
