@@ -104,6 +104,7 @@ class SelfTest:
     async def run(self) -> None:
         """Until cancelled; what is off the host then is put back. Raises StoreError."""
         try:
+            await self._put_back()
             await self._learn()
             # An earlier run may have been killed before anything was proved, or in the middle of a test.
             self._marked = bool(await self._journal.suspect(self._actions))
@@ -113,9 +114,12 @@ class SelfTest:
                 await self._until_due()
                 await self._look()
         finally:
-            if self._host.off:
-                with suppress(StoreError):
-                    await self._host.keep_off(())
+            with suppress(StoreError):  # then the next run does it, or the next start
+                await self._put_back()
+
+    async def _put_back(self) -> None:
+        if self._host.off:
+            await self._host.keep_off(())
 
     async def _until_due(self) -> None:
         while (left := self._due - time.monotonic()) > 0:
@@ -158,7 +162,7 @@ class SelfTest:
         if search.culprits:
             await self._host.condemn(search.culprits, WHY)
             await self._learn()
-        await self._host.keep_off(())
+        await self._put_back()
         self._tell("cut-off" if search.culprits else "broker-away", len(suspects), search.culprits)
         return found
 

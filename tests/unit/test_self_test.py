@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 from agent.self_test import REMEMBERED, WHY, Timing
+from shared.errors import StoreError
 from shared.messages import Order
 from shared.outbox import unsent
 from tests.unit.a_host import AHost
@@ -428,6 +429,26 @@ async def test_another_one_that_comes_during_the_test_is_found_too(host: AHost) 
         await eventually(lambda: CUT_OFF in way.answers("o2") and CUT_OFF in way.answers("o9"))
         await proved(host)
     assert host.in_force() == ends(3, 2)
+
+
+async def test_what_could_not_be_put_back_is_put_back_later(host: AHost) -> None:
+    """A full disk in the middle of a test: until it could be written down, what was off counts as off."""
+    await host.do(*batch(host, 3))
+    names = [(host.action.name, address(number)) for number in (1, 2)]
+    await host.executor.keep_off(names)
+    assert host.in_force().keys() == {address(3)}
+    settle, host.journal.settle = host.journal.settle, _full_disk
+    with pytest.raises(StoreError):
+        await host.executor.keep_off(())
+    host.journal.settle = settle
+    assert host.executor.off == frozenset(names)
+    async with AWay(host).used():
+        await eventually(lambda: not host.executor.off)
+    assert host.in_force() == ends(3)
+
+
+async def _full_disk(turn, outcomes):
+    raise StoreError("no space left")
 
 
 async def test_a_test_that_is_broken_off_puts_everything_back(host: AHost) -> None:
