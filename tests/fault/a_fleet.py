@@ -58,6 +58,7 @@ class Agent:
         self._config.write_text(toml(settings))
         self.environment: dict[str, str] = {}
         self.wrapper: tuple[str, ...] = ()
+        self.refused: list[str] = []  # hosts that its kernel has nothing to do with
         self._process: Process | None = None
         self._began, self._stops_at = 0.0, ""
 
@@ -69,8 +70,11 @@ class Agent:
         """Returns at once; `stop_at` is one of `an_agent_that_stops.POINTS`."""
         self._mark.unlink(missing_ok=True)
         self._began, self._stops_at = time.time(), stop_at or self._stops_at
-        module = "tests.fault.an_agent_that_stops" if stop_at else "tests.stage.agent_elsewhere"
-        more = [str(self._mark), stop_at] if stop_at else []
+        module, more = "tests.stage.agent_elsewhere", []
+        if stop_at:
+            module, more = "tests.fault.an_agent_that_stops", [str(self._mark), stop_at]
+        elif self.refused:
+            module, more = "tests.fault.an_agent_that_is_refused", self.refused
         command = [sys.executable, "-m", module, str(self.host.path), str(self._config), *more]
         self._process = Process(self._guard, [*self.wrapper, *command], self._log, self.environment)
 
@@ -234,12 +238,11 @@ class Fleet:
         self.publish(topology.ORDERS, f"agent.{agent.name}", "order", *bodies)
 
     def publish(self, exchange: str, key: str, kind: str, *bodies: bytes) -> None:
-        """The broker has all of it on return."""
+        """The broker has all of it, in this order, on return."""
 
         async def once() -> None:
             async with Hands(self.broker) as hands:
-                for body in bodies:
-                    await hands.publish(exchange, key, body, kind)
+                await asyncio.gather(*(hands.publish(exchange, key, body, kind) for body in bodies))
 
         asyncio.run(once())
 

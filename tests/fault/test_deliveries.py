@@ -1,15 +1,18 @@
 """Orders that come twice, late, out of order, or are none at all; and two that hold one address."""
 
 import time
+from collections import Counter
 
 import msgpack
 import pytest
 from msgspec.structs import replace
 
 from shared import codec
+from shared.messages import Acknowledgement
 from tests.fault import promise
 from tests.fault.a_fleet import Fleet
 from tests.integration.an_agent import a_delete, an_order
+from tests.stage.auth_log import address
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.root, pytest.mark.broker]
@@ -31,7 +34,7 @@ def test_the_same_order_comes_again_and_again(fleet: Fleet) -> None:
     wait_for(lambda: len(agent.answers(order)) == 4)
     promise.over(order, agent)
     fleet.orders(agent, order)
-    wait_for(lambda: len(agent.answers(order)) == 5 and len(agent.ends(order)) == 2)
+    wait_for(lambda: len(agent.answers(order)) == 5 and len(agent.ends(order)) >= 2)
     promise.kept(fleet, order, agent)
 
 
@@ -118,6 +121,25 @@ def test_poison_stops_nobody(fleet: Fleet) -> None:
     assert [promise.the_one(agent.answers(each)).status for each in ("unreadable", "newer")] == ["refused"] * 2
     # what is no order at all is set aside by the manager too, which sees whatever is ordered
     wait_for(lambda: dead_letters(fleet) == {"malformed": 5 + 4, "unsupported-version": 2, "too-large": 2})
+
+
+def test_one_of_a_thousand_can_not_be_carried_out(fleet: Fleet) -> None:
+    """The kernel refuses one of a batch: its order is answered `failed` with the reason, 999 are in force."""
+    (agent,) = fleet.start("web1")
+    agent.process.kill()
+    orders = [an_order(f"many-{number}", address(number)) for number in range(1_000)]
+    culprit = orders[667]
+    fleet.orders(agent, *orders)
+    agent.refused = [culprit.target]
+    agent.start()
+    wait_for(lambda: all(agent.answers(order) for order in (orders[0], orders[-1], culprit)), promise.PATIENCE)
+    wait_for(lambda: len({said.order_id for said in fleet.judge.heard(Acknowledgement)}) == len(orders))
+    assert agent.kernel.now().keys() == {order.target for order in orders} - {culprit.target}
+    statuses = Counter(promise.the_one(agent.answers(order)).status for order in orders)
+    assert statuses == {"applied": 999, "failed": 1}
+    failed = promise.the_one(agent.answers(culprit))
+    assert (failed.status, failed.detail) != ("failed", "")
+    wait_for(lambda: fleet.manager.states(culprit) == {"web1": "failed"})
 
 
 def test_one_of_two_holders_is_lifted(fleet: Fleet) -> None:

@@ -1,18 +1,13 @@
 """Ten thousand orders were queued while an agent was away: each is carried out once, in seconds, in a bounded space."""
 
-import asyncio
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from shared import codec, topology
-from shared.broker import Publication
-from shared.messages import Acknowledgement, Order
+from shared.messages import Acknowledgement
 from tests.fault import promise
 from tests.fault.a_fleet import Agent, Fleet
-from tests.integration.a_manager_daemon import Hands
 from tests.integration.an_agent import an_order
 from tests.stage.auth_log import address
 from tests.waiting import wait_for
@@ -28,7 +23,7 @@ def test_ten_thousand_orders_were_queued(fleet: Fleet) -> None:
     (agent,) = fleet.start("web1")
     agent.process.kill()
     orders = [an_order(f"flood-{number}", address(number), 3_600) for number in range(COUNT)]
-    send(fleet, agent, orders)
+    fleet.orders(agent, *orders)
     assert fleet.queues.messages(agent.queue) >= COUNT
     began = time.monotonic()
     agent.start()
@@ -45,16 +40,6 @@ def test_ten_thousand_orders_were_queued(fleet: Fleet) -> None:
     wait_for(lambda: fleet.manager.rows(states) == [("applied", COUNT)], promise.PATIENCE)
 
 
-def send(fleet: Fleet, agent: Agent, orders: Sequence[Order]) -> None:
-    """The broker has all of them on return."""
-
-    async def at_once() -> None:
-        async with Hands(fleet.broker) as hands:
-            await asyncio.gather(*(hands.publisher.send(_message(agent, order)) for order in orders))
-
-    asyncio.run(at_once())
-
-
 def answers(fleet: Fleet) -> list[Acknowledgement]:
     """Every message that came."""
     return fleet.judge.heard(Acknowledgement)
@@ -65,14 +50,3 @@ def largest(agent: Agent) -> float:
     status = Path(f"/proc/{agent.process.pid}/status").read_text().splitlines()
     (peak,) = [line for line in status if line.startswith("VmHWM:")]
     return int(peak.split()[1]) / 1024
-
-
-def _message(agent: Agent, order: Order) -> Publication:
-    return Publication(
-        exchange=topology.ORDERS,
-        routing_key=f"agent.{agent.name}",
-        kind="order",
-        message_id=order.id,
-        body=codec.encode(order),
-        expires_at=order.deadline,
-    )

@@ -6,12 +6,13 @@ So that its broker can be the one of the whole session. `python -m tests.stage.a
 import asyncio
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from agent import app
 from agent.actions.action import Effect, Result
-from agent.actions.nftables import Nftables
+from agent.actions.libnftables import Libnftables
+from agent.actions.nftables import Kernel, Nftables
 from shared import log, settings
 from tests.stage import enter
 
@@ -19,8 +20,8 @@ from tests.stage import enter
 class Elsewhere(Nftables):
     """`firewall-drop` in the namespace at `path`: the executor's thread enters it with its first call."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__()
+    def __init__(self, path: Path, kernel: Callable[[], Kernel] = Libnftables) -> None:
+        super().__init__(kernel)
         self._path = path
         self._entered = threading.local()
 
