@@ -2,19 +2,18 @@
 
 import asyncio
 import gc
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import structlog
-from msgspec import Struct
 
 from manager.api.allow import AllowRoutes
-from manager.api.api import Api, Looks
-from manager.api.bodies import Health
+from manager.api.api import Api
 from manager.api.decisions import Decisions
+from manager.api.looks import Looks
 from manager.api.server import ApiServer, bind
 from manager.api.tokens import Tokens
 from manager.approvals import Approvals
@@ -25,10 +24,11 @@ from manager.dead_letters import DeadLetters
 from manager.dispatch import Dispatch
 from manager.foreign import Orders
 from manager.hearing import Events, Heartbeats
-from manager.ledger import on_hold, positions, schema
+from manager.ledger import positions
 from manager.ledger.ledger import Ledger
 from manager.metrics import Metrics
 from manager.panic import Panic
+from manager.parts import REAL, Parts
 from manager.persistence import until_stored
 from manager.policy import AllowPolicy
 from manager.reload import Reload
@@ -40,12 +40,10 @@ from manager.sources.correlator_thread import CorrelatorThread
 from manager.startup import Loaded, api_tokens, loaded
 from manager.tasks import Tasks, every, until_told_to_stop
 from shared import folder, topology
-from shared.broker import Consumer, Publisher, logins
-from shared.clock import Clock, SystemClock
+from shared.broker import logins
 from shared.errors import StoreError
-from shared.outbox import Outbox, unsent
-from shared.settings import BrokerSettings, ManagerSettings
-from shared.store import Store
+from shared.outbox import Outbox
+from shared.settings import ManagerSettings
 
 LEDGER = "ledger.db"  # in the state folder
 TICK, SOON, SELDOM = 1.0, 5.0, 60.0  # s between two turns of what is done by the clock
@@ -56,30 +54,6 @@ SAID = (
 FAREWELL = 2.0  # s to send what is unsent when the daemon stops
 
 log = structlog.get_logger()
-
-
-def _store(path: Path) -> Store:
-    return Store(path, schema.SCHEMA)
-
-
-def _publisher(settings: BrokerSettings) -> Publisher:
-    return Publisher(settings, "orders", _topology(settings))
-
-
-def _consumer(settings: BrokerSettings, name: str, queues: Sequence[str], prefetch: int) -> Consumer:
-    return Consumer(settings, name, _topology(settings), queues, prefetch=prefetch)
-
-
-class Parts(Struct, frozen=True, kw_only=True):
-    """What the daemon is made of. A test hands in one that stops where it wants to look."""
-
-    clock: Callable[[], Clock] = SystemClock
-    store: Callable[[Path], Store] = _store
-    publisher: Callable[[BrokerSettings], Publisher] = _publisher
-    consumer: Callable[[BrokerSettings, str, Sequence[str], int], Consumer] = _consumer
-
-
-REAL = Parts()
 
 
 async def run(settings: ManagerSettings, *, parts: Parts = REAL) -> None:
@@ -253,12 +227,14 @@ class _Daemon:
             Decisions(self.approvals, self.panic, self.chronicle),
             AllowRoutes(self.policy, self.roster, self.chronicle),
             tokens,
-            Looks(health=self._health, metrics=self._figures),
+            self._looks(),
             forget=self.thread.forget,
             manual_timeout=self.settings.manual_timeout,
         )
 
-    # -- what people look at -------------------------------------------------------------------------------------
+    def _looks(self) -> Looks:
+        links = {"orders": self.publisher, "events": self.said, "logs": self.logged}
+        return Looks(self.store, self.roster, self.metrics, self.panic, self.reload, self.publisher, links)
 
     async def _settle(self) -> None:
         self.chronicle.lapsed(await self.ledger.settle_due())
@@ -268,34 +244,9 @@ class _Daemon:
             self.chronicle.turned_down(lapsed, "")
             more = lapsed.more
 
-    async def _health(self) -> Health:
-        standstill = await self.panic.status()
-        return Health(
-            version=version("thwart"),
-            broker="connected" if self.publisher.connected.is_set() else "away",
-            unsent=await self.store.read(unsent),
-            on_hold=sum(standstill.on_hold.values()),
-            paused=standstill.pause,
-            tripped=standstill.tripped,
-            configured_at=self.reload.since,
-            configuration_refused=self.reload.refused,
-        )
-
-    async def _figures(self) -> bytes:
-        lives = [self.roster.life(agent) for agent in self.roster.agents()]
-        links = {"orders": self.publisher, "events": self.said, "logs": self.logged}
-        made = {name: link.connections for name, link in links.items()}
-        self.metrics.refresh(await self.store.read(unsent), await self.store.read(on_hold.count), lives, made)
-        return self.metrics.exposition()
-
 
 def _freeze() -> None:
     """Rules and code stay; else Python's collector goes through them now and then, and 40 ms nothing moves."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()
-
-
-def _topology(settings: BrokerSettings) -> tuple[topology.Exchange | topology.Queue, ...]:
-    """Every link declares all of it, so that no queue is missing when the first message goes out."""
-    return (*topology.exchanges(), *topology.manager_queues(settings.queue_type))

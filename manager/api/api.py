@@ -24,7 +24,6 @@ from manager.api.bodies import (
     DeadLetterFilter,
     DeadLetters,
     Given,
-    Health,
     NewBlock,
     NewUnblock,
     OrderFilter,
@@ -32,6 +31,7 @@ from manager.api.bodies import (
     Problem,
 )
 from manager.api.decisions import Decisions
+from manager.api.looks import Looks
 from manager.api.tokens import Tokens
 from manager.chronicle import Chronicle
 from manager.dispatch import BlockRequest, Dispatch, Placed, UnblockRequest
@@ -58,13 +58,6 @@ Answer = msgspec.Struct | bytes
 Handler = Callable[[Request, str], Awaitable[tuple[int, Answer]]]
 
 log = structlog.get_logger()
-
-
-class Looks(msgspec.Struct, frozen=True, kw_only=True):
-    """What the API shows that is neither in the ledger nor in the roster."""
-
-    health: Callable[[], Awaitable[Health]]
-    metrics: Callable[[], Awaitable[bytes]]
 
 
 class Api:
@@ -191,7 +184,7 @@ class Api:
         return 200, await self._looks.health()
 
     async def _metrics(self, _: Request) -> Response:
-        return Response(await self._looks.metrics(), media_type=CONTENT_TYPE)
+        return Response(await self._looks.figures(), media_type=CONTENT_TYPE)
 
     def _timeout(self, wish: NewBlock) -> float | None:
         if wish.timeout is UNSET:
