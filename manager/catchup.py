@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from manager.ledger import agents, orders, owed, pause
 from manager.ledger.answers import Recorded
@@ -15,12 +16,14 @@ from manager.ledger.owed import Held
 from manager.policy import AllowPolicy
 from manager.roster import Heard, Roster
 from shared import codec, outbox
+from shared.broker import Publication
 from shared.clock import Clock
 from shared.messages import Heartbeat, Holds, Order
 from shared.store import Connection, Store
 
 AT_MOST_EVERY = 1.0  # s between two catch-ups of one agent, whatever it says
 ENOUGH = 2_000  # orders in one transaction, the last agent's aside: who decides something waits for the writer
+QUESTION_LASTS = 60.0  # s in a queue
 FIRST_PAUSE, LONGEST_PAUSE = 10.0, 600.0  # s; doubled as long as an agent stays wrong
 
 log = structlog.get_logger()
@@ -73,7 +76,10 @@ class CatchUp:
         await self._go(doubtful, [])
 
     async def tick(self) -> None:
-        """Sends again what living agents left unanswered, and what was put off. Every second or so."""
+        """Sends again what living agents left unanswered, or have not said the end of, and what was put off.
+
+        Every second or so.
+        """
         now = self._clock.boot()
         await self._go([], [agent_id for agent_id in self._roster.living() if self._reminded.allows(agent_id, now)])
 
@@ -209,15 +215,18 @@ class _Turn(Struct, frozen=True, kw_only=True):
         held = {each.agent_id: owed.held(connection, each.agent_id, each.at) for each in self.doubtful}
         wrong = {each.agent_id for each in self.doubtful if held[each.agent_id].holds != each.holds}
         lacking = self.lacking | (wrong & self.suspects)
-        late = {each for each in self.living if owed.leaves_unanswered(connection, each, self.left_since, self.now)}
+        late = {each for each in self.living if self._is_late(connection, each)}
         paused = pause.find(connection) is not None
         sent: dict[str, int] = {}
         told: set[str] = set()
         for agent_id in (*lacking, *(late - lacking)):
             if sum(sent.values()) >= ENOUGH:
                 break
-            missing = owed.in_force if agent_id in lacking else owed.unanswered
-            lacked = missing(connection, agent_id, self.now)
+            if agent_id in lacking:
+                lacked = owed.in_force(connection, agent_id, self.now)
+            else:
+                lacked = owed.unanswered(connection, agent_id, self.now)
+                lacked += owed.unended(connection, agent_id, self.left_since)
             some = [order for order in lacked if order.operation == "delete"] if paused else lacked
             sent[agent_id] = self._send(connection, agent_id, some)
             if agent_id in lacking:  # then this was all, and the allowlist behind it says so
@@ -233,8 +242,18 @@ class _Turn(Struct, frozen=True, kw_only=True):
     def _send(self, connection: Connection, agent_id: str, some: Sequence[Order]) -> int:
         again = [owed.sent_again(connection, agent_id, order, UNTIL_LIFTED, self.now) for order in some]
         key = f"agent.{agent_id}"
-        outbox.put(connection, (orders.publication(order, key, codec.encode(order)) for order in again))
+        outbox.put(connection, (self._publication(order, key) for order in again))
         return len(again)
+
+    def _publication(self, order: Order, key: str) -> Publication:
+        made = orders.publication(order, key, codec.encode(order))
+        # what is over is sent to be told how it ended, and must not be dropped for coming late
+        return made if order.deadline > self.now else replace(made, expires_at=self.now + QUESTION_LASTS)
+
+    def _is_late(self, connection: Connection, agent_id: str) -> bool:
+        return owed.leaves_unanswered(connection, agent_id, self.left_since, self.now) or owed.leaves_unended(
+            connection, agent_id, self.left_since
+        )
 
 
 class _Pace:

@@ -27,12 +27,25 @@ SELECT 1 FROM order_agents oa JOIN orders o ON o.id = oa.order_id
 WHERE oa.agent_id = ? AND oa.state = 'waiting' AND oa.since < ? AND oa.until > ? AND o.sent_at < ?
     AND o.lifted_by IS NULL AND (o.lasting = 1 OR o.operation = 'delete') LIMIT 1
 """
+_UNENDED = """
+SELECT o.body FROM order_agents oa JOIN orders o ON o.id = oa.order_id
+WHERE oa.agent_id = ? AND oa.until > ? AND oa.until < ? AND oa.state IN ('applied', 'unchanged') AND o.lasting = 1
+ORDER BY oa.until, o.id
+"""
+_LEFT_UNENDED = """
+SELECT 1 FROM order_agents oa JOIN orders o ON o.id = oa.order_id
+WHERE oa.agent_id = ? AND oa.until > ? AND oa.until < ? AND oa.state IN ('applied', 'unchanged') AND o.lasting = 1
+LIMIT 1
+"""
 _HELD = """
 SELECT order_id, until FROM order_agents
 WHERE agent_id = ? AND until > ? AND state IN ('applied', 'unchanged')
 """
 _AGAIN = "UPDATE order_agents SET since = ?, deadline = ? WHERE order_id = ? AND agent_id = ? AND state = 'waiting'"
 _RESTAMP = "UPDATE orders SET deadline = ? WHERE id = ? AND deadline < ?"
+
+
+ASKED_FOR = 3_600.0  # s after a block should have ended in which its agent is asked whether it has
 
 
 class Held(Struct, frozen=True, kw_only=True):
@@ -57,6 +70,16 @@ def unanswered(connection: Connection, agent_id: str, now: float) -> list[Order]
 def leaves_unanswered(connection: Connection, agent_id: str, since: float, now: float) -> bool:
     """True when something that was sent before `since`, and again if it was, has no answer yet."""
     return connection.execute(_LEFT, (agent_id, since, now, since)).fetchone() is not None
+
+
+def unended(connection: Connection, agent_id: str, since: float) -> list[Order]:
+    """What should have ended before `since`, and the agent has not said so: it does when the order comes once more."""
+    return _orders(connection.execute(_UNENDED, (agent_id, since - ASKED_FOR, since)).fetchall())
+
+
+def leaves_unended(connection: Connection, agent_id: str, since: float) -> bool:
+    """True when there is something of that kind."""
+    return connection.execute(_LEFT_UNENDED, (agent_id, since - ASKED_FOR, since)).fetchone() is not None
 
 
 def held(connection: Connection, agent_id: str, at: float) -> Held:

@@ -61,22 +61,25 @@ def test_a_queue_is_deleted_while_its_agent_is_away(fleet: Fleet, manager_away: 
 
 
 def test_a_queue_is_deleted_while_its_manager_runs(idle_fleet: Fleet) -> None:
-    """An answer that was in it is heard all the same: who seems to have said nothing is asked again."""
+    """An answer and an end that were in it are heard all the same: who seems to have said nothing is asked again."""
     fleet = idle_fleet
     fleet.manager.environment["THWART_MANAGER_ANSWER_WITHIN"] = "1"
     fleet.manager.start()
     (agent,) = fleet.start("web1")
+    ending = fleet.block("203.0.113.10", 4)
+    wait_for(lambda: fleet.manager.states(ending) == {"web1": "applied"})
     agent.process.signal(signal.SIGSTOP)
     order = fleet.block(timeout=600)
     wait_for(lambda: fleet.queues.messages(agent.queue) == 1)
     fleet.manager.process.signal(signal.SIGSTOP)
     agent.process.signal(signal.SIGCONT)
-    wait_for(lambda: agent.answers(order))
+    wait_for(lambda: agent.answers(order) and agent.ends(ending), promise.PATIENCE)
     fleet.queues.delete("thwart.manager.events")
     fleet.manager.process.signal(signal.SIGCONT)
     wait_for(lambda: fleet.manager.states(order) == {"web1": "applied"}, promise.PATIENCE)
-    assert len(agent.answers(order)) == 2
+    wait_for(lambda: fleet.manager.states(ending) == {"web1": "ended"}, promise.PATIENCE)
     began = time.time()
     fleet.unblock()
     promise.over(order, agent)
     promise.kept(fleet, order, agent, lifted=(began, time.time()))
+    promise.judged(fleet, ending, agent)

@@ -188,6 +188,25 @@ async def test_a_living_agent_is_reminded_of_what_it_left_unanswered(manager):
     assert manager.outbox() == []
 
 
+async def test_a_living_agent_is_asked_for_an_end_that_it_has_not_told(manager):
+    """A block that should have ended 10 s ago goes again, to be told its end; the broker keeps it for a while."""
+    await manager.hear("web1")
+    order = await _in_force(manager, timeout=30.0)
+    manager.clock.passed = 39.0
+    await manager.hear("web1")
+    await manager.catch_up.tick()
+    assert manager.outbox() == []
+    manager.clock.passed = 41.0
+    await manager.catch_up.tick()
+    assert [each.expires_at for each in manager.outbox()] == [START + 41.0 + 60.0]
+    assert manager.confirm() == [("agent.web1", order)]
+    await manager.ledger.record([expiry(order.id, "web1", START + 30.0)])
+    manager.clock.passed = 60.0
+    await manager.hear("web1")
+    await manager.catch_up.tick()
+    assert manager.outbox() == []
+
+
 async def test_nobody_is_reminded_of_what_was_just_sent(manager):
     """The 10 s to answer begin when the broker has the order, not when it was decided."""
     await manager.hear("web1")
