@@ -5,6 +5,7 @@ go on ending; so each is judged by both ends of that time.
 """
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Literal
 
 from msgspec import Struct
@@ -35,11 +36,15 @@ class Drift(Struct, frozen=True, kw_only=True):
 
 def compare(standing: Standing, seen: Seen) -> Drift:
     """What is gone before its time, has another end than it should, or is in force for nobody."""
-    differing = {
-        key: found for key in standing.ends.keys() | seen.left.keys() if (found := _judge(key, standing, seen))
-    }
-    sure = {key: found for key, found in differing.items() if key not in standing.changing}
-    return Drift(found=sure, unsure=len(sure) < len(differing))
+    sure: dict[str, Found] = {}
+    unsure = False
+    for key in chain(standing.ends, (key for key in seen.left if key not in standing.ends)):
+        found = _judge(key, standing, seen)
+        if found and key in standing.changing:
+            unsure = True
+        elif found:
+            sure[key] = found
+    return Drift(found=sure, unsure=unsure)
 
 
 def _judge(key: str, standing: Standing, seen: Seen) -> Found | None:

@@ -5,6 +5,7 @@ looked at only then. What differs is put right in the executor's next turn, like
 host, so it can't race with one.
 """
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Set
 from itertools import islice
 from typing import Any
@@ -48,7 +49,7 @@ class Watch:
         self._strange = set(actions)  # not looked at yet
         self._release: float | None = None
         self._drift: dict[Name, Found] = {}
-        self._untried: dict[Name, Found] = {}  # what is known to differ and no turn has tried to put right yet
+        self._untried: deque[Name] = deque()  # what is known to differ and no turn has tried to put right yet
         self.off: frozenset[Name] = frozenset()  # kept off the host on purpose, just now
 
     @property
@@ -93,7 +94,10 @@ class Watch:
 
     def put_right(self, tried: Collection[Name], problems: Set[Name]) -> None:
         """A turn has dealt with those that were `tried`, and failed with `problems`."""
-        found = {name: self._untried.pop(name) for name in tried if name in self._untried}
+        found: dict[Name, Found] = {}
+        while self._untried and self._untried[0] in tried:
+            name = self._untried.popleft()
+            found[name] = self._drift[name]
         if not found:
             return
         done = [each for name, each in found.items() if name not in problems]
@@ -151,10 +155,11 @@ class Watch:
         for name, one in seen.items():
             compared = compare(await self._journal.standing(name), one)
             found = await self._adopt(name, one, compared.found) if name in self._strange else compared.found
-            drift |= {(name, key): each for key, each in found.items() if (name, key) not in self.off}
+            drift.update(((name, key), each) for key, each in found.items() if (name, key) not in self.off)
             self._closely = self._closely or compared.unsure
-        self._know({name: each for name, each in self._drift.items() if name[0] not in seen} | drift)
-        self._untried = dict(self._drift)
+        drift.update((name, each) for name, each in self._drift.items() if name[0] not in seen)
+        self._know(drift)
+        self._untried = deque(self._drift)
         self._look_again(self._looked)
 
     def _know(self, drift: dict[Name, Found]) -> None:

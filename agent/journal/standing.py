@@ -39,8 +39,12 @@ def names(connection: Connection) -> list[Name]:
 
 def standing(connection: Connection, action: str) -> Standing:
     """What should be in force of `action`."""
-    rows = connection.execute(_STANDING, (FOREVER, action)).fetchall()
-    changing = [row["key"] for row in rows if row["changing"]]
-    changing += [row["key"] for row in connection.execute(_LEFT_OVER, (action,))]
-    changing += [row["key"] for row in connection.execute(_COMING)]
-    return Standing(ends={row["key"]: row["ends"] for row in rows}, changing=frozenset(changing))
+    ends: dict[str, float] = {}
+    changing: set[str] = set()
+    for row in connection.execute(_STANDING, (FOREVER, action)):  # not all at once: there may be very many
+        ends[row["key"]] = row["ends"]
+        if row["changing"]:
+            changing.add(row["key"])
+    changing.update(row["key"] for row in connection.execute(_LEFT_OVER, (action,)))
+    changing.update(row["key"] for row in connection.execute(_COMING))
+    return Standing(ends=ends, changing=frozenset(changing))
