@@ -15,7 +15,7 @@ from tests.torture import plan
 from tests.torture.a_fleet import Fleet
 from tests.torture.history import Away
 from tests.torture.load import Load
-from tests.torture.plan import Cut, Life
+from tests.torture.plan import Cut, Life, Story
 from tests.waiting import wait_for
 
 HEARD = 3.0  # s that a life waits for a sign of it at most, before it goes on as if there had been one
@@ -53,6 +53,7 @@ class Victim(Struct, frozen=True, kw_only=True):
     start: Callable[[], None]
     heard: Callable[[float], bool]  # has it been seen to work, since it was started at that instant?
     lives: Iterator[Life]
+    bursts: Iterator[Story] = iter(())  # that come for it alone
     quota: int
 
 
@@ -115,7 +116,9 @@ class Havoc:
         """Returns at the point of its life that `more` counts from."""
         if life.mark != "start":
             self._until(lambda: victim.heard(started), HEARD)
-        if life.mark == "order":
+        if life.mark == "burst":
+            self._load.tell(next(victim.bursts))
+        if life.mark in ("order", "burst"):
             self._fleet.judge.next(Order, NEXT)
         if life.mark == "request":
             before = self._load.asking
@@ -177,6 +180,7 @@ def victims(fleet: Fleet, signs: Signs, seed: int, kills: int) -> list[Victim]:
                 start=agent.start,
                 heard=partial(signs.of, name),
                 lives=plan.lives(seed, name),
+                bursts=plan.bursts(number, name),
                 quota=share,
             )
         )

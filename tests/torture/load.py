@@ -36,13 +36,18 @@ class Load:
         self.told = 0  # stories that were begun
         self.repeated = 0  # bodies that were published again
         self.asking = 0  # requests that are, or were, on their way
-        self._enough = threading.Event()
+        self._enough, self._ready = threading.Event(), threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
 
     def start(self) -> None:
         """Begins."""
         self._thread.start()
+        self._ready.wait()
+
+    def tell(self, story: Story) -> None:
+        """One more story, at once; from any thread."""
+        self._loop.call_soon_threadsafe(lambda: self._group.create_task(self._tell(story)))
 
     def enough(self) -> None:
         """Begins no new story."""
@@ -73,13 +78,15 @@ class Load:
         publishing = asyncio.create_task(self._publisher.run())
         async with httpx.AsyncClient(timeout=LIMIT, trust_env=False) as self._http:
             echoing = asyncio.create_task(self._echo())
-            async with asyncio.TaskGroup() as group:
+            async with asyncio.TaskGroup() as self._group:
+                self._loop = asyncio.get_running_loop()
+                self._ready.set()
                 for story in self._stories:
                     await asyncio.sleep(story.pause)
                     if self._enough.is_set():
                         break
                     self.told += 1
-                    group.create_task(self._tell(story))
+                    self._group.create_task(self._tell(story))
         for task in (echoing, publishing):
             task.cancel()
         await asyncio.gather(echoing, publishing, return_exceptions=True)
@@ -142,6 +149,7 @@ class Load:
                 issued_at=now,
                 deadline=now + (timeout or UNTIL_LIFTED),
                 expires_at=None if timeout is None else now + timeout,
+                alert={"full_log": "x" * step.bulk} if step.bulk else {},
                 issuer="another correlator",
             )
             for number, timeout in enumerate(timeouts)

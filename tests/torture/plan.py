@@ -5,14 +5,16 @@ Each actor draws from a stream of its own, so that how far one gets moves nothin
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import Literal
 
 from msgspec import Struct
 
 Verb = Literal["block", "unblock", "ask again", "publish", "publish delete"]
-Mark = Literal["start", "heard", "request", "order"]
+Mark = Literal["start", "heard", "request", "order", "burst"]
 
 LONGEST = 20.0  # s that an order of a story lasts, those that stay aside
+BURSTS = 1_000_000  # from there on the numbers of an agent's bursts
 STAYING = 900.0  # s: longer than any run
 
 
@@ -24,6 +26,7 @@ class Step(Struct, frozen=True, kw_only=True):
     timeout: float | None = None  # s; None: until lifted
     name: str = "a"  # of the order within its story
     of: str = ""  # the order that is asked for again, or deleted
+    bulk: int = 0  # bytes of the alert that each carries
     count: int = 1  # published at once, each with a timeout that is a little longer than this
 
 
@@ -39,8 +42,8 @@ class Story(Struct, frozen=True, kw_only=True):
 
 
 class Life(Struct, frozen=True, kw_only=True):
-    """A daemon's: it ends `more` seconds after its start, after it was heard, or, then, after the next request was made
-    or the next order was on its way; and it stays away for `away` seconds."""
+    """A daemon's: it ends `more` seconds after its start, after it was heard, or, then, after the next request was
+    made, the next order was on its way, or a burst of orders came for it; and it stays away for `away` seconds."""
 
     mark: Mark
     more: float
@@ -63,9 +66,11 @@ class Echo(Struct, frozen=True, kw_only=True):
     count: int
 
 
-MARKS: tuple[Mark, ...] = ("start", "heard", "request", "order")
-# s after each mark, on the average: it is loaded, it works, the request becomes an order, the order is written down
-MOMENT = {"start": 0.3, "heard": 0.7, "request": 0.03, "order": 0.006}
+MARKS: tuple[Mark, ...] = ("start", "heard", "request", "order", "burst")
+# s after each mark, on the average: it is loaded, it works, the request becomes an order, orders are written down
+MOMENT = {"start": 0.3, "heard": 0.7, "request": 0.03, "order": 0.006, "burst": 0.008}
+BURST = 25  # orders in a transaction that takes a while
+BULK = 8 * 1024  # bytes of each order's alert
 
 
 def stories(seed: int, agents: Sequence[str], per_second: float) -> Iterator[Story]:
@@ -91,7 +96,7 @@ def lives(seed: int, daemon: str, *, patient: bool = False) -> Iterator[Life]:
     """Of one daemon; those of one that is `patient` are longer."""
     dice = random.Random(f"{seed}/lives of {daemon}")
     while True:
-        mark: Mark = dice.choices(MARKS, (2, 2, 3 if patient else 1, 2 if patient else 5))[0]
+        mark: Mark = dice.choices(MARKS, (2, 2, 4, 2, 0) if patient else (2, 2, 1, 3, 3))[0]
         more = dice.expovariate(1 / MOMENT[mark])
         away = dice.choices((dice.uniform(0, 0.1), dice.uniform(0.1, 1), dice.uniform(2, 6)), (12, 6, 1))[0]
         yield Life(mark=mark, more=more + dice.uniform(1, 7) * patient, away=away)
@@ -102,6 +107,19 @@ def broker_lives(seed: int) -> Iterator[Life]:
     dice = random.Random(f"{seed}/lives of the broker")
     while True:
         yield Life(mark="order", more=dice.uniform(12, 30), away=dice.choice((0.0, dice.uniform(0, 3))))
+
+
+def bursts(agent: int, name: str) -> Iterator[Story]:
+    """The orders that come for one agent alone when it is about to be killed, one burst after the other."""
+    for number in count():
+        yield Story(
+            number=BURSTS * (agent + 1) + number,
+            kind="burst",
+            target=f"198.19.{agent * 10 + number // 256}.{number % 256}",
+            agents=(name,),
+            pause=0,
+            steps=(Step(pause=0, verb="publish", timeout=12.0 + number % 6, count=BURST, bulk=BULK),),
+        )
 
 
 def cuts(seed: int, hosts: Sequence[str]) -> Iterator[Cut]:

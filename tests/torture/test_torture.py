@@ -70,6 +70,7 @@ def test_the_builds_are_the_real_ones_but_for_one_part() -> None:
         lambda seed: cuts(seed, ["web1", "web2"]),
         lambda seed: echoes(seed),
     ],
+    ids=("stories", "lives", "lives of the broker", "cuts", "echoes"),
 )
 def test_a_seed_is_a_plan(actor) -> None:
     """The same seed gives the same actions with the same pauses, another one others."""

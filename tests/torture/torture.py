@@ -215,8 +215,8 @@ def _arguments(arguments: Sequence[str] | None) -> tuple[Wanted, bool]:
     given = parser.parse_args(arguments)
     kills = given.kills or round((given.minutes or 0) * PER_MINUTE) or (FULL if given.full else KILLS)
     seed = random.SystemRandom().randrange(1_000_000) if given.seed is None else given.seed
-    if not (1 <= given.agents <= 100 and kills >= 3 and given.rate > 0):
-        parser.error("at least one agent and at most 100, three kills, and some stories")
+    if not (1 <= given.agents <= 25 and kills >= 3 and given.rate > 0):
+        parser.error("at least one agent and at most 25, three kills, and some stories")
     wanted = Wanted(seed=seed, kills=kills, agents=given.agents, rate=given.rate, build=given.build, keep=given.keep)
     return wanted, given.output == "json"
 
