@@ -30,7 +30,7 @@ from tests.stage.process import Process
 from tests.waiting import wait_for
 
 READY = 20.0  # s for a daemon to be of use
-TIMEOUT = 3.0  # s: of the blocks that log lines lead to
+TIMEOUT = 5.0  # s: of the blocks that log lines lead to; a manager that was killed is back within two
 OSSEC_CONF = f"""
 <ossec_config>
   <active-response>
