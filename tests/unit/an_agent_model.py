@@ -60,8 +60,7 @@ class Model:
             self.waiting.append((order, now + left))
 
     def turn(self, now: float) -> None:
-        if now >= self.release_at:
-            self.release()
+        self.release_in_time(now)
         self.released = set()
         self.adopted = {host: end for host, end in self.adopted.items() if end > now}
         over = {each for each, (_, end) in self.holds.items() if end <= now or each in self.lifted}
@@ -113,14 +112,16 @@ class Model:
 
     def start(self, found: dict[str, float], now: float) -> None:
         """What the journal knows comes first; what is on the host besides is adopted."""
-        known = (
-            self.in_force().keys()
-            | self.released
-            | {order.target for order, _ in self.waiting if order.operation == "add"}
-        )
+        coming = {order.target for order, _ in self.waiting if order.operation == "add"}
+        known = self.in_force().keys() | self.released | coming
+        self.release_at = FOREVER  # the process that was to do it is gone
         self.turn(now)
         self.adopted |= {host: end for host, end in found.items() if host not in known and end > now + BRIEF}
         self.release_at = now + GRACE if self.caught_up and self.adopted else FOREVER
+
+    def release_in_time(self, now: float) -> None:
+        if now >= self.release_at:
+            self.release()
 
     def release(self) -> None:
         self.released |= self.adopted.keys()
@@ -188,6 +189,7 @@ class Machine(RuleBasedStateMachine):
     @rule(seconds=SPANS)
     def crash_between_host_and_journal(self, seconds: float) -> None:
         self.host.journal.deadly = True
+        self.model.release_in_time(self.now)  # which is a commit of its own
         with suppress(Crash):  # no turn may be due
             self.run(self.host.turns())
         self.host.clock.pass_(seconds)
