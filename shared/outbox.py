@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import structlog
+from msgspec import Struct
 
 from shared.broker import Publication
 from shared.errors import BrokerError, Refused, Unroutable
@@ -37,7 +38,9 @@ _FORGET = "DELETE FROM outbox WHERE seq = ?"
 _COUNT = "SELECT count(*) FROM outbox"
 _WAITING = "SELECT body FROM outbox WHERE kind = ? ORDER BY seq"
 
-WINDOW = 1_000  # rows on their way at once
+WINDOW = 1_000  # rows that are sent at once
+SLOW = 0.2  # s after which a confirm isn't waited for any more: one queue without a leader would hold up all others
+MOST = 4 * WINDOW  # rows on their way, those included
 PAUSE_AFTER_NACK = 0.5  # s: a full queue doesn't empty faster for being asked again
 
 log = structlog.get_logger()
@@ -94,6 +97,7 @@ class Outbox:
     ) -> None:
         self._store, self._sender, self._confirmed = store, sender, confirmed
         self._after = 0  # the last row of a window that was refused: it must not hold up those behind it
+        self._on_way: dict[int, _Sent] = {}  # by seq, oldest first
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
 
@@ -109,27 +113,50 @@ class Outbox:
 
     async def run(self) -> None:
         """Sends until cancelled. Rows that an earlier run left come first."""
-        while True:
-            await self._sender.writable()
-            self._work.clear()
-            if not await self._send_some():
-                if not self._work.is_set():
-                    self._idle.set()
-                await self._work.wait()
+        try:
+            while True:
+                await self._sender.writable()
+                self._work.clear()
+                if not await self._send_some():
+                    if not self._work.is_set() and not self._on_way:
+                        self._idle.set()
+                    await self._work.wait()
+        finally:
+            for each in self._on_way.values():
+                each.confirm.cancel()
+            self._on_way.clear()
 
     async def _send_some(self) -> bool:
-        """Sends one window of rows; False when there was none at all."""
-        after = self._after
-        rows = await self._store.run(lambda connection: connection.execute(_UNSENT, (after, WINDOW)).fetchall())
+        """Sends one window of rows, and settles what was confirmed; False when there was nothing to do."""
+        after, room = self._after, min(WINDOW, MOST - len(self._on_way))
         self._after = 0
-        if not rows:
-            return after > 0
-        sent = [(row["seq"], publication, self._sender.send(publication)) for row in rows for publication in [_of(row)]]
-        outcomes = await asyncio.gather(*(future for _, _, future in sent), return_exceptions=True)
-        await self._settle(
-            [(seq, publication, outcome) for (seq, publication, _), outcome in zip(sent, outcomes, strict=True)]
-        )
-        return True
+        fresh = await self._fresh(after, room) if room else []
+        for row in fresh:
+            publication = _of(row)
+            self._on_way[row["seq"]] = _Sent(publication=publication, confirm=self._sender.send(publication))
+        await self._wait_for([self._on_way[row["seq"]].confirm for row in fresh])
+        outcomes = [
+            (seq, each.publication, each.confirm.exception())
+            for seq, each in self._on_way.items()
+            if each.confirm.done()
+        ]
+        for seq, _, _ in outcomes:
+            del self._on_way[seq]
+        await self._settle(outcomes)
+        return bool(fresh or outcomes) or after > 0
+
+    async def _fresh(self, after: int, room: int) -> list[Row]:
+        """The first rows behind `after` that aren't on their way."""
+        limit = room + len(self._on_way)
+        rows = await self._store.run(lambda connection: connection.execute(_UNSENT, (after, limit)).fetchall())
+        return [row for row in rows if row["seq"] not in self._on_way][:room]
+
+    async def _wait_for(self, confirms: "Sequence[asyncio.Future[None]]") -> None:
+        """Returns when all are done, or when one takes too long: its row is settled whenever that comes."""
+        if confirms:
+            _, late = await asyncio.wait(confirms, timeout=SLOW)
+            for each in late:
+                each.add_done_callback(lambda _: self.wake())
 
     async def _settle(self, sent: list[tuple[int, Publication, BaseException | None]]) -> None:
         done = [each[:2] for each in sent if each[2] is None or isinstance(each[2], Unroutable)]
@@ -148,6 +175,13 @@ class Outbox:
     def _forget(self, connection: Connection, done: list[tuple[int, Publication]]) -> None:
         connection.executemany(_FORGET, [(seq,) for seq, _ in done])
         self._confirmed(connection, [publication for _, publication in done])
+
+
+class _Sent(Struct, frozen=True, kw_only=True):
+    """A row that the broker was sent."""
+
+    publication: Publication
+    confirm: "asyncio.Future[None]"
 
 
 def _of(row: Row) -> Publication:

@@ -22,6 +22,8 @@ class ABroker:
         self.taken: list[str] = []
         self.full: set[str] = set()
         self.away = 0  # sends that are lost yet
+        self.hung: set[str] = set()  # nothing is ever heard of what is for these
+        self.unheard: list[asyncio.Future[None]] = []
 
     async def writable(self) -> None:
         """Always."""
@@ -31,6 +33,8 @@ class ABroker:
         error = self._error(publication)
         if error:
             future.set_exception(error)
+        elif publication.routing_key in self.hung:
+            self.unheard.append(future)
         else:
             self.taken.append(publication.message_id)
             future.set_result(None)
@@ -63,6 +67,41 @@ async def test_refused_rows_hold_up_none_behind_them(store, monkeypatch):
     await eventually(lambda: store.run_now(outbox.unsent) == 0)
     await _stop(sending)
     assert broker.taken == ["free", *map(str, range(WINDOW + 10))]
+
+
+async def test_a_confirm_that_does_not_come_holds_up_nobody(store, monkeypatch):
+    """A queue that hangs keeps what is for it on its way, up to a limit; when the connection goes it is sent again."""
+    monkeypatch.setattr("shared.outbox.SLOW", 0.01)
+    monkeypatch.setattr("shared.outbox.MOST", 3 * WINDOW)
+    broker = ABroker()
+    broker.hung = {"agent.hung"}
+    _put(store, "agent.hung", range(WINDOW + 10))
+    _put(store, "agent.free", ["free"])
+    sending = asyncio.create_task(Outbox(store, broker).run())
+    await eventually(lambda: broker.taken == ["free"])
+    _put(store, "agent.hung", range(WINDOW + 10, 5 * WINDOW))
+    broker.hung.clear()
+    for future in broker.unheard:
+        future.set_exception(Disconnected("lost"))
+    await eventually(lambda: store.run_now(outbox.unsent) == 0)
+    await _stop(sending)
+    assert broker.taken == ["free", *map(str, range(5 * WINDOW))]
+
+
+async def test_what_is_on_its_way_has_a_limit(store, monkeypatch):
+    """A queue that hangs for long doesn't fill the memory with what is for it."""
+    monkeypatch.setattr("shared.outbox.SLOW", 0.01)
+    monkeypatch.setattr("shared.outbox.MOST", 15)
+    broker = ABroker()
+    broker.hung = {"agent.hung"}
+    _put(store, "agent.hung", range(20))
+    _put(store, "agent.free", ["free"])
+    sending = asyncio.create_task(Outbox(store, broker).run())
+    await eventually(lambda: len(broker.unheard) == 15)
+    broker.hung.clear()
+    broker.unheard[0].set_result(None)
+    await eventually(lambda: broker.taken[:1] == ["15"])
+    await _stop(sending)
 
 
 async def test_a_lost_connection_keeps_the_order(store):
