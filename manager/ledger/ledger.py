@@ -74,11 +74,16 @@ class Ledger:
         return await self._store.run(lambda connection: answers.lapse(connection, before))
 
     async def forget_old(self) -> int:
-        """Deletes what is older than the retention, some at a time; how many orders. Every minute or so."""
+        """Deletes what is older than the retention; how many orders. Every minute or so.
+
+        In many transactions, between which everybody else has the writer.
+        """
         now = self._clock.wall()
-        return await self._store.run(
-            lambda connection: retention.forget(connection, now - self._retention, now - self._offence_memory, now)
-        )
+        before, gone = now - self._retention, 0
+        while some := await self._store.run(lambda connection: retention.forget_orders(connection, before)):
+            gone += some
+        await self._store.run(lambda connection: retention.forget(connection, before, now - self._offence_memory, now))
+        return gone
 
     async def positions(self) -> list[Position]:
         """How far each file was taken, for a start."""

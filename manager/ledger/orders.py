@@ -122,8 +122,8 @@ def expect(connection: Connection, order: Order, audience: Audience, until: floa
     """Expects an order that was written down of `audience`, from `since` on."""
     expected = [(agent, "waiting", "") for agent in audience.known]
     expected += [(agent, "unroutable", "not in the roster") for agent in audience.unknown]
-    for agent, state, note in expected:
-        connection.execute(_EXPECT, (order.id, agent, state, since, order.deadline, until, note))
+    rows = ((order.id, agent, state, since, order.deadline, until, note) for agent, state, note in expected)
+    connection.executemany(_EXPECT, rows)
 
 
 def is_lasting(order: Order) -> bool:

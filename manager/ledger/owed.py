@@ -13,9 +13,10 @@ SELECT o.body FROM order_agents oa JOIN orders o ON o.id = oa.order_id
 WHERE oa.agent_id = ? AND oa.until > ? AND oa.state IN ('waiting', 'unroutable', 'applied', 'unchanged', 'stale')
     AND o.lasting = 1 AND o.lifted_by IS NULL AND o.dry_run = 0 ORDER BY o.issued_at, o.id
 """
+# `+`: else SQLite goes through all orders by their age, to be spared the sorting of some
 _LIFTS = """
-SELECT o.body FROM order_agents oa JOIN orders o ON o.id = oa.order_id
-WHERE oa.agent_id = ? AND oa.until > ? AND o.operation = 'delete' ORDER BY o.issued_at, o.id
+SELECT o.body FROM orders o WHERE o.operation = 'delete' AND o.until > ?
+    AND EXISTS (SELECT 1 FROM order_agents oa WHERE oa.order_id = o.id AND oa.agent_id = ?) ORDER BY +o.issued_at, o.id
 """
 _UNANSWERED = """
 SELECT o.body FROM order_agents oa JOIN orders o ON o.id = oa.order_id
@@ -57,7 +58,7 @@ class Held(Struct, frozen=True, kw_only=True):
 
 def in_force(connection: Connection, agent_id: str, now: float) -> list[Order]:
     """Everything for the agent that still matters: lifts first, so that no `add` comes before its end."""
-    return _orders(connection.execute(_LIFTS, (agent_id, now)).fetchall()) + _orders(
+    return _orders(connection.execute(_LIFTS, (now, agent_id)).fetchall()) + _orders(
         connection.execute(_IN_FORCE, (agent_id, now)).fetchall()
     )
 

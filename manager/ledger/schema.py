@@ -66,6 +66,7 @@ CREATE INDEX IF NOT EXISTS orders_by_origin ON orders (origin);
 CREATE INDEX IF NOT EXISTS orders_by_target ON orders (target, until);
 CREATE INDEX IF NOT EXISTS orders_by_age ON orders (issued_at, id);
 CREATE INDEX IF NOT EXISTS orders_by_end ON orders (until);
+CREATE INDEX IF NOT EXISTS orders_that_lift ON orders (until) WHERE operation = 'delete';
 CREATE INDEX IF NOT EXISTS orders_on_hold ON orders (held_at, id, hold) WHERE phase = 'on-hold';
 
 -- What an order that is on hold counts as once it is released.
@@ -100,8 +101,8 @@ CREATE TABLE IF NOT EXISTS order_agents (
     ended_detail TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (order_id, agent_id)
 );
-CREATE INDEX IF NOT EXISTS order_agents_standing ON order_agents (agent_id, until, state, order_id);
-CREATE INDEX IF NOT EXISTS order_agents_owed ON order_agents (agent_id, since) WHERE state = 'waiting';
+-- One for all that is asked of an agent: an order for a hundred agents writes a hundred pages of each index like this.
+CREATE INDEX IF NOT EXISTS order_agents_standing ON order_agents (agent_id, state, until, since, order_id);
 CREATE INDEX IF NOT EXISTS order_agents_due ON order_agents (deadline) WHERE state = 'waiting';
 
 -- Everything that agents said about orders, once each, also what settled nothing.

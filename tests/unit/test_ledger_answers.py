@@ -1,5 +1,6 @@
 """What agents said, merged into the ledger."""
 
+import asyncio
 import random
 
 import pytest
@@ -166,6 +167,19 @@ async def test_what_is_old_is_forgotten_and_what_is_owed_is_kept(manager):
     assert [view.id for view in await manager.ledger.orders(OrderQuery())] == [kept.id]
     rows = manager.store.run_now(lambda c: c.execute("SELECT count(*) FROM history").fetchone()[0])
     assert rows == 0, "its history went with it"
+
+
+async def test_who_decides_something_does_not_wait_until_everything_old_is_forgotten(manager, monkeypatch):
+    """Old orders go a few at a time, and between two times the writer is free for whoever wants it."""
+    monkeypatch.setattr("manager.ledger.retention.SOME", 1)
+    await manager.hear("web1")
+    for number in range(3):
+        await manager.block(f"r{number}")
+    manager.clock.passed = 41 * 86_400.0
+    forgetting = asyncio.ensure_future(manager.ledger.forget_old())
+    await asyncio.sleep(0)
+    left = await manager.store.run(lambda c: c.execute("SELECT count(*) FROM orders").fetchone()[0])
+    assert (left, await forgetting) == (2, 3)
 
 
 async def test_a_restart_finds_what_was_written(manager):
