@@ -32,6 +32,14 @@ class Queues:
         found = f"case {self._look_up(queue)} of {{ok, Q}} -> length(rabbit_amqqueue:consumers(Q)); _ -> 0 end"
         return int(self._ask(found))
 
+    def hang(self, queue: str) -> None:
+        """A quorum queue loses its leader, as when too few of its nodes are there: it confirms and gives nothing."""
+        self._ask(f"{{ok, Q}} = {self._look_up(queue)}, ok = ra:stop_server(quorum_queues, amqqueue:get_pid(Q))")
+
+    def mend(self, queue: str) -> None:
+        """It has one again."""
+        self._ask(f"{{ok, Q}} = {self._look_up(queue)}, ok = ra:restart_server(quorum_queues, amqqueue:get_pid(Q))")
+
     def delete(self, queue: str) -> None:
         """With everything in it."""
         self._ask(f"{{ok, Q}} = {self._look_up(queue)}, rabbit_amqqueue:delete(Q, false, false, <<116>>), 0")

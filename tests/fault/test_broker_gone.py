@@ -1,7 +1,10 @@
 """The broker crashes, or the network between it and everybody breaks, while both daemons live."""
 
+import time
+
 import pytest
 
+from tests.conftest import BOTH
 from tests.fault import promise
 from tests.fault.a_fleet import Fleet
 from tests.waiting import wait_for
@@ -56,6 +59,29 @@ def test_a_connection_is_lost_under_what_is_being_sent(idle_fleet: Fleet) -> Non
         daemon.go_on()
     promise.over(order, *agents)
     promise.kept(fleet, order, *agents)
+
+
+@pytest.mark.parametrize("queue_type", ["quorum"])
+@pytest.mark.parametrize("rabbitmq", BOTH)
+def test_one_queue_has_no_leader(fleet: Fleet) -> None:
+    """An order that can't be confirmed holds up no other; it is carried out as soon as its queue has a leader."""
+    agents = here, hung = fleet.start("web1", "web2")
+    fleet.queues.hang(hung.queue)
+    order = fleet.block(timeout=600)
+    wait_for(lambda: here.answers(order))
+    later = fleet.block(LATER, 600, here)
+    wait_for(lambda: here.answers(later))
+    assert fleet.manager.rows("SELECT 1 FROM outbox") and not hung.answers(order)
+    fleet.queues.mend(hung.queue)
+    wait_for(lambda: hung.answers(order) and hung.kernel.stays(order.target), promise.PATIENCE)
+    began = time.time()
+    for target in (order.target, LATER):
+        fleet.unblock(target)
+    promise.over(order, *agents)
+    promise.over(later, here)
+    fleet.all_is_said()
+    promise.judged(fleet, order, *agents, lifted=(began, time.time()))
+    promise.judged(fleet, later, here, lifted=(began, time.time()))
 
 
 def test_connections_are_cut_in_the_middle_of_a_flood(fleet: Fleet) -> None:
