@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import Struct, json
 
-from agent.journal.taking import is_buried
 from agent.journal.times import Now
 from shared import codec
 from shared.messages import Order
@@ -26,7 +25,10 @@ SELECT action, key FROM (
 ) ORDER BY lifted DESC, ends LIMIT ?
 """
 _HELD_BY = "SELECT action, key FROM holders WHERE order_id = ?"
-_TAKEN = "SELECT * FROM orders WHERE status IS NULL ORDER BY seq LIMIT ?"
+_TAKEN = """
+SELECT *, EXISTS (SELECT 1 FROM tombstones t WHERE t.order_id = o.id) AS buried FROM orders o
+WHERE status IS NULL ORDER BY seq LIMIT ?
+"""
 _EFFECT = "SELECT * FROM effects WHERE action = ? AND key = ?"
 _LEFT_OVER = """
 SELECT action, key FROM effects e WHERE NOT EXISTS
@@ -131,7 +133,7 @@ def plan(
     names.update({name: [] for _, order in orders for name in _lifted(connection, order)})
     for row, order in orders:
         if order.operation == "add":
-            names.setdefault((order.action, row["key"]), []).append(_joining(connection, row, order, now))
+            names.setdefault((order.action, row["key"]), []).append(_joining(row, order, now))
     works = [_work(connection, name, joining, now, name in anew) for name, joining in names.items()]
     deletes = [_ending(row, order) for row, order in orders if order.operation == "delete"]
     return Turn(works=tuple(works), deletes=tuple(deletes), more=max(len(taken), len(ended)) >= limit)
@@ -151,9 +153,9 @@ def _ending(row: Row, order: Order) -> Ending:
     return Ending(order=order, received_at=row["received_at"])
 
 
-def _joining(connection: Connection, row: Row, order: Order, now: Now) -> Joining:
+def _joining(row: Row, order: Order, now: Now) -> Joining:
     ends = _ends(row["ends"])
-    word = "lifted" if is_buried(connection, order.id) else "stale" if ends <= now.boot else ""
+    word = "lifted" if row["buried"] else "stale" if ends <= now.boot else ""
     return Joining(
         order=order, ends=ends, received_at=row["received_at"], received_boot=row["received_boot"], word=word
     )

@@ -10,7 +10,6 @@ from agent.actions.action import Result
 from agent.journal import answers
 from agent.journal.networks import Networks
 from agent.journal.planning import FOREVER, SAME, Ending, Holder, Joining, Name, Turn, Work
-from agent.journal.taking import is_buried
 from agent.journal.times import Now
 from shared import outbox
 from shared.broker import Publication
@@ -18,13 +17,14 @@ from shared.messages import Acknowledgement, Expiry, Status
 from shared.store import Connection
 
 _HOLD = """
-INSERT INTO holders (order_id, action, key, ends, expires_at, exempt, lifted) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO holders (order_id, action, key, ends, expires_at, exempt, lifted)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, EXISTS (SELECT 1 FROM tombstones WHERE order_id = ?1))
 """
 _LET_GO = "DELETE FROM holders WHERE order_id = ?"
 _IN_FORCE = """
-INSERT INTO effects (action, key, target, arguments, since_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+INSERT INTO effects (action, key, target, arguments, since_at) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (action, key) DO UPDATE SET since_at = excluded.since_at WHERE ?
 """
-_ANEW = "UPDATE effects SET since_at = ? WHERE action = ? AND key = ?"
 _NEXT_END = "SELECT min(ends) FROM holders"
 _LIFTED = "SELECT outcome, ended_detail FROM orders WHERE id = ? AND cause = 'lifted' AND ended_at >= ?"
 _GONE = "DELETE FROM effects WHERE action = ? AND key = ?"
@@ -130,9 +130,8 @@ class _Settling:
             return False
         self._answer(order.id, joining.received_at, status, detail, expires_at=self._now.wall_of(_or_none(until)))
         # what counts as one end is written down as one: else each of many could be a little later than the last
-        ends, lifted = _or_none(min(joining.ends, until)), is_buried(self._connection, order.id)
-        row = (order.id, work.action, work.key, ends, order.expires_at, order.exempt, lifted)
-        self._connection.execute(_HOLD, row)
+        ends = _or_none(min(joining.ends, until))
+        self._connection.execute(_HOLD, (order.id, work.action, work.key, ends, order.expires_at, order.exempt))
         if status == "applied":
             self.waits.append(self._now.boot - joining.received_boot)
         return True
@@ -162,14 +161,13 @@ class _Settling:
 
     def _keep(self, work: Work, outcome: Outcome, joined: bool) -> None:
         """The effect's row: in force, gone, or owed a revert because nobody can tell whether it is there."""
-        name = (work.action, work.key)
-        if work.staying or joined or outcome.problem:  # with a problem nobody can tell whether it is there
-            arguments = json.encode(work.arguments).decode()
-            self._connection.execute(_IN_FORCE, (*name, work.target, arguments, self._now.wall))
-            if joined and not work.staying:
-                self._connection.execute(_ANEW, (self._now.wall, *name))
+        if work.staying:
+            return  # it was there before, and is
+        if joined or outcome.problem:  # with a problem nobody can tell whether it is there
+            row = (*work.name, work.target, json.encode(work.arguments).decode(), self._now.wall, joined)
+            self._connection.execute(_IN_FORCE, row)
         else:
-            self._connection.execute(_GONE, name)
+            self._connection.execute(_GONE, work.name)
 
 
 def _ends(work: Work, outcome: Outcome, now: Now) -> list[tuple[Holder, End, str]]:

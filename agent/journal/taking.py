@@ -138,6 +138,8 @@ class _Taking:
         if known is not None and (known["status"] != "stale" or word == "stale"):
             self._repeat(order, known)
             return
+        if known is not None:  # a stale one; it is carried out in the order in which it came now
+            self._connection.execute(_DROP, (order.id,))
         self._write_down(incoming)
         if word is not None:
             self._answer(order.id, word, detail)
@@ -168,7 +170,6 @@ class _Taking:
         body = codec.encode(replace(order, alert={}))  # up to 64 KiB that nothing here needs
         ends = None if left is None else now.boot + left
         times = (now.wall, now.boot, order.deadline + DAY)
-        self._connection.execute(_DROP, (order.id,))  # a stale one; it is carried out in the order in which it came now
         self._connection.execute(_TAKE, (order.id, body, incoming.key, ends, *times))
 
     def _repeat(self, order: Order, known: Row) -> None:
