@@ -31,13 +31,15 @@ UPDATE order_agents SET
     state = CASE WHEN ended_at IS NULL THEN ? ELSE 'ended' END, status = ?, weight = ?, detail = ?, exit_code = ?,
     received_at = ?, settled_at = ?, expires_at = ?, answered_at = COALESCE(answered_at, ?)
 WHERE order_id = ? AND agent_id = ? AND (status IS NULL OR (settled_at, weight, detail) < (?, ?, ?))
+RETURNING state
 """
 _END = """
 UPDATE order_agents SET state = 'ended', ended_at = ?, outcome = ?, ended_detail = ?, cause = ?
 WHERE order_id = ? AND agent_id = ? AND (ended_at IS NULL OR (ended_at, outcome, ended_detail) < (?, ?, ?))
+RETURNING state
 """
 _SAID = "SELECT * FROM history WHERE order_id = ? AND agent_id = ?"
-_EXPECTED = "SELECT 1 FROM order_agents WHERE order_id = ? AND agent_id = ?"
+_STATE = "SELECT state FROM order_agents WHERE order_id = ? AND agent_id = ?"
 _KNOWN = "SELECT id, is_foreign FROM orders WHERE id IN ({})"
 _FOREIGN = """
 INSERT INTO orders (id, origin, response, operation, action, location, target, dry_run, lasting, is_foreign,
@@ -52,11 +54,13 @@ _LAPSE = """
 UPDATE order_agents SET state = 'stale', note = 'no answer' WHERE state = 'waiting' AND deadline < ?
 RETURNING order_id
 """
-_STATES = """
-SELECT oa.order_id, o.action, o.target, oa.state FROM order_agents oa JOIN orders o ON o.id = oa.order_id
-WHERE oa.order_id IN ({})
-"""
 _OPEN = ("waiting", "applied", "unchanged")  # states that more is to be heard of
+_CLOSED = """
+SELECT oa.order_id, o.action, o.target, oa.state FROM orders o JOIN order_agents oa ON oa.order_id = o.id
+WHERE o.id IN ({}) AND NOT EXISTS (
+    SELECT 1 FROM order_agents other WHERE other.order_id = o.id
+        AND other.state IN ('waiting', 'applied', 'unchanged'))
+"""
 
 
 class Closed(Struct, frozen=True, kw_only=True):
@@ -102,17 +106,20 @@ class _Said(Struct, frozen=True, kw_only=True):
 def record(connection: Connection, events: Sequence[Event], now: float) -> Recorded:
     """Writes down `events` and merges them. Recording an event again changes nothing."""
     foreign = _admit_foreign(connection, events, now)
-    ids = {event.order_id for event in events}
-    closed_before = {each.order_id for each in closed(connection, ids)}
-    news, settling = [], []
+    news, settling, done = [], [], set()
     for event in events:
         said = _said(event)
         if not _remember(connection, said, now):
             continue
         news.append(event)
-        if _merge(connection, said, now) or _is_expected(connection, said):
-            settling.append(event)
-    over = tuple(closed(connection, ids - closed_before))
+        before = _state(connection, said)
+        if before is None:
+            continue
+        settling.append(event)
+        after = _merge(connection, said, now) or before
+        if before in _OPEN and after not in _OPEN:  # an order was closed before unless one of its agents is done now
+            done.add(event.order_id)
+    over = tuple(closed(connection, done))
     return Recorded(news=tuple(news), settling=tuple(settling), foreign=tuple(foreign), closed=over)
 
 
@@ -131,13 +138,13 @@ def lapse(connection: Connection, before: float) -> Lapsed:
 def closed(connection: Connection, ids: Iterable[str]) -> list[Closed]:
     """Which of these orders are closed: nothing more is to be heard of them."""
     found: dict[str, Closed] = {}
-    for row in _in_chunks(connection, _STATES, ids):
+    for row in _in_chunks(connection, _CLOSED, ids):
         one = found.setdefault(
             row["order_id"],
             Closed(order_id=row["order_id"], action=row["action"], target=row["target"], states={}),
         )
         one.states[row["state"]] = one.states.get(row["state"], 0) + 1
-    return [each for each in found.values() if not any(state in each.states for state in _OPEN)]
+    return list(found.values())
 
 
 def _said(event: Event) -> _Said:
@@ -186,19 +193,24 @@ def _remember(connection: Connection, said: _Said, now: float) -> bool:
     return connection.execute(_REMEMBER, (*values, *more)).rowcount == 1
 
 
-def _merge(connection: Connection, said: _Said, now: float) -> bool:
-    """True when the row of the order and the agent changed."""
+def _merge(connection: Connection, said: _Said, now: float) -> str | None:
+    """The state that the row of the order and the agent is in now; None when it didn't change."""
     key = (said.order_id, said.agent_id)
     if said.kind == "expiry":
         end = (said.at, said.word, said.detail)
-        return connection.execute(_END, (*end, said.cause, *key, *end)).rowcount == 1
+        return _state_of(connection.execute(_END, (*end, said.cause, *key, *end)).fetchone())
     weight = _WEIGHTS[said.word]
     answer = (said.word, said.word, weight, said.detail, said.exit_code, said.received_at, said.at, said.expires_at)
-    return connection.execute(_ANSWER, (*answer, now, *key, said.at, weight, said.detail)).rowcount == 1
+    return _state_of(connection.execute(_ANSWER, (*answer, now, *key, said.at, weight, said.detail)).fetchone())
 
 
-def _is_expected(connection: Connection, said: _Said) -> bool:
-    return connection.execute(_EXPECTED, (said.order_id, said.agent_id)).fetchone() is not None
+def _state(connection: Connection, said: _Said) -> str | None:
+    """The state of the row of the order and the agent; None when the order isn't for it."""
+    return _state_of(connection.execute(_STATE, (said.order_id, said.agent_id)).fetchone())
+
+
+def _state_of(row: Row | None) -> str | None:
+    return None if row is None else row["state"]
 
 
 def _in_chunks(connection: Connection, query: str, ids: Iterable[str]) -> Iterator[Row]:
