@@ -169,22 +169,6 @@ async def test_what_is_old_is_forgotten_and_what_is_owed_is_kept(manager):
     assert rows == 0, "its history went with it"
 
 
-async def test_an_order_is_over_once_with_its_last_agent(manager):
-    """That it is over is told with the word that closed it, and not again for what is heard of it later."""
-    await manager.hear("web1", "web2")
-    order = await manager.block()
-    heard = [
-        acknowledgement(order.id, "web1", "failed", START + 1),
-        acknowledgement(order.id, "web2", "applied", START + 1),
-        expiry(order.id, "web2", START + 600, outcome="kept"),
-        expiry(order.id, "web2", START + 601),
-        acknowledgement(order.id, "web1", "failed", START + 2),
-    ]
-    closed = [(await manager.ledger.record([event])).closed for event in heard]
-    assert [len(each) for each in closed] == [0, 0, 1, 0, 0]
-    assert closed[2][0].states == {"failed": 1, "ended": 1}
-
-
 async def test_who_decides_something_does_not_wait_until_everything_old_is_forgotten(manager, monkeypatch):
     """Old orders go a few at a time, and between two times the writer is free for whoever wants it."""
     monkeypatch.setattr("manager.ledger.retention.SOME", 1)
