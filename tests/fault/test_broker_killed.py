@@ -37,7 +37,7 @@ def test_an_agent_is_killed_more_often_than_a_broker_delivers(fleet: Fleet) -> N
         agent.kill_where_it_stops()
     agent.start()
     wait_for(lambda: all(agent.answers(order) for order in orders), promise.PATIENCE)
-    assert fleet.manager.said("dead_letter") == []
+    assert fleet.manager.rows("SELECT reason FROM dead_letters") == []
     lift_and_judge(fleet, agent, orders=orders)
 
 
