@@ -1,7 +1,7 @@
 """Taking orders: one transaction writes them down, judges their deadline, and answers what needs no action.
 
 An id that is known gets the answer that was given and no second execution. The one exception is `stale`, which was
-never carried out: if it comes again with time left, it is judged anew.
+never carried out: if it comes again with time left, and nobody has lifted it meanwhile, it is judged anew.
 """
 
 from collections.abc import Sequence
@@ -135,7 +135,7 @@ class _Taking:
         order = incoming.order
         known = self._known(order.id)
         word, detail = self._judge(incoming)
-        if known is not None and (known["status"] != "stale" or word == "stale"):
+        if known is not None and (known["status"] != "stale" or word in ("stale", "lifted")):
             self._repeat(order, known)
             return
         if known is not None:  # a stale one; it is carried out in the order in which it came now

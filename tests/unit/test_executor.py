@@ -120,6 +120,17 @@ async def test_stale_is_judged_when_it_comes_and_anew_when_it_comes_again(host: 
     assert host.answers("late")[-1] == ("applied", "new")
 
 
+async def test_stale_stays_stale_when_it_has_been_lifted_meanwhile(host: AHost) -> None:
+    """It was never in force and never will be: there is nothing new to say when it comes again."""
+    late = host.add("late", timeout=60.0, deadline=host.clock.wall() - 1)
+    await host.do(late)
+    await host.do(host.delete("d1", "late"))
+    for again in (late, replace(late, deadline=host.clock.wall() + 60)):
+        await host.do(again)
+    assert set(host.answers("late")) == {("stale", "1.0 s after its deadline")}
+    assert host.in_force() == {}
+
+
 async def test_a_dry_run_holds_nothing(host: AHost) -> None:
     """It is answered, the host isn't touched, and a dry delete lifts nothing."""
     await host.do(host.add("dry", dry_run=True), host.add("o1"))
