@@ -73,7 +73,7 @@ class AllowPolicy:
         self._told = Told.of(store.run_now(allowed.told) or Policy(version=0, entries=()))
         self._file: tuple[PolicyEntry, ...] = ()
         with self._refusing():
-            self._say(store.run_now(self._attempt(self._taking_over(listed))))
+            self._say(store.run_now(self._with_members(self._taking_over(listed))))
 
     @property
     def version(self) -> int:
@@ -187,7 +187,7 @@ class AllowPolicy:
         async with self._one:
             before = (self._told, self._file)
             try:
-                changed = await self._store.run(self._attempt(work))
+                changed = await self._store.run(self._with_members(work))
             except StoreError:
                 self._told, self._file = before
                 raise
@@ -195,15 +195,9 @@ class AllowPolicy:
         self._wake()
         return changed
 
-    def _attempt(self, work: _Work) -> Callable[[Connection], Changed]:
-        """`work` for the store, which may do it twice: the second time begins where the first one did."""
-        before, members = (self._told, self._file), self._roster.members()
-
-        def attempt(connection: Connection) -> Changed:
-            self._told, self._file = before
-            return work(connection, members, self._clock.wall())
-
-        return attempt
+    def _with_members(self, work: _Work) -> Callable[[Connection], Changed]:
+        members = self._roster.members()  # here, because the roster is the loop's and `work` runs in the store's thread
+        return lambda connection: work(connection, members, self._clock.wall())
 
     def _say(self, changed: Changed) -> None:
         entries, lifts = len(self._told.policy.entries), len(changed.lifted)

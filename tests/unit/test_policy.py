@@ -1,6 +1,5 @@
 """The manager's allowlist: what adding to it ends, whom it protects from then on, and how agents come to know of it."""
 
-from contextlib import suppress
 from ipaddress import ip_address
 
 import pytest
@@ -244,22 +243,6 @@ async def test_a_change_that_cannot_be_written_down_is_none(manager):
     assert (manager.policy.version, len(manager.policy.allowlist())) == (version, 1)
 
 
-async def test_a_change_that_the_store_does_twice_is_one(manager, monkeypatch):
-    """When the disk was full at the commit and there is room now: what the first try had in mind doesn't count."""
-    run = manager.store.run
-
-    async def twice(work):
-        with suppress(_Full):
-            await run(lambda connection: _fail_after(work, connection))
-        return await run(work)
-
-    monkeypatch.setattr(manager.store, "run", twice)
-    changed = await allow(manager)
-    ((_, policy),) = manager.policies()
-    assert (policy.version, len(policy.entries)) == (changed.version, 2)
-    assert _another(manager, [MINE]).version == changed.version
-
-
 async def test_an_agent_that_joins_is_told_behind_what_it_should_hold(manager):
     """The last message of its catch-up says that this was all."""
     await manager.hear("web1")
@@ -331,12 +314,3 @@ def _another(manager: AManager, listed: list[str]) -> AllowPolicy:
         source="ossec.conf",
         wake=lambda: None,
     )
-
-
-class _Full(Exception):
-    """The commit fails."""
-
-
-def _fail_after(work, connection):
-    work(connection)
-    raise _Full
