@@ -30,7 +30,7 @@ class Word(Struct, frozen=True, kw_only=True):
     ids: tuple[str, ...] = ()
     selection: Selection | None = None
     reason: str = ""
-    before: float | None = None  # on hold by then; None: by now
+    before: float | None = None  # on hold by then; None: now
 
 
 class Decided(Struct, frozen=True, kw_only=True):
@@ -97,7 +97,7 @@ class Approvals:
 
     def _approve(self, connection: Connection, word: Word, members: Members, now: float) -> Decided:
         _check_not_paused(connection)
-        before = now if word.before is None else word.before
+        before = on_hold.latest(connection, now) if word.before is None else word.before
         found, objections = _meant(connection, word, before)
         released: list[OnHold] = []
         for held in found:
@@ -115,7 +115,7 @@ class Approvals:
         return decided
 
     def _refuse(self, connection: Connection, word: Word, members: Members, now: float) -> Decided:
-        before = now if word.before is None else word.before
+        before = on_hold.latest(connection, now) if word.before is None else word.before
         found, objections = _meant(connection, word, before)
         note = _said("refused", word)
         lifts = [order for held in found for order in _turn_down(connection, held, note, word.issuer, members, now)]
@@ -150,14 +150,14 @@ def _meant(connection: Connection, word: Word, before: float) -> tuple[list[OnHo
 def _turn_down(
     connection: Connection, held: OnHold, note: str, issuer: str, members: Members, now: float
 ) -> Sequence[Order]:
-    """Turns `held` down, and lifts it where it is in force all the same: it was on its way when a pause came."""
-    agents = on_hold.answered(connection, held.order.id)
+    """Turns `held` down, and lifts it where it may be in force all the same: it was on its way when a pause came."""
+    agents, until = on_hold.may_have(connection, held.order.id), orders.end_of(held.order)
+    lifts: Sequence[Order] = ()
+    if agents and until > now:
+        word = Lifting(request_id=f"turned-down-{held.order.id}", reason=note, issuer=issuer)
+        lifts = lift(connection, [Open(order=held.order, until=until, agents=agents)], word, members, now)
     on_hold.turn_down(connection, held, note, now)
-    if not agents:
-        return ()
-    word = Lifting(request_id=f"turned-down-{held.order.id}", reason=note, issuer=issuer)
-    there = Open(order=held.order, until=orders.end_of(held.order), agents=agents)
-    return lift(connection, [there], word, members, now)
+    return lifts
 
 
 def _close_breakers(connection: Connection, word: Word, found: Iterable[OnHold], now: float) -> None:

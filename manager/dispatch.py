@@ -211,26 +211,26 @@ class _Turn:
     def __init__(self, connection: Connection, members: Members, now: float) -> None:
         self.connection, self.members, self.now = connection, members, now
         self._paused = pause.find(connection) is not None
-        self._waiting = on_hold.count(connection) > 0
+        self._waiting = on_hold.is_any(connection)
         self._breakers = Breakers(connection, now)
 
     def decide(self, order: Order, verdict: Verdict, origin: str) -> Literal["sent", "on-hold", "stood for"]:
         """Writes `order` down, to be sent or on hold; not at all when one that is on hold stands for it.
 
-        That of another response does so only for what would be on hold as well.
+        One that a breaker keeps does so until it is decided about, any other for what would be on hold as well.
         """
         offences = verdict.offences_of(order)
         counts = [(each.response, each.offence) for each in offences]
         stands = on_hold.alike(self.connection, order) if self._waiting else None
-        if stands is not None and stands.response == order.response:
-            on_hold.join(self.connection, order, stands, counts)
+        if stands is not None and stands.reason == "breaker" and stands.order.response == order.response:
+            on_hold.join(self.connection, order, stands.order, counts)
             return "stood for"
         reason = self._reason(order, verdict.gate(order))
         if reason is None:
             self._send(order, offences, origin)
             return "sent"
         if stands is not None:
-            on_hold.join(self.connection, order, stands, counts)
+            on_hold.join(self.connection, order, stands.order, counts)
             return "stood for"
         on_hold.keep(self.connection, order, origin, reason, counts, self.now)
         self._waiting = True

@@ -26,12 +26,14 @@ class Lifting(Struct, frozen=True, kw_only=True):
 def lift(connection: Connection, found: Iterable[Open], word: Lifting, members: Members, now: float) -> list[Order]:
     """The deletes that end `found`, of any targets, as they were written down; what is unsent is taken back.
 
-    What their targets do from now on is a new offence. The outbox is to be woken once the transaction is committed.
+    What their targets do from now on is a new offence, where no other order of the response blocks them. The outbox is
+    to be woken once the transaction is committed.
     """
     found = list(found)
+    deletes = [_delete(connection, word, place, members, now) for place in _by_place(found)]
     for target in {each.order.target for each in found}:
-        offenders.end(connection, target, now)
-    return [_delete(connection, word, place, members, now) for place in _by_place(found)]
+        offenders.end_unheld(connection, target, now)
+    return deletes
 
 
 class _Place(Struct, frozen=True, kw_only=True):

@@ -13,6 +13,14 @@ INSERT INTO offenders (response, target, offence, ends_at) VALUES (?, ?, ?, ?)
 ON CONFLICT (response, target) DO UPDATE SET offence = excluded.offence, ends_at = excluded.ends_at
 """
 _END = "UPDATE offenders SET ends_at = ? WHERE target = ? AND ends_at > ?"
+# What the responses still block of it counts on.
+_END_UNHELD = """
+UPDATE offenders SET ends_at = ? WHERE target = ? AND ends_at > ? AND NOT EXISTS (
+    SELECT 1 FROM orders o WHERE o.target = offenders.target AND o.until > ? AND o.response = offenders.response
+        AND o.phase = 'released' AND o.lasting = 1 AND o.dry_run = 0 AND o.lifted_by IS NULL)
+"""
+_UNDO_FIRST = "DELETE FROM offenders WHERE response = ? AND target = ? AND offence <= 1"
+_UNDO = "UPDATE offenders SET offence = offence - 1, ends_at = ? WHERE response = ? AND target = ?"
 _FORGET = "DELETE FROM offenders WHERE ends_at < ?"
 
 
@@ -37,6 +45,17 @@ def put(connection: Connection, response: str, target: str, offender: Offender) 
 def end(connection: Connection, target: str, now: float) -> None:
     """The blocks of `target` are lifted: what it does from now on is a new offence."""
     connection.execute(_END, (now, target, now))
+
+
+def end_unheld(connection: Connection, target: str, now: float) -> None:
+    """Some orders on `target` are lifted: what it does is a new offence for a response that has no other there."""
+    connection.execute(_END_UNHELD, (now, target, now, now))
+
+
+def undo(connection: Connection, response: str, target: str, now: float) -> None:
+    """The last offence of `target` was none: nothing was done about it."""
+    connection.execute(_UNDO_FIRST, (response, target))
+    connection.execute(_UNDO, (now, response, target))
 
 
 def forget(connection: Connection, before: float) -> int:

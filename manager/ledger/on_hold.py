@@ -14,7 +14,7 @@ from manager.ledger import answers, offenders, orders
 from manager.ledger.offenders import Offender
 from manager.ledger.orders import ONE_SHOT, UNTIL_LIFTED, Audience
 from manager.ledger.schema import FOREVER
-from shared import codec
+from shared import codec, topology
 from shared.errors import NotOnHold
 from shared.messages import Order
 from shared.store import Connection, Row
@@ -24,7 +24,7 @@ Reason = Literal["breaker", "approval", "paused"]
 _HOLD = "UPDATE orders SET phase = 'on-hold', hold = ?, held_at = ? WHERE id = ?"
 _OFFENCE = "INSERT INTO held_offences (order_id, response, offence) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _ALIKE = """
-SELECT id, body FROM orders WHERE target = ? AND until >= ? AND phase = 'on-hold' AND response <> '' AND action = ?
+SELECT * FROM orders WHERE target = ? AND until >= ? AND phase = 'on-hold' AND response <> '' AND action = ?
 """
 _LONGER = "UPDATE orders SET body = ? WHERE id = ?"
 _FIND = "SELECT * FROM orders WHERE phase = 'on-hold'"
@@ -32,6 +32,8 @@ _WITH = {"response": " AND response = ?", "target": " AND target = ?"}
 _OLDEST = " AND held_at <= ? ORDER BY held_at, id LIMIT ?"
 _NAMED = "SELECT * FROM orders WHERE id >= ? AND id < ? LIMIT 2"
 _HOLDS = "SELECT 1 FROM orders WHERE id = ? AND phase = 'on-hold'"
+_ANY = "SELECT 1 FROM orders WHERE phase = 'on-hold' LIMIT 1"
+_LATEST = "SELECT max(held_at) FROM orders WHERE phase = 'on-hold'"
 _COUNT = "SELECT count(*) FROM orders WHERE phase = 'on-hold'"
 _BY_REASON = "SELECT hold, count(*) AS many FROM orders WHERE phase = 'on-hold' GROUP BY hold"
 _LEFT_OF = "SELECT 1 FROM orders WHERE phase = 'on-hold' AND response = ? AND hold = 'breaker' LIMIT 1"
@@ -43,17 +45,21 @@ UPDATE orders SET phase = 'not-approved', hold_note = ?, deadline = ?, until = ?
 """
 _UNEXPECT = "DELETE FROM order_agents WHERE order_id = ? AND state = 'on-hold'"
 _OFFENCES = "DELETE FROM held_offences WHERE order_id = ? RETURNING response, offence"
-_ANSWERED = "SELECT agent_id FROM order_agents WHERE order_id = ? AND state IN ('applied', 'unchanged')"
+_MAY_HAVE = """
+SELECT agent_id FROM order_agents
+WHERE order_id = ? AND (state IN ('applied', 'unchanged') OR (state = 'on-hold' AND note = 'taken back'))
+"""
 
 # What a pause takes back: orders of which the broker has confirmed nothing. Of others, what is unsent is dropped from
-# the outbox alone, and sent again by catch-up when the pause is over.
+# the outbox alone, and sent again by catch-up when the pause is over; so is the word that this was all.
 _TAKE_BACK = """
-UPDATE orders SET phase = 'on-hold', hold = 'paused', held_at = ?, until = ?
+UPDATE orders SET phase = 'on-hold', hold = 'paused', held_at = ?, hold_note = '', until = ?
 WHERE operation = 'add' AND is_foreign = 0 AND sent_at IS NULL AND lifted_by IS NULL AND phase = 'released'
     AND id IN (SELECT message_id FROM outbox WHERE kind = 'order')
 """
 _EXPECT_NOT = """
-UPDATE order_agents SET state = 'on-hold', note = 'taken back' WHERE state IN ('waiting', 'unroutable')
+UPDATE order_agents SET state = 'on-hold', note = CASE state WHEN 'waiting' THEN 'taken back' ELSE note END
+WHERE state IN ('waiting', 'unroutable')
     AND order_id IN (SELECT id FROM orders WHERE phase = 'on-hold' AND hold = 'paused' AND held_at = ?)
 """
 # Offences of these alone are none: whose target is blocked by an earlier order is where it was.
@@ -69,6 +75,7 @@ _DROP_ADDS = """
 DELETE FROM outbox WHERE kind = 'order'
     AND EXISTS (SELECT 1 FROM orders WHERE id = outbox.message_id AND operation = 'add')
 """
+_DROP_ENDINGS = "DELETE FROM outbox WHERE kind = ? AND routing_key <> 'all'"
 _ANY_TAKEN_BACK = "SELECT 1 FROM orders WHERE phase = 'on-hold' AND hold = 'paused' LIMIT 1"
 _WAS_SENT = """
 UPDATE orders SET phase = 'released', hold_note = 'it was on its way when the pause came' WHERE id = ?
@@ -106,15 +113,21 @@ def join(connection: Connection, order: Order, stands: Order, offences: Iterable
     """Lets `stands`, which is on hold, stand for `order` too: it takes its offences, and its time if it is longer."""
     connection.executemany(_OFFENCE, [(stands.id, response, offence) for response, offence in offences])
     if (order.timeout or FOREVER) > (stands.timeout or FOREVER):
-        longer = replace(stands, timeout=order.timeout, deadline=order.deadline, expires_at=order.expires_at)
+        longer = replace(
+            stands,
+            timeout=order.timeout,
+            deadline=order.deadline,
+            expires_at=order.expires_at,
+            offence=max(order.offence, stands.offence),
+        )
         connection.execute(_LONGER, (codec.encode(longer), stands.id))
 
 
-def alike(connection: Connection, order: Order) -> Order | None:
+def alike(connection: Connection, order: Order) -> OnHold | None:
     """The order of a response that is on hold for the same effect in the same place, if there is one."""
     for row in connection.execute(_ALIKE, (order.target, FOREVER, order.action)).fetchall():
-        held = codec.decode(row["body"], Order)
-        if _effect(held) == _effect(order):
+        held = _of(row)
+        if _effect(held.order) == _effect(order):
             return held
     return None
 
@@ -137,9 +150,20 @@ def named(connection: Connection, order_id: str) -> OnHold:
     return _of(row)
 
 
-def answered(connection: Connection, order_id: str) -> tuple[str, ...]:
-    """The agents that have it all the same: it was on its way when a pause took it back."""
-    return tuple(row["agent_id"] for row in connection.execute(_ANSWERED, (order_id,)))
+def latest(connection: Connection, now: float) -> float:
+    """An instant by which all that is on hold now is: a clock that was set back makes some of it lie ahead."""
+    (held_at,) = connection.execute(_LATEST).fetchone()
+    return max(now, held_at or 0.0)
+
+
+def may_have(connection: Connection, order_id: str) -> tuple[str, ...]:
+    """The agents that have it all the same, or may get it: a pause took it back and it may have been on its way."""
+    return tuple(row["agent_id"] for row in connection.execute(_MAY_HAVE, (order_id,)))
+
+
+def is_any(connection: Connection) -> bool:
+    """True while something is on hold."""
+    return connection.execute(_ANY).fetchone() is not None
 
 
 def count(connection: Connection) -> int:
@@ -188,12 +212,12 @@ def take_back(connection: Connection, now: float) -> int:
     """Puts on hold, for a pause, what has not been sent, and drops from the outbox what else is no lift; how many."""
     taken = connection.execute(_TAKE_BACK, (now, FOREVER)).rowcount
     connection.execute(_EXPECT_NOT, (now,))
-    for row in connection.execute(_ONLY_THESE, (now, now, now)).fetchall():
-        connection.execute(_OFFENCE, (row["id"], row["response"], row["offence"]))
-        offenders.put(
-            connection, row["response"], row["target"], Offender(offence=max(0, row["offence"] - 1), ends_at=now)
-        )
+    only = connection.execute(_ONLY_THESE, (now, now, now)).fetchall()
+    connection.executemany(_OFFENCE, [(row["id"], row["response"], row["offence"]) for row in only])
+    for response, target in {(row["response"], row["target"]) for row in only}:
+        offenders.undo(connection, response, target, now)
     connection.execute(_DROP_ADDS)
+    connection.execute(_DROP_ENDINGS, (topology.POLICY,))
     return taken
 
 

@@ -215,6 +215,29 @@ async def test_thousands_are_released_a_thousand_at_a_time(incident):
         assert len(here.manager.held()) == 1
 
 
+async def test_a_clock_that_is_set_back_hides_nothing_that_is_on_hold(incident):
+    """All of it is decided about, also what is on hold since later than now."""
+    with incident(ASKING) as here:
+        await here.manager.hear("web1")
+        order = await held(here, 3_600.0)
+        here.manager.clock.passed = 0.0
+        assert [each.id for each in (await approve(here)).orders] == [order.id]
+
+
+async def test_the_longer_time_says_which_offence_it_is_for(incident):
+    """An order that waited for the next host while its target was blocked takes over the number of the next offence."""
+    with incident(block("<name>r</name><timeout>60</timeout><repeated_offenders>10</repeated_offenders>")) as here:
+        await here.manager.hear("web1", "web2")
+        await here.order(0.0, "web1")
+        here.manager.confirm()
+        await here.manager.panic.pause("ann", "")
+        await here.attackers(30.0, ATTACKER, agent="web2")
+        await here.attackers(70.0, ATTACKER, agent="web2")
+        await here.manager.panic.resume()
+        (released,) = (await approve(here, selection=Selection(response="r"))).orders
+        assert (released.timeout, released.offence) == (600.0, 2)
+
+
 async def test_a_lift_cancels_what_is_on_hold(incident):
     """An unblock names the order, so that it is never sent and can't be approved any more, and the offence is none."""
     with incident(ASKING) as here:

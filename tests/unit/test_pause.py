@@ -132,6 +132,93 @@ async def test_what_was_on_its_way_and_is_refused_is_lifted(incident):
         assert [row.message_id for row in here.manager.outbox()] == [delete.id]
 
 
+async def test_what_may_be_on_its_way_and_is_refused_is_lifted(incident):
+    """The broker may have it, and hand it out later: who is sent it finds that it was lifted."""
+    with incident(BLOCKING) as here:
+        await here.manager.hear("web1")
+        here.manager.confirm()
+        order = await here.order(0.0)
+        on_their_way = here.manager.outbox()
+        await here.manager.panic.pause("ann", "")
+        (delete,) = (await here.manager.approvals.refuse(Word(issuer="ann", selection=Selection()))).lifts
+        assert (delete.lifts, delete.agents) == ((order.id,), ("web1",))
+        here.manager.store.run_now(lambda connection: here.manager.ledger.confirmed(connection, on_their_way))
+        await here.manager.answer(order, "web1", "lifted")
+        story = await here.manager.story(order)
+        assert (story.view.state, [said.expected for said in story.history]) == ("not-approved", [True])
+
+
+async def test_what_is_refused_after_its_end_needs_no_lift(incident):
+    """Nobody who gets it now would take it."""
+    with incident(BLOCKING) as here:
+        await here.manager.hear("web1")
+        await here.order(0.0)
+        await here.manager.panic.pause("ann", "")
+        here.manager.clock.passed = 60.0
+        decided = await here.manager.approvals.refuse(Word(issuer="ann", selection=Selection()))
+        assert (len(decided.orders), decided.lifts) == (1, ())
+
+
+async def test_who_goes_on_after_a_pause_is_blocked(incident):
+    """What the pause has kept of an attacker waits for a person, and the next alert about it does not."""
+    with incident(BLOCKING) as here:
+        await here.manager.hear("web1")
+        await here.manager.panic.pause("ann", "")
+        ((kept,),) = [each.held for each in await here.attackers(0.0, ATTACKER)]
+        await here.manager.panic.resume()
+        (sent,) = (await here.attackers(5.0, ATTACKER))[0].orders
+        await here.manager.answer(sent, "web1")
+        assert [each.order.id for each in here.manager.held()] == [kept.id]
+        await here.manager.approvals.refuse(Word(issuer="ann", selection=Selection()))
+        assert (await here.attackers(30.0, ATTACKER))[0].orders == ()
+        assert ((await here.attackers(66.0, ATTACKER))[0].orders)[0].offence == 2
+
+
+async def test_a_clock_that_is_set_back_over_a_pause_leaves_the_first_offence(incident):
+    """What was taken back is no offence at all, and what comes next is the first one."""
+    with incident(BLOCKING) as here:
+        await here.manager.hear("web1")
+        here.manager.clock.passed = 100.0
+        await here.order(100.0)
+        await here.manager.panic.pause("ann", "")
+        await here.manager.approvals.refuse(Word(issuer="ann", selection=Selection()))
+        await here.manager.panic.resume()
+        assert ((await here.attackers(50.0, ATTACKER))[0].orders)[0].offence == 1
+
+
+async def test_a_pause_leaves_an_agent_that_lost_its_journal_what_it_holds(incident):
+    """The word that it was sent everything goes with what it was to be sent; it comes once the pause is over."""
+    with incident(BLOCKING) as here:
+        manager = here.manager
+        await manager.hear("web1")
+        order = await manager.block()
+        manager.confirm()
+        await manager.answer(order, "web1")
+        manager.clock.passed = 5.0
+        await manager.hear("web1", journal="another")
+        assert [policy.caught_up for _, policy in manager.policies()] == [True]
+        await manager.panic.pause("ann", "")
+        assert manager.unsent() == []
+        await manager.panic.resume()
+        for passed in (10.0, 20.0):
+            manager.clock.passed = passed
+            await manager.hear("web1", journal="another")
+        assert [policy.caught_up for _, policy in manager.policies()] == [True]
+        assert [sent.id for _, sent in manager.confirm()] == [order.id]
+
+
+async def test_what_was_approved_and_is_taken_back_waits_anew(incident):
+    """Nothing says of it that it was approved."""
+    with incident(BLOCKING) as here:
+        await here.manager.hear("web1")
+        await here.manager.panic.pause("ann", "")
+        ((kept,),) = [each.held for each in await here.attackers(0.0, ATTACKER)]
+        await here.manager.panic.resume()
+        await here.manager.approvals.approve(Word(issuer="ann", selection=Selection()))
+        assert (await here.manager.panic.pause("bob", "")).taken_back == 1
+        assert (await here.manager.story(kept)).view.hold.note == ""
+
+
 async def test_a_pause_outlives_the_manager(incident):
     """Who is started anew is paused still, by the same person for the same reason."""
     with incident(BLOCKING) as here:
