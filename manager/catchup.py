@@ -50,6 +50,7 @@ class CatchUp:
         self._unwritten: dict[str, Heard] = {}  # new agents, and changes in known ones, until the ledger has them
         self._lacking: set[str] = set()  # to be sent everything as soon as the rate allows
         self._agreed: dict[str, _Agreed] = {}
+        self._stirred: set[str] = set()  # who was heard of since a comparison of its fingerprint began
         self._differed: set[str] = set()  # whose fingerprint was wrong the last time
         self._put_off: set[str] = set()  # who was sent lifts alone, because of a pause
         self._otherwise: set[str] = set()  # whose allowlist was another one the last time
@@ -87,6 +88,7 @@ class CatchUp:
         """Hears of answers and ends: what these agents hold is to be compared anew."""
         for event in recorded.settling:
             self._agreed.pop(event.agent_id, None)
+            self._stirred.add(event.agent_id)
 
     def _compare_policy(self, heartbeat: Heartbeat) -> None:
         """Twice running, because a change may be on its way."""
@@ -113,22 +115,33 @@ class CatchUp:
         return agreed is not None and agreed.holds == heartbeat.holds and heartbeat.at < agreed.until
 
     async def _go(self, doubtful: Sequence[Heartbeat], living: Sequence[str]) -> None:
-        """One transaction over what is known to be missing, what is to be compared and what may be unanswered."""
+        """Looks at what is to be compared and what may be unanswered; one transaction over all that is missing."""
         boot, now = self._clock.boot(), self._clock.wall()
+        seen = await self._look(doubtful, living, now)
+        wrong = self._compare(doubtful, seen.held, boot)
+        for agent_id in set(living) - seen.late:
+            self._reminded.clear(agent_id)
         turn = _Turn(
             fresh=tuple(self._unwritten.values()),
-            lacking=frozenset(each for each in self._lacking if self._brought.allows(each, boot)),
-            doubtful=tuple(doubtful),
-            suspects=frozenset(each for each in self._differed if self._corrected.allows(each, boot)),
-            living=tuple(living),
+            lacking=frozenset(each for each in self._lacking if self._brought.allows(each, boot)) | wrong,
+            late=seen.late,
             untold=frozenset(each for each in self._untold if self._told.allows(each, boot)),
             policy=self._policy,
             left_since=now - self._answer_within,
             now=now,
         )
-        if turn.fresh or turn.lacking or turn.doubtful or turn.living or turn.untold or self._put_off:
+        if turn.fresh or turn.lacking or turn.late or turn.untold or self._put_off:
             found = await self._store.run(turn.run)
             self._learn(turn, found, boot)
+            for agent_id in wrong & found.sent.keys():
+                self._differed.discard(agent_id)
+                self._corrected.used(agent_id, boot)
+
+    async def _look(self, doubtful: Sequence[Heartbeat], living: Sequence[str], now: float) -> "_Seen":
+        """What is known of these agents. Beside the writer: ten thousand blocks of one are ten milliseconds' work."""
+        self._stirred -= {each.agent_id for each in doubtful}
+        look = _Look(doubtful=tuple(doubtful), living=tuple(living), left_since=now - self._answer_within, now=now)
+        return await self._store.read(look.run) if doubtful or living else _Seen(held={}, late=frozenset())
 
     def _learn(self, turn: "_Turn", found: "_Found", boot: float) -> None:
         for each in turn.fresh:
@@ -137,16 +150,12 @@ class CatchUp:
         for agent_id in turn.lacking & found.sent.keys():
             self._lacking.discard(agent_id)
             self._brought.used(agent_id, boot)
-        self._compare(turn, found, boot)
         self._mind_pause(found)
         for agent_id in found.told:
             self._untold.discard(agent_id)
             self._told.used(agent_id, boot)
-        for agent_id in turn.living:
-            if agent_id not in found.late:
-                self._reminded.clear(agent_id)
-            elif agent_id in found.sent:
-                self._reminded.used(agent_id, boot)
+        for agent_id in turn.late & found.sent.keys():
+            self._reminded.used(agent_id, boot)
         if lacked := {agent_id: count for agent_id, count in found.sent.items() if count}:
             log.info("sent again what agents lack", action="caught_up", agents=lacked)
         if lacked or found.told:
@@ -163,18 +172,21 @@ class CatchUp:
             self._corrected.clear(agent_id)
         self._put_off.clear()
 
-    def _compare(self, turn: "_Turn", found: "_Found", boot: float) -> None:
-        for heartbeat in turn.doubtful:
+    def _compare(self, doubtful: Sequence[Heartbeat], held: dict[str, Held], boot: float) -> frozenset[str]:
+        """Who is to be corrected: wrong this time too, and not corrected lately."""
+        wrong = set()
+        for heartbeat in doubtful:
             agent_id = heartbeat.agent_id
-            if found.held[agent_id].holds == heartbeat.holds:
-                self._agreed[agent_id] = _Agreed(holds=heartbeat.holds, until=found.held[agent_id].until)
+            if held[agent_id].holds == heartbeat.holds:
+                if agent_id not in self._stirred:
+                    self._agreed[agent_id] = _Agreed(holds=heartbeat.holds, until=held[agent_id].until)
                 self._differed.discard(agent_id)
                 self._corrected.clear(agent_id)
-            elif agent_id in turn.suspects and agent_id in found.sent:
-                self._differed.discard(agent_id)
-                self._corrected.used(agent_id, boot)
+            elif agent_id in self._differed and self._corrected.allows(agent_id, boot):
+                wrong.add(agent_id)
             else:
                 self._differed.add(agent_id)
+        return frozenset(wrong)
 
 
 class _Agreed(Struct, frozen=True, kw_only=True):
@@ -184,11 +196,35 @@ class _Agreed(Struct, frozen=True, kw_only=True):
     until: float
 
 
-class _Found(Struct, frozen=True, kw_only=True):
-    """What a turn saw and did."""
+class _Seen(Struct, frozen=True, kw_only=True):
+    """What the ledger says of some agents."""
 
     held: dict[str, Held]
-    late: frozenset[str]
+    late: frozenset[str]  # who left something unanswered, or has not told its end
+
+
+class _Look(Struct, frozen=True, kw_only=True):
+    """What is only looked at."""
+
+    doubtful: tuple[Heartbeat, ...]
+    living: tuple[str, ...]
+    left_since: float
+    now: float
+
+    def run(self, connection: Connection) -> _Seen:
+        """Counts what the doubtful hold, and finds out who of the living is late."""
+        held = {each.agent_id: owed.held(connection, each.agent_id, each.at) for each in self.doubtful}
+        return _Seen(held=held, late=frozenset(each for each in self.living if self._is_late(connection, each)))
+
+    def _is_late(self, connection: Connection, agent_id: str) -> bool:
+        return owed.leaves_unanswered(connection, agent_id, self.left_since, self.now) or owed.leaves_unended(
+            connection, agent_id, self.left_since
+        )
+
+
+class _Found(Struct, frozen=True, kw_only=True):
+    """What a turn did."""
+
     sent: dict[str, int]  # messages, by agent; who is not in it waits for another turn
     told: frozenset[str]  # who was sent the allowlist
     paused: bool  # nothing but lifts was sent
@@ -199,42 +235,36 @@ class _Turn(Struct, frozen=True, kw_only=True):
 
     fresh: tuple[Heard, ...]
     lacking: frozenset[str]
-    doubtful: tuple[Heartbeat, ...]
-    suspects: frozenset[str]  # to be corrected when they are wrong this time too
-    living: tuple[str, ...]
+    late: frozenset[str]
     untold: frozenset[str]
     policy: AllowPolicy
     left_since: float
     now: float
 
     def run(self, connection: Connection) -> _Found:
-        """Writes down who is new, compares, and puts what is missing into the outbox."""
+        """Writes down who is new, and puts what is missing into the outbox."""
         for each in self.fresh:
             agents.put(connection, [each.agent])
             orders.join(connection, each.agent.id, each.agent.heartbeat.roles, self.now)
-        held = {each.agent_id: owed.held(connection, each.agent_id, each.at) for each in self.doubtful}
-        wrong = {each.agent_id for each in self.doubtful if held[each.agent_id].holds != each.holds}
-        lacking = self.lacking | (wrong & self.suspects)
-        late = {each for each in self.living if self._is_late(connection, each)}
         paused = pause.find(connection) is not None
         sent: dict[str, int] = {}
         told: set[str] = set()
-        for agent_id in (*lacking, *(late - lacking)):
+        for agent_id in (*self.lacking, *(self.late - self.lacking)):
             if sum(sent.values()) >= ENOUGH:
                 break
-            if agent_id in lacking:
+            if agent_id in self.lacking:
                 lacked = owed.in_force(connection, agent_id, self.now)
             else:
                 lacked = owed.unanswered(connection, agent_id, self.now)
                 lacked += owed.unended(connection, agent_id, self.left_since)
             some = [order for order in lacked if order.operation == "delete"] if paused else lacked
             sent[agent_id] = self._send(connection, agent_id, some)
-            if agent_id in lacking:  # then this was all, and the allowlist behind it says so
+            if agent_id in self.lacking:  # then this was all, and the allowlist behind it says so
                 self._tell(connection, agent_id, caught_up=not paused)
                 told.add(agent_id)
         for agent_id in self.untold - told:
             self._tell(connection, agent_id, caught_up=False)
-        return _Found(held=held, late=frozenset(late), sent=sent, told=self.untold | told, paused=paused)
+        return _Found(sent=sent, told=self.untold | told, paused=paused)
 
     def _tell(self, connection: Connection, agent_id: str, *, caught_up: bool) -> None:
         outbox.put(connection, [self.policy.publication(f"agent.{agent_id}", caught_up=caught_up)])
@@ -249,11 +279,6 @@ class _Turn(Struct, frozen=True, kw_only=True):
         made = orders.publication(order, key, codec.encode(order))
         # what is over is sent to be told how it ended, and must not be dropped for coming late
         return made if order.deadline > self.now else replace(made, expires_at=self.now + QUESTION_LASTS)
-
-    def _is_late(self, connection: Connection, agent_id: str) -> bool:
-        return owed.leaves_unanswered(connection, agent_id, self.left_since, self.now) or owed.leaves_unended(
-            connection, agent_id, self.left_since
-        )
 
 
 class _Pace:

@@ -122,6 +122,7 @@ async def test_a_right_fingerprint_is_not_counted_again(manager, monkeypatch):
     manager.clock.passed = 10.0
     await manager.hear("web1", holds=(order.id,))
     monkeypatch.setattr(manager.store, "run", None)
+    monkeypatch.setattr(manager.store, "read", None)
     for passed in (20.0, 239.0):
         manager.clock.passed = passed
         await manager.hear("web1", holds=(order.id,))
@@ -158,6 +159,28 @@ async def test_an_answer_that_the_fingerprint_belies_is_noticed(manager):
         manager.clock.passed = passed
         await manager.hear("web1", holds=(first.id,))
     assert second.id in [order.id for _, order in manager.confirm()]
+
+
+async def test_an_answer_undoes_a_comparison_that_it_overtakes(manager, monkeypatch):
+    """A fingerprint that was right before the answer is no agreement after it, whichever is done first."""
+    await manager.hear("web1")
+    order = await manager.block()
+    manager.confirm()
+    read = manager.store.read
+
+    async def slowly(work):
+        seen = await read(work)
+        await manager.answer(order, "web1")
+        return seen
+
+    manager.clock.passed = 10.0
+    monkeypatch.setattr(manager.store, "read", slowly)
+    await manager.hear("web1")
+    monkeypatch.undo()
+    for passed in (20.0, 30.0):
+        manager.clock.passed = passed
+        await manager.hear("web1")
+    assert manager.confirm() == [("agent.web1", order)]
 
 
 async def test_an_answer_makes_a_fingerprint_new(manager):
