@@ -2,10 +2,13 @@
 
 import pytest
 
+from manager.ledger.foreign import Given
+from manager.policy import AllowRequest
 from manager.responses.verdict import Sighting
+from shared import codec
 from shared.messages import Order
 from tests.unit.a_conf import block
-from tests.unit.a_manager import ATTACKER, START
+from tests.unit.a_manager import ATTACKER, START, AManager, expiry
 from tests.unit.a_verdict import alert
 
 GROWING = "<timeout>5s</timeout><repeated_offenders>10s,20s</repeated_offenders>"
@@ -14,6 +17,24 @@ GROWING = "<timeout>5s</timeout><repeated_offenders>10s,20s</repeated_offenders>
 def sense(order: Order) -> tuple:
     """What matters of an order here."""
     return (order.location, order.agents, order.offence, order.timeout)
+
+
+async def delete_of_another(manager: AManager, order: Order) -> None:
+    """Another correlator lifts an order of ours."""
+    delete = Order(
+        id=f"delete-of-{order.id}",
+        operation="delete",
+        action=order.action,
+        location=order.location,
+        agents=order.agents,
+        target=order.target,
+        lifts=(order.id,),
+        issued_at=manager.clock.wall(),
+        deadline=manager.clock.wall() + 3_600,
+    )
+    audience = manager.roster.members().audience(order.location, order.agents)
+    await manager.ledger.admit([Given(order=delete, body=codec.encode(delete), audience=audience, lasting=False)])
+    await manager.ledger.record([expiry(order.id, agent, START + manager.clock.passed) for agent in order.agents])
 
 
 async def test_each_offence_is_blocked_for_longer_and_the_last_entry_sticks(incident):
@@ -51,6 +72,44 @@ async def test_an_alert_from_before_the_end_that_comes_after_it_is_no_offence(in
         await case.order(0, "web1")
         assert (await case.alert(7, seen=4.9)).orders == ()
         assert (await case.order(8, seen=5.0)).offence == 2
+
+
+async def test_an_entry_of_the_allowlist_ends_the_offences_of_what_it_lifts(incident):
+    """Who is blocked still, by a response that is exempt from the list, is no repeated offender of that one."""
+    exempt = "<name>exempt</name><timeout>60</timeout><white_list_exempt>yes</white_list_exempt>"
+    plain = block("<name>plain</name><timeout>90</timeout>", location="server")
+    with incident(block(exempt) + plain) as case:
+        await case.manager.hear("web1")
+        await case.manager.hear("manager1", roles=("server",))
+        both = (await case.alert(0)).orders
+        for order, agent in zip(both, ("web1", "manager1"), strict=True):
+            await case.manager.answer(order, agent)
+        changed = await case.manager.policy.add(AllowRequest(request_id="a1", network=ATTACKER))
+        assert [each.lifts for each in changed.lifted] == [(both[1].id,)]
+        await case.manager.policy.remove(ATTACKER)
+        assert [(each.response, each.offence) for each in (await case.alert(30)).orders] == [("plain", 2)]
+
+
+async def test_another_correlators_delete_ends_the_offences_of_what_it_lifts(incident):
+    """Who is blocked still, by another response or on another host, is no repeated offender there."""
+    one, two = (
+        block("<name>one</name><timeout>60</timeout>"),
+        block("<name>two</name><timeout>60</timeout>", location="server"),
+    )
+    with incident(one + two) as case:
+        await case.manager.hear("web1", "web2")
+        await case.manager.hear("manager1", roles=("server",))
+        first, second = (await case.alert(0)).orders
+        await case.manager.answer(first, "web1")
+        await case.manager.answer(second, "manager1")
+        (there,) = (await case.alert(1, agent="web2")).orders
+        await case.manager.answer(there, "web2")
+        await delete_of_another(case.manager, first)
+        (again,) = (await case.alert(10)).orders
+        assert (again.response, again.offence, again.expires_at) == ("one", 1, first.expires_at)
+        await delete_of_another(case.manager, there)
+        await delete_of_another(case.manager, again)
+        assert [(each.response, each.offence) for each in (await case.alert(20)).orders] == [("one", 2)]
 
 
 async def test_a_host_whose_clock_is_ahead_makes_no_offence_early(incident):

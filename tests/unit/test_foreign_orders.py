@@ -163,6 +163,19 @@ async def test_unblock_lifts_it(manager):
     assert (await manager.story(order)).view.lifted_by == delete.id
 
 
+@pytest.mark.parametrize("spelt", ["203.0.113.9/32", " 203.0.113.9", "::ffff:203.0.113.9"])
+async def test_its_target_is_found_however_it_is_spelt(manager, spelt):
+    """What agents take for one address is one here too."""
+    await manager.hear("web1")
+    order = an_order(target=spelt)
+    await seen(manager, order)
+    await manager.answer(order, "web1")
+    assert [view.id for view in await manager.ledger.orders(OrderQuery(target=ATTACKER))] == [order.id]
+    assert [block.target for block in await manager.ledger.blocks()] == [ATTACKER]
+    (delete,) = await manager.unblock()
+    assert delete.lifts == (order.id,)
+
+
 async def test_a_foreign_delete_marks_what_it_lifts(manager):
     """A delete of another correlator's ends an order of ours: nobody is sent it, unblock finds nothing."""
     await manager.hear("web1")
