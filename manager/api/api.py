@@ -212,7 +212,7 @@ class Api:
 def _spelt(target: str | None) -> str | None:
     """A target as orders spell it; what is no address is looked for as it is."""
     try:
-        return normalise_address(target) if target else None
+        return None if target is None else normalise_address(target)
     except InvalidTarget:
         return target
 

@@ -10,6 +10,7 @@ from shared.messages import AgentId, Order, Span
 
 RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8,64}\Z")]
 Reason = Annotated[str, Meta(max_length=500)]
+Some = Annotated[str, Meta(min_length=1)]  # nobody who leaves it empty by mistake means all
 ManualLocation = Literal["server", "agent", "all"]  # nobody saw anything, so there is no `local`
 
 
@@ -52,8 +53,8 @@ class NewDecision(Body, frozen=True, kw_only=True):
     """
 
     ids: Annotated[tuple[Annotated[str, Meta(min_length=4, max_length=255)], ...], Meta(max_length=1_000)] = ()
-    response: str | None = None  # its identity: its name, if it has one
-    target: str | None = None
+    response: Some | None = None  # its identity: its name, if it has one
+    target: Some | None = None
     everything: bool = False
     reason: Reason = ""
     before: float | None = None
@@ -73,8 +74,8 @@ class OrderFilter(Body, frozen=True, kw_only=True):
     """The query of GET /v1/orders."""
 
     state: OrderState | None = None
-    target: str | None = None
-    agent: str | None = None
+    target: Some | None = None
+    agent: Some | None = None
     limit: Annotated[int, Meta(ge=1, le=1_000)] = 50
 
 

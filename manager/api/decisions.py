@@ -76,7 +76,7 @@ def _word(wish: NewDecision, issuer: str) -> Word:
 def _spelt(target: str | None) -> str | None:
     """As orders spell it; what is no address is looked for as it is."""
     try:
-        return normalise_address(target) if target else None
+        return None if target is None else normalise_address(target)
     except InvalidTarget:
         return target
 

@@ -35,6 +35,8 @@ def decide(path: str, done: str, meant: Meant, reason: str, *, api: str, token_f
 
     Raises ApiError, Unreachable, SettingsError.
     """
+    if "" in (meant.response, meant.target):
+        raise click.UsageError("--response and --target need a value; everything is --all")
     some = meant.response is not None or meant.target is not None
     if bool(meant.ids) + meant.everything + some != 1:
         raise click.UsageError("name orders by ID, or give --all, or --response NAME, or --target ADDRESS")

@@ -140,13 +140,15 @@ async def test_everything_is_lifted_at_a_word(manager, broker):
 
 
 async def test_wrong_words_are_said_to_be_wrong(manager):
-    """No choice, two choices, and ids that don't exist."""
-    for words in ((), ("--all", "feedfeed"), ("--all", "--response", "r")):
+    """No choice, two choices, a choice left empty (which is no wish for everything), and ids that don't exist."""
+    for words in ((), ("--all", "feedfeed"), ("--all", "--response", "r"), ("--target", ""), ("--response", "")):
         assert manager.thwart("approve", *words).returncode == 2
     unknown = manager.thwart("refuse", "feedfeed")
     assert (unknown.returncode, "no order, or more than one" in unknown.stderr) == (1, True)
     assert manager.thwart("approve", "--all").stdout == "nothing of that is on hold\n"
     assert manager.call("POST", "/v1/approvals", json={}).status_code == 422
+    for empty in ("target", "response"):
+        assert manager.call("POST", "/v1/approvals", json={empty: ""}).status_code == 400
     assert manager.call("POST", "/v1/pause", headers={}).status_code == 401
 
 
