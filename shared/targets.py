@@ -56,18 +56,19 @@ def normalise_address(text: str) -> str:
     broadcast and default-route targets, which no block can mean.
     """
     network = parse_network(text.strip())
-    address = network.network_address
+    address, name = network.network_address, text_of(network)
     if network.prefixlen == 0:
-        raise InvalidTarget(f"{text_of(network)} is everything")
+        raise InvalidTarget(f"{name} is everything")
+    whole = address if is_host(network) else network  # a network would look at both of its ends
     for wrong, what in (
-        (network.is_multicast, "multicast"),
+        (whole.is_multicast, "multicast"),
         (address.is_unspecified, "the unspecified address"),
-        (network.is_loopback, "loopback"),
-        (text_of(network) == "255.255.255.255", "broadcast"),
+        (whole.is_loopback, "loopback"),
+        (name == "255.255.255.255", "broadcast"),
     ):
         if wrong:
-            raise InvalidTarget(f"{text_of(network)} is {what}")
-    return text_of(network)
+            raise InvalidTarget(f"{name} is {what}")
+    return name
 
 
 def normalise_account(text: str) -> str:

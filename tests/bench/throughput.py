@@ -1,7 +1,8 @@
 """Orders a second through one agent: taken, journalled, in the kernel and answered, beside raw pika over like queues.
 
 Both are fed the same orders by the same publisher, in turns, and answer as many bytes to the same exchange with
-persistent messages and confirms. Raw pika writes nothing down and does nothing else: take the ratio.
+persistent messages and confirms. Raw pika writes nothing down and does nothing else. Take the ratio, and from a machine
+that does nothing else: where the processors are short, it comes close to that of the processor time.
 """
 
 import argparse
@@ -142,6 +143,12 @@ def _an_answer() -> bytes:
     return codec.encode(said)
 
 
+def of_raw_pikas(rounds: Sequence[Round]) -> float:
+    """The agent's rate by raw pika's just before and just after it; the median of its rounds."""
+    ratios = [2 * rounds[n].rate / (rounds[n - 1].rate + rounds[n + 1].rate) for n in range(1, len(rounds), 2)]
+    return statistics.median(ratios)
+
+
 def show(rounds: Sequence[Round]) -> None:
     """A table for people."""
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
@@ -167,16 +174,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = Path(tempfile.mkdtemp(prefix="thwart-bench-"))
         guard.folder(folder)
         bench, busy = Bench(guard, folder), Busy()
-        rounds = [bench.round(name, wanted.orders) for _ in range(wanted.rounds) for name in (RAW, AGENT)]
+        names = [RAW, *[name for _ in range(wanted.rounds) for name in (AGENT, RAW)]]
+        rounds = [bench.round(name, wanted.orders) for name in names]
         share = busy.share()
         bench.close()
-    ratio = statistics.median(one.rate for one in rounds[1::2]) / statistics.median(one.rate for one in rounds[::2])
+    ratio = of_raw_pikas(rounds)
     if wanted.json:
         print(json.dumps({"ok": ratio >= WANTED, "ratio": ratio, "busy": share, "rounds": msgspec.to_builtins(rounds)}))
         return int(ratio < WANTED)
     show(rounds)
     print(
-        f"\nThwart : raw pika, medians: {ratio:.2f}; wanted {WANTED}; {'reached' if ratio >= WANTED else 'NOT REACHED'}"
+        f"\nThwart : raw pika, median: {ratio:.2f}; wanted {WANTED}; {'reached' if ratio >= WANTED else 'NOT REACHED'}"
     )
     print(told(share))
     return int(ratio < WANTED)
