@@ -21,8 +21,8 @@ NETLINK_NETFILTER, NFPROTO_INET = 12, 1
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 REQUEST, DUMP, INTERRUPTED = 0x01, 0x300, 0x10
 SUBSYSTEM = 10 << 8
-GET_RULES, GET_SETS, GET_MEMBERS, GET_GENERATION = (SUBSYSTEM | number for number in (7, 10, 13, 16))
-GENERATION = 1
+GET_TABLES, GET_RULES, GET_SETS, GET_MEMBERS, GET_GENERATION = (SUBSYSTEM | number for number in (1, 7, 10, 13, 16))
+GENERATION, TABLE_FLAGS, DORMANT = 1, 2, 1
 TABLE, SET_NAME, CHAIN, EXPRESSIONS = 1, 2, 2, 4
 EXPRESSION_NAME, EXPRESSION_DATA, LOOKUP_SET, IMMEDIATE_DATA, VERDICT, VERDICT_CODE = 1, 2, 1, 2, 2, 1
 MEMBERS_SET, MEMBERS, KEY, TIMEOUT, LEFT = 2, 3, 1, 4, 5
@@ -39,7 +39,10 @@ _Told = dict[int, bytes]  # attributes by their type
 
 
 class Member(Struct, frozen=True):
-    """What is in a set, as the bytes of its address, and the seconds that it has left; None: until it is taken out."""
+    """What is in a set, as the bytes of its address, and the seconds that it has left; None: until it is taken out.
+
+    No bytes stand for every address (nft: `*`).
+    """
 
     address: bytes
     left: float | None
@@ -66,6 +69,11 @@ class Netlink:
         except OSError as error:
             self._open = None
             raise _failure(error) from error
+
+    def is_dormant(self, table: str) -> bool:
+        """True when somebody has put the table to sleep: it has everything and does nothing."""
+        flags = (told.get(TABLE_FLAGS, b"") for told in _dump(GET_TABLES) if _name(told[TABLE]) == table)
+        return any(int.from_bytes(each, "big") & DORMANT for each in flags)
 
     def sets(self, table: str) -> list[str]:
         """The names of the table's sets."""
@@ -181,7 +189,7 @@ def _member(encoded: bytes) -> Member:
     told = _told(encoded)
     timed = told.get(TIMEOUT, NO_TIMEOUT) != NO_TIMEOUT
     left = int.from_bytes(told.get(LEFT, b""), "big") / 1_000 if timed else None
-    return Member(told[KEY][ATTRIBUTE.size :], left)
+    return Member(told.get(KEY, b"")[ATTRIBUTE.size :], left)
 
 
 def _failure(error: OSError) -> ActionError:

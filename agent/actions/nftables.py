@@ -46,6 +46,9 @@ class Reader(Protocol):
     def generation(self) -> int:
         """Moves on by one with each change, by whomever."""
 
+    def is_dormant(self, table: str) -> bool:
+        """Whether the table does nothing, whatever it has."""
+
     def sets(self, table: str) -> list[str]:
         """The table's sets."""
 
@@ -117,20 +120,32 @@ class Nftables:
 
     def _inspect(self) -> dict[str, float | None]:
         generation = self._reader.generation()  # first: what changes while it is being read moves it on
-        rules = self._reader.rules(TABLE)
-        # Behind a rule that isn't ours nobody can tell what is dropped.
-        dropping = set.intersection(*({*takewhile(bool, rules.get(chain, ()))} for chain in CHAINS))
+        dropping = self._dropping()
         in_force: dict[str, float | None] = {}
         idle = False
         for each in self._learn() | HOSTS:
             if each.name in dropping:
-                members = self._reader.members(TABLE, each.name)
-                in_force.update((each.key(member.address), member.left) for member in members)
+                in_force.update(self._of(each))
             else:
                 idle = idle or not self._reader.is_empty(TABLE, each.name)
         # The next transaction brings the rules back, and then all of what is idle now is in force.
         self._seen = None if idle else generation
+        in_force.pop("", None)  # by what somebody else put there for no packet at all
         return in_force
+
+    def _dropping(self) -> set[str]:
+        """The sets whose members are dropped. Behind a rule that isn't ours nobody can tell."""
+        if self._reader.is_dormant(TABLE):
+            return set()
+        rules = self._reader.rules(TABLE)
+        return set.intersection(*({*takewhile(bool, rules.get(chain, ()))} for chain in CHAINS))
+
+    def _of(self, each: Set) -> Iterator[tuple[str, float | None]]:
+        for member in self._reader.members(TABLE, each.name):
+            try:
+                yield each.key(member.address), member.left
+            except InvalidTarget as error:
+                raise ActionError(f"{error}; `nft list table inet {TABLE}` shows it, take it out") from error
 
     def _learn(self) -> set[Set]:
         """Which sets of networks are there."""

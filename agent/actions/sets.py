@@ -20,6 +20,7 @@ TABLE = "thwart"
 CHAINS = ("input", "forward")  # packets for containers never see `input`
 LONGEST = 3_650 * 86_400  # s; some centuries are out of the kernel's range
 
+_MAPPED = bytes(10) + b"\xff\xff"
 _NAMED = re.compile(r"hosts(?P<hosts>[46])|nets(?P<nets>[46])_(?P<length>\d{1,3})")
 
 # Sets and counters that are there stay as they are. The rules are written anew, in the same transaction, because nft
@@ -52,10 +53,22 @@ class Set(Struct, frozen=True, order=True):
         return f"hosts{self.version}" if self.of_hosts else f"nets{self.version}_{self.length}"
 
     def key(self, address: bytes) -> str:
-        """The key of the effect that is in force by this element."""
+        """The key of the effect that is in force by this element; empty when none is, because no packet comes from
+        there. Raises InvalidTarget for what is no address of this family.
+        """
+        if len(address) * 8 != LENGTHS[self.version]:
+            raise InvalidTarget(f"set {self.name} has an element that isn't Thwart's")
+        if not self._can_match(address):
+            return ""
         text = inet_ntop(AF_INET if self.version == 4 else AF_INET6, address)  # 20 times faster than ipaddress
         text = text if self.version == 4 or "." not in text else str(IPv6Address(address))
         return text if self.of_hosts else f"{text}/{self.length}"
+
+    def _can_match(self, address: bytes) -> bool:
+        """Behind a mask no bits are left; and an IPv4 address that is spelled as an IPv6 one comes in no packet."""
+        if self.version == 6 and address.startswith(_MAPPED):
+            return False
+        return self.of_hosts or not int.from_bytes(address, "big") & ((1 << (LENGTHS[self.version] - self.length)) - 1)
 
 
 LENGTHS = {4: 32, 6: 128}

@@ -159,6 +159,42 @@ def test_what_is_not_dropped_for_now_is_looked_at_again(in_kernel: InKernel, web
 
 
 @pytest.mark.root
+@pytest.mark.parametrize(
+    ("key", "strange"),
+    [
+        ("203.0.113.0/24", "nets4_24 { 203.0.113.7 }"),
+        (BLOCKED4, "hosts6 { ::ffff:203.0.113.7 }"),
+        ("2001:db8::/64", "nets6_64 { 2001:db8::7 }"),
+    ],
+)
+def test_what_no_packet_can_match_is_not_taken_for_a_block(
+    in_kernel: InKernel, web: Host, key: str, strange: str
+) -> None:
+    """Somebody put it into our sets by hand. Whoever took it out by its spelling would end somebody else's block."""
+    _apply(in_kernel.action, key)
+    web.run("nft", f"add element inet thwart {strange}")
+    assert set(in_kernel.action.inspect()) == {key}
+
+
+@pytest.mark.root
+def test_an_element_for_everything_is_told(in_kernel: InKernel, web: Host) -> None:
+    """It is no address, so only a person can take it out; until then the agent says so, and goes on."""
+    web.run("nft", "add element inet thwart hosts6 { * }")
+    with pytest.raises(ActionError, match=r"hosts6 has an element that isn't Thwart's; `nft list"):
+        in_kernel.action.inspect()
+
+
+@pytest.mark.root
+def test_a_table_that_was_put_to_sleep_blocks_nobody(in_kernel: InKernel, web: Host) -> None:
+    """Its sets and rules are all there. The next block wakes it."""
+    _apply(in_kernel.action, BLOCKED4)
+    web.run("nft", "add table inet thwart { flags dormant; }")
+    assert in_kernel.action.inspect() == {}
+    _apply(in_kernel.action, BLOCKED4)
+    assert set(in_kernel.action.inspect()) == {BLOCKED4}
+
+
+@pytest.mark.root
 def test_a_rule_before_ours_is_found(in_kernel: InKernel, web: Host, attacker: Host) -> None:
     """Who is let through by it isn't blocked, whatever the sets say."""
     listener = Listener(web)
