@@ -37,7 +37,7 @@ WANTED = 0.5  # of raw pika's rate
 ORDERS, ROUNDS = 10_000, 3
 AGENT, RAW = "web1", "web2"
 PATIENCE = 120.0  # s for a round
-HERE = (sys.executable, "-m", "tests.bench.raw_pika")
+HERE = (sys.executable, "-m", "tests.stage.raw_pika")
 
 
 class Round(Struct, frozen=True, kw_only=True):
