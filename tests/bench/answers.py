@@ -27,7 +27,7 @@ from shared.messages import Order
 from shared.settings import LogSettings
 from shared.store import Store, reading
 from tests.bench.busy import Busy, told
-from tests.bench.raw_answers import agent, order_id
+from tests.stage.raw_answers import agent, order_id
 from tests.bench.usage import seconds_used
 from tests.integration.a_manager_daemon import RunningManager
 from tests.stage.auth_log import address
@@ -41,7 +41,7 @@ ANSWERS, ROUNDS = 10_000, 3
 LASTS = 3_600.0  # s
 RAW = "raw"  # where the manager's answers have `acknowledgement` in their key; and a queue
 PATIENCE = 120.0  # s for a round
-HERE = (sys.executable, "-m", "tests.bench.raw_answers")
+HERE = (sys.executable, "-m", "tests.stage.raw_answers")
 
 
 class Round(Struct, frozen=True, kw_only=True):

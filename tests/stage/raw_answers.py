@@ -15,7 +15,7 @@ from pika.channel import Channel
 
 from shared import codec, topology
 from shared.messages import Acknowledgement
-from tests.bench.raw_pika import PREFETCH, WINDOW, Speaker
+from tests.stage.raw_pika import PREFETCH, WINDOW, Speaker
 
 AT_ONCE = 1_000  # answers in one transaction: as many as the manager takes at most
 SOON = 0.02  # s: fewer, when no more have come for so long
