@@ -27,7 +27,6 @@ from shared.messages import Order
 from shared.settings import LogSettings
 from shared.store import Store, reading
 from tests.bench.busy import Busy, told
-from tests.stage.raw_answers import agent, order_id
 from tests.bench.usage import seconds_used
 from tests.integration.a_manager_daemon import RunningManager
 from tests.stage.auth_log import address
@@ -35,6 +34,7 @@ from tests.stage.broker import Broker
 from tests.stage.guard import Guard
 from tests.stage.private_broker import Login, PrivateBroker
 from tests.stage.process import Process
+from tests.stage.raw_answers import agent, order_id
 from tests.waiting import wait_for
 
 ANSWERS, ROUNDS = 10_000, 3
