@@ -10,6 +10,7 @@ from functools import partial
 from msgspec import Struct
 
 from shared.messages import Heartbeat, Order
+from tests.stage.fleet import Daemon
 from tests.stage.judge import Judge
 from tests.torture import plan
 from tests.torture.a_fleet import Fleet
@@ -51,6 +52,7 @@ class Victim(Struct, frozen=True, kw_only=True):
     kind: str  # agent, manager, broker
     kill: Callable[[], None]
     start: Callable[[], None]
+    ended: Callable[[], str]  # its last words, if it isn't running
     heard: Callable[[float], bool]  # has it been seen to work, since it was started at that instant?
     lives: Iterator[Life]
     bursts: Iterator[Story] = iter(())  # that come for it alone
@@ -61,10 +63,11 @@ class Havoc:
     """Does all of it, from `start` until every quota is reached or `stop`."""
 
     def __init__(self, fleet: Fleet, load: Load, victims: Sequence[Victim], cuts: Iterator[Cut]) -> None:
-        self._fleet, self._load, self._cuts = fleet, load, cuts
+        self._fleet, self._load, self._victims, self._cuts = fleet, load, victims, cuts
         self.kills: Counter[str] = Counter()
         self.cuts_made = 0
         self.away: list[Away] = []  # cuts, and the broker's ends
+        self.ended: list[str] = []  # daemons that ended by themselves, with their last words
         self.down: set[str] = set()
         self.cut_off = ""
         self._over = threading.Event()
@@ -88,6 +91,8 @@ class Havoc:
         self._over.set()
         for thread in (*self._killing, self._cutting):
             thread.join()
+        for victim in self._victims:
+            self._note(victim)
         if self._failures:
             raise self._failures[0]
 
@@ -98,6 +103,7 @@ class Havoc:
                 self._await(victim, life, started)
                 if self._over.wait(life.more):
                     return
+                self._note(victim)
                 victim.kill()
                 self.kills[victim.kind] += 1
                 self.down.add(victim.name)
@@ -111,6 +117,11 @@ class Havoc:
         except BaseException as error:
             self._failures.append(error)
             self._over.set()
+
+    def _note(self, victim: Victim) -> None:
+        """Nobody may end but by what is done here."""
+        if words := victim.ended():
+            self.ended.append(f"{victim.name}: {words}")
 
     def _await(self, victim: Victim, life: Life, started: float) -> None:
         """Returns at the point of its life that `more` counts from."""
@@ -156,6 +167,7 @@ def victims(fleet: Fleet, signs: Signs, seed: int, kills: int) -> list[Victim]:
             kind="broker",
             kill=fleet.broker.kill,
             start=fleet.broker.start,
+            ended=lambda: "" if fleet.broker.running else "it isn't running",
             heard=lambda since: True,
             lives=plan.broker_lives(seed),
             quota=broker,
@@ -165,6 +177,7 @@ def victims(fleet: Fleet, signs: Signs, seed: int, kills: int) -> list[Victim]:
             kind="manager",
             kill=fleet.manager.kill,
             start=fleet.manager.start,
+            ended=partial(_last_words, fleet.manager),
             heard=lambda since: time.time() > since + BOOT,
             lives=plan.lives(seed, "manager1", patient=True),
             quota=manager,
@@ -178,6 +191,7 @@ def victims(fleet: Fleet, signs: Signs, seed: int, kills: int) -> list[Victim]:
                 kind="agent",
                 kill=agent.kill,
                 start=agent.start,
+                ended=partial(_last_words, agent),
                 heard=partial(signs.of, name),
                 lives=plan.lives(seed, name),
                 bursts=plan.bursts(number, name),
@@ -185,3 +199,7 @@ def victims(fleet: Fleet, signs: Signs, seed: int, kills: int) -> list[Victim]:
             )
         )
     return some
+
+
+def _last_words(daemon: Daemon) -> str:
+    return "" if daemon.running else daemon.process.last_words(5)

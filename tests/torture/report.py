@@ -37,12 +37,13 @@ class Report(Struct, frozen=True, kw_only=True):
     settled: float  # from the last story's end until there was nothing left to be said
     figures: Figures
     findings: tuple[Finding, ...]
+    ended: tuple[str, ...] = ()  # daemons that ended by themselves
     doubts: tuple[str, ...] = ()  # why the judge can't be believed
 
     @property
     def ok(self) -> bool:
         """True when the promise was kept, by a judge that saw everything."""
-        return not self.findings and not self.doubts
+        return not (self.findings or self.ended or self.doubts)
 
     def counts(self) -> dict[str, int]:
         """Findings by column; one order on one agent is counted once in each."""
@@ -84,6 +85,8 @@ def show(report: Report, *, to_error: bool = False) -> None:
 def _show_findings(console: Console, report: Report) -> None:
     for why in report.doubts:
         console.print(f"[bold red]The judge can't be believed:[/bold red] {escape(why)}")
+    for words in report.ended:
+        console.print(f"[red]ended by itself[/red]  {escape(words)}")
     for column in COLUMNS:
         some = [each for each in report.findings if each.column == column]
         for each in some[:SHOWN]:

@@ -97,6 +97,7 @@ class Torture:
             settled=took,
             figures=_figures(history, load, havoc),
             findings=tuple(wrong),
+            ended=tuple(havoc.ended),
             doubts=tuple(doubts(fleet, history)),
         )
 
@@ -123,7 +124,7 @@ class Torture:
             end = time.monotonic() + PROGRESS
             wait_for(lambda end=end: time.monotonic() > end or not going_on(), 2 * PROGRESS)
             kills = ", ".join(f"{kind} {havoc.kills[kind]}" for kind in ("agent", "manager", "broker"))
-            down = sorted(havoc.down) + ([f"{havoc.cut_off} (cut off)"] if havoc.cut_off else [])
+            down = sorted(havoc.down.copy()) + ([f"{havoc.cut_off} (cut off)"] if havoc.cut_off else [])
             self._say(
                 f"{load.told} stories, {len(load.asked)} orders; {havoc.kills.total()} kills ({kills}), "
                 f"{havoc.cuts_made} cuts; away: {', '.join(down) or 'nobody'}"
