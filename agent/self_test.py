@@ -142,6 +142,8 @@ class SelfTest:
 
     async def _test(self) -> None:
         answer = await self._asked()
+        if self._reached(self._way.reached_at):
+            return  # a confirm took its time
         if answer == "refused" and self._pause < self._timing.doubt:
             self._later(self._timing.doubt)  # what says that no broker runs there gets through to us
         elif answer == "open" or await self._is_open_without_some():
@@ -180,8 +182,9 @@ class SelfTest:
     async def _asked(self) -> Reach:
         began = time.monotonic()
         answer = await self._ask()
-        if answer == "open":
+        if answer == "open" or self._way.reached_at > began:
             self._let_in_at = began
+            return "open"
         return answer
 
     def _tell(self, verdict: Verdict, tested: int, culprits: Sequence[Name]) -> None:
@@ -205,12 +208,14 @@ class SelfTest:
         self._since, self._pause, self._due = since, pause, since + pause
         self._changed.set()
 
-    def _reached(self, at: float) -> None:
-        """The way to the broker was open at that moment."""
-        if self._since is None or at < self._since:
-            return
+    def _reached(self, at: float) -> bool:
+        """The way to the broker was open at that moment. True when that wasn't known."""
+        before = self._since
+        if before is None or at < before:
+            return False
         self._since = at if at < self._latest else None
         self._pause = self._timing.proof
+        return self._since != before
 
 
 def _is_host(target: str) -> bool:

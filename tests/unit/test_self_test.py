@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 from agent.self_test import REMEMBERED, WHY, Timing
+from shared.broker import Reach
 from shared.errors import StoreError
 from shared.messages import Order
 from shared.outbox import unsent
@@ -189,6 +190,45 @@ async def test_a_broker_under_an_alarm_is_there(host: AHost) -> None:
         await host.do(host.add("o9", address(9)))
         await proved(host)
     assert {call for call, _ in host.action.calls} == {"apply"}
+
+
+async def test_a_late_confirm_is_a_proof(host: AHost) -> None:
+    """A broker under load lets nobody in as soon as it should, and confirms meanwhile what it was sent before."""
+    way = AWay(host)
+    way.takes_messages, asked = False, way.probe
+
+    async def too_late() -> Reach:
+        way.takes_messages = True
+        await asked()
+        return "silent"
+
+    way.probe = too_late
+    async with way.used():
+        await host.do(*batch(host, 3))
+        await proved(host)
+    assert {call for call, _ in host.action.calls} == {"apply"}
+
+
+async def test_what_is_confirmed_during_the_test_blames_nobody(host: AHost) -> None:
+    """However seldom a broker under load lets anybody in: what sets out and is answered says that the way is open."""
+    way = AWay(host)
+    way.up, asked = False, way.probe
+
+    async def seldom() -> Reach:
+        await asked()
+        way.up = True
+        if way.probes > 1:
+            await host.do(host.add(f"p{way.probes}", f"198.51.100.{way.probes}"))
+            await eventually(lambda: way.answers(f"p{way.probes}"))
+        return "open" if way.probes % 2 == 0 else "silent"
+
+    way.probe = seldom
+    async with way.used():
+        await host.do(host.add("o1", address(1)))
+        await eventually(lambda: way.probes >= 3)
+        await proved(host)
+    assert way.answers("o1") == [("applied", "new")]
+    assert address(1) in host.in_force()
 
 
 async def test_a_broker_that_is_not_started_is_no_reason_to_take_anything_off(host: AHost) -> None:
