@@ -1,5 +1,6 @@
 """What firewall-drop by nftables promises beyond the contract: packets are dropped, and nft's moods are borne."""
 
+import threading
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
@@ -223,6 +224,27 @@ def test_whatever_others_change_moves_it(in_kernel: InKernel, web: Host, command
     assert not in_kernel.action.moved(), "who only looks changes nothing"
     web.run("nft", command)
     assert in_kernel.action.moved()
+
+
+@pytest.mark.root
+def test_somebody_who_never_stops_changing_his_table_hides_nothing(in_kernel: InKernel, web: Host) -> None:
+    """However long it takes to read ours; it counts as moved, and is read again."""
+    keys = [f"10.3.{number >> 8}.{number & 255}" for number in range(20_000)]
+    _apply(in_kernel.action, *keys)
+    done = threading.Event()
+
+    def change() -> None:
+        theirs = Libnftables()
+        while not done.is_set():
+            theirs.run("add table ip theirs; delete table ip theirs")
+
+    somebody = threading.Thread(target=lambda: web.call(change))
+    somebody.start()
+    found = [in_kernel.action.inspect() for _ in range(3)]
+    assert in_kernel.action.moved()
+    done.set()
+    somebody.join()
+    assert [set(each) for each in found] == [set(keys)] * 3
 
 
 @pytest.mark.root
