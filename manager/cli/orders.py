@@ -9,7 +9,7 @@ from manager.cli import options
 from shared import command_line
 
 _STATES = [
-    *("unsent", "sent", "waiting", "overdue", "unroutable", "applied", "unchanged"),
+    *("unsent", "waiting", "overdue", "unroutable", "applied", "unchanged"),
     *("lifted", "simulated", "refused", "stale", "failed", "ended", "on-hold", "not-approved"),
 ]
 

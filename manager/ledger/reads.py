@@ -28,9 +28,19 @@ _NEWEST = "SELECT * FROM orders WHERE (issued_at, id) < (?, ?)"
 _WITH_TARGET = " AND target = ?"
 _FOR_AGENT = " AND EXISTS (SELECT 1 FROM order_agents oa WHERE oa.order_id = orders.id AND oa.agent_id = ?)"
 _IN_STATE = """
-    AND (phase <> 'released' OR EXISTS (SELECT 1 FROM order_agents oa WHERE oa.order_id = orders.id AND oa.state = ?))
+    AND CASE phase WHEN 'released' THEN EXISTS (SELECT 1 FROM order_agents oa WHERE oa.order_id = orders.id
+        AND oa.state = ?) ELSE phase = 'lifted' END
 """
-_IN_PHASE = {"on-hold": " AND phase = 'on-hold'", "not-approved": " AND phase = 'not-approved'"}
+# States of the order itself: no agent's row tells them.
+_OF_ITSELF: dict[OrderState | None, str] = {
+    "on-hold": " AND phase = 'on-hold'",
+    "not-approved": " AND phase = 'not-approved'",
+    "unsent": " AND phase = 'released' AND sent_at IS NULL",
+    "unroutable": """
+        AND phase = 'released' AND (EXISTS (SELECT 1 FROM order_agents oa WHERE oa.order_id = orders.id AND
+            oa.state = 'unroutable') OR NOT EXISTS (SELECT 1 FROM order_agents oa WHERE oa.order_id = orders.id))
+    """,
+}
 _PAGED = " ORDER BY issued_at DESC, id DESC LIMIT ?"
 _ONE = "SELECT * FROM orders WHERE id = ?"
 _STARTING = "SELECT * FROM orders WHERE id >= ? AND id < ? LIMIT 2"
@@ -97,7 +107,7 @@ def blocks(connection: Connection, now: float) -> list[Block]:
 def _newest_first(connection: Connection, query: OrderQuery) -> Iterator[Row]:
     """Page by page, so that a common state doesn't read it all; a rare one is looked for by the database."""
     filters = ((_WITH_TARGET, query.target), (_FOR_AGENT, query.agent), (_IN_STATE, _stored(query.state)))
-    clauses = [*(clause for clause, value in filters if value), _IN_PHASE.get(query.state or "", "")]
+    clauses = [*(clause for clause, value in filters if value), _OF_ITSELF.get(query.state, "")]
     select = _NEWEST + "".join(clauses) + _PAGED
     wanted = [value for _, value in filters if value]
     before, last = FOREVER, ""
@@ -109,7 +119,7 @@ def _newest_first(connection: Connection, query: OrderQuery) -> Iterator[Row]:
 def _stored(state: OrderState | None) -> AgentOrderState | None:
     """The state that some agent's row must have for an order to be in `state`; None when no row need have one."""
     match state:
-        case None | "unsent" | "sent" | "unroutable" | "on-hold" | "not-approved":  # of the order itself
+        case None | "unsent" | "unroutable" | "on-hold" | "not-approved":  # of the order itself
             return None
         case "overdue":
             return "waiting"

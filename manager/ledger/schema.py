@@ -67,7 +67,8 @@ CREATE INDEX IF NOT EXISTS orders_by_target ON orders (target, until);
 CREATE INDEX IF NOT EXISTS orders_by_age ON orders (issued_at, id);
 CREATE INDEX IF NOT EXISTS orders_by_end ON orders (until);
 CREATE INDEX IF NOT EXISTS orders_that_lift ON orders (until) WHERE operation = 'delete';
-CREATE INDEX IF NOT EXISTS orders_on_hold ON orders (held_at, id, hold) WHERE phase = 'on-hold';
+CREATE INDEX IF NOT EXISTS orders_on_hold ON orders (held_at, id) WHERE phase = 'on-hold';
+CREATE INDEX IF NOT EXISTS orders_on_hold_why ON orders (hold, response) WHERE phase = 'on-hold';
 
 -- What an order that is on hold counts as once it is released.
 CREATE TABLE IF NOT EXISTS held_offences (

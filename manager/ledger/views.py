@@ -24,7 +24,7 @@ AgentOrderState = Literal[
     "ended",
     "on-hold",  # taken back by a pause
 ]
-OrderState = AgentOrderState | Literal["unsent", "sent", "not-approved"]
+OrderState = AgentOrderState | Literal["unsent", "not-approved"]
 
 FOREIGN = "foreign"  # the origin of another correlator's order; no alert's or request's id is that short
 
@@ -199,4 +199,4 @@ def state_of(sent: bool, states: Collection[AgentOrderState]) -> OrderState:
         return "unroutable"
     if not sent and all(state == "waiting" for state in states):
         return "unsent"
-    return next((state for state in _BY_NEED if state in states), "sent")
+    return next(state for state in _BY_NEED if state in states)
