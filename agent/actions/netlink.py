@@ -88,9 +88,7 @@ class Netlink:
 
     def members(self, table: str, name: str) -> Iterator[Member]:
         """What is in a set; nothing when there is no such set. A change to it meanwhile is seen in whole or in part."""
-        # Many members take several datagrams, and a change to any table in between is flagged. Where somebody goes on
-        # changing his, a reader who insisted would never come to an end; the generation tells that there was one.
-        for told in _dump(GET_MEMBERS, (TABLE, table), (MEMBERS_SET, name), undisturbed=False):
+        for told in _dump(GET_MEMBERS, (TABLE, table), (MEMBERS_SET, name)):
             yield from (_member(each) for _, each in _attributes(told.get(MEMBERS, b"")))
 
     def is_empty(self, table: str, name: str) -> bool:
@@ -98,7 +96,7 @@ class Netlink:
         return next(self.members(table, name), None) is None
 
 
-def _dump(kind: int, *names: tuple[int, str], undisturbed: bool = True) -> Iterator[_Told]:
+def _dump(kind: int, *names: tuple[int, str]) -> Iterator[_Told]:
     """All that the kernel has of a kind; nothing when what is asked for isn't there.
 
     On a socket of its own, so that what nobody wants to read any more goes with it.
@@ -107,7 +105,7 @@ def _dump(kind: int, *names: tuple[int, str], undisturbed: bool = True) -> Itera
         with _socket() as asked:
             _ask(asked, kind, REQUEST | DUMP, *names)
             while True:
-                for answer, told in _messages(asked.recv(LARGEST), undisturbed):
+                for answer, told in _messages(asked.recv(LARGEST)):
                     if answer == NLMSG_DONE:
                         return
                     yield told
@@ -127,12 +125,12 @@ def _ask(asked: socket.socket, kind: int, flags: int, *names: tuple[int, str]) -
     asked.send(HEADER.pack(HEADER.size + len(body), kind, flags, 0, 0) + body)
 
 
-def _messages(datagram: bytes, undisturbed: bool = True) -> Iterator[tuple[int, _Told]]:
+def _messages(datagram: bytes) -> Iterator[tuple[int, _Told]]:
     """Type and attributes of each message. Raises OSError for what the kernel says went wrong."""
     start = 0
     while start < len(datagram):
         length, kind, flags, _, _ = HEADER.unpack_from(datagram, start)
-        if undisturbed and flags & INTERRUPTED:  # somebody changed what was being read
+        if flags & INTERRUPTED:  # somebody changed what was being read
             raise OSError(errno.EINTR, os.strerror(errno.EINTR))
         if kind in (NLMSG_ERROR, NLMSG_DONE):
             (code,) = NUMBER.unpack_from(datagram, start + HEADER.size)
