@@ -196,8 +196,10 @@ class Executor:
             self._watch.put_right(anew, {name for name, outcome in outcomes.items() if outcome.problem})
             if settled.waits and any(self._may_cut_off(work) for work in turn.works):
                 self.when_applied()
-        elif again:
-            self._all_is_well()
+        else:
+            self._next = turn.next_end  # what was to end next may have failed meanwhile
+            if again:
+                self._all_is_well()
         self._more = turn.more or self._watch.has_more
         return bool(turn)
 

@@ -34,6 +34,7 @@ _LEFT_OVER = """
 SELECT action, key FROM effects e WHERE NOT EXISTS
     (SELECT 1 FROM holders h WHERE h.action = e.action AND h.key = e.key)
 """
+NEXT_END = "SELECT min(ends) FROM holders"
 _HOLDERS = """
 SELECT h.*, o.seq FROM holders h LEFT JOIN orders o ON o.id = h.order_id WHERE h.action = ? AND h.key = ?
 ORDER BY o.seq
@@ -107,6 +108,7 @@ class Turn(Struct, frozen=True, kw_only=True):
     works: tuple[Work, ...] = ()
     deletes: tuple[Ending, ...] = ()
     more: bool = False  # the limit was reached: there is more that could be done at once
+    next_end: float | None = None  # the boot clock's reading when a hold is over; told when there is nothing to do
 
     def __bool__(self) -> bool:
         return bool(self.works or self.deletes)
@@ -136,6 +138,8 @@ def plan(
             names.setdefault((order.action, row["key"]), []).append(_joining(row, order, now))
     works = [_work(connection, name, joining, now, name in anew) for name, joining in names.items()]
     deletes = [_ending(row, order) for row, order in orders if order.operation == "delete"]
+    if not (works or deletes):
+        return Turn(next_end=connection.execute(NEXT_END).fetchone()[0])
     return Turn(works=tuple(works), deletes=tuple(deletes), more=max(len(taken), len(ended)) >= limit)
 
 

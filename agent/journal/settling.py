@@ -9,7 +9,7 @@ from msgspec import Struct, json
 from agent.actions.action import Result
 from agent.journal import answers
 from agent.journal.networks import Networks
-from agent.journal.planning import FOREVER, SAME, Ending, Holder, Joining, Name, Turn, Work
+from agent.journal.planning import FOREVER, NEXT_END, SAME, Ending, Holder, Joining, Name, Turn, Work
 from agent.journal.times import Now
 from shared import outbox
 from shared.broker import Publication
@@ -25,7 +25,6 @@ _IN_FORCE = """
 INSERT INTO effects (action, key, target, arguments, since_at) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (action, key) DO UPDATE SET since_at = excluded.since_at WHERE ?
 """
-_NEXT_END = "SELECT min(ends) FROM holders"
 _LIFTED = "SELECT outcome, ended_detail FROM orders WHERE id = ? AND cause = 'lifted' AND ended_at >= ?"
 _GONE = "DELETE FROM effects WHERE action = ? AND key = ?"
 
@@ -68,7 +67,7 @@ def settle(connection: Connection, turn: Turn, outcomes: Mapping[Name, Outcome],
         acknowledgements=tuple(settling.acknowledgements),
         expiries=tuple(settling.expiries),
         waits=tuple(settling.waits),
-        next_end=connection.execute(_NEXT_END).fetchone()[0],
+        next_end=connection.execute(NEXT_END).fetchone()[0],
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from agent.executor import FIRST_RETRY
+from agent.executor import FIRST_RETRY, LOOK
 from shared.errors import ActionError, StoreError
 from shared.ids import fingerprint
 from shared.messages import Acknowledgement, Expiry
@@ -49,6 +49,19 @@ async def test_a_longer_order_extends_and_a_shorter_one_changes_nothing(host: AH
     assert host.in_force() == {ATTACKER: None}
     third = next(each for each in host.said() if each.order_id == "o3")
     assert third.expires_at == host.clock.wall() + 600.0
+
+
+async def test_an_end_that_no_longer_comes_wakes_nobody(host: AHost) -> None:
+    """Whatever was to end was failed before: the executor waits for the next end, and doesn't turn on the spot."""
+    await host.do(host.add("o1", timeout=60.0), host.add("o2", OTHER, timeout=60.5))
+    names = [(host.action.name, ATTACKER)]
+    await host.executor.keep_off(names)
+    await host.executor.condemn(names, "cut-off")
+    await host.after(60.2)
+    assert host.executor._patience() == pytest.approx(0.3)
+    await host.after(1.0)
+    assert host.ends("o2") == [("timeout", "reverted")]
+    assert host.executor._patience() == LOOK
 
 
 async def test_each_holder_has_one_end_and_the_last_one_is_the_revert(host: AHost) -> None:
