@@ -65,10 +65,10 @@ class Orders:
         return delivery.kind == POLICY and self._senders.is_ours(delivery.sender)
 
     async def _take(self, deliveries: Sequence[Delivery]) -> None:
-        members, found = self._roster.members(), []
+        found = []
         for delivery in deliveries:
             try:
-                found.append(_Found(delivery=delivery, given=_given(delivery, members)))
+                found.append(_Found(delivery=delivery, order=_order(delivery)))
             except MessageError as error:
                 await self._dead.set_aside(delivery, error)
         results, spoiled = await store_all(self._admit, found, "orders of others")
@@ -78,7 +78,8 @@ class Orders:
             await self._tell(admitted)
 
     async def _admit(self, found: Sequence["_Found"]) -> list[tuple[Delivery, Admitted]]:
-        admitted = await self._ledger.admit([each.given for each in found])
+        members = self._roster.members()  # who is here now: a full disk may have been waited for
+        admitted = await self._ledger.admit([_given(each, members) for each in found])
         return [(each.delivery, one) for each, one in zip(found, admitted, strict=True)]
 
     async def _tell(self, admitted: Sequence[tuple[Delivery, Admitted]]) -> None:
@@ -95,10 +96,10 @@ class _Found(Struct, frozen=True, kw_only=True):
     """A message, and the order in it."""
 
     delivery: Delivery
-    given: Given
+    order: Order
 
 
-def _given(delivery: Delivery, members: Members) -> Given:
+def _order(delivery: Delivery) -> Order:
     """The order in a message. Raises MessageError."""
     if delivery.kind == POLICY:
         raise ForeignPolicy(f"an allowlist from {delivery.sender or 'nobody known'}, who is no manager here")
@@ -106,8 +107,13 @@ def _given(delivery: Delivery, members: Members) -> Given:
         raise MessageTooLarge(f"an order of {len(delivery.body)} bytes is over the limit of {codec.MAX_ORDER}")
     order = codec.decode(delivery.body, Order)
     _check_depth(order)
+    return order
+
+
+def _given(found: _Found, members: Members) -> Given:
+    order = found.order
     audience = members.audience(order.location, order.agents)
-    return Given(order=order, body=delivery.body, audience=audience, lasting=_lasts(order))
+    return Given(order=order, body=found.delivery.body, audience=audience, lasting=_lasts(order))
 
 
 def _check_depth(order: Order) -> None:

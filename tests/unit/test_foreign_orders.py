@@ -1,14 +1,25 @@
 """Orders of other correlators in the ledger: once they have been seen they are orders like any other."""
 
+import asyncio
+
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
+from manager.chronicle import Chronicle
+from manager.foreign import Orders
 from manager.ledger.foreign import Given
 from manager.ledger.orders import UNTIL_LIFTED, is_lasting
 from manager.ledger.views import FOREIGN, OrderQuery
-from shared import codec
+from manager.metrics import Metrics
+from manager.senders import Senders
+from shared import codec, topology
+from shared.broker import Delivery
 from shared.messages import Order
 from tests.unit.a_manager import ATTACKER, START, a_manager, acknowledgement, expiry
+from tests.waiting import eventually
+
+_FULL = "CREATE TRIGGER full BEFORE INSERT ON orders BEGIN SELECT RAISE(ABORT, 'full'); END"
 
 
 @pytest.fixture
@@ -35,6 +46,29 @@ def an_order(order_id="siem-1", timeout=600.0, **said) -> Order:
 
 def a_delete(*lifts, order_id="siem-delete", **said) -> Order:
     return an_order(order_id, None, operation="delete", lifts=lifts, **said)
+
+
+class _Queue:
+    """The manager's queue with one order in it."""
+
+    def __init__(self, order):
+        self._order, self._taken, self.acked = order, False, asyncio.Event()
+
+    async def batch(self, queue, at_most=0):
+        if self._taken:
+            await asyncio.Event().wait()
+        self._taken = True
+        about = {"exchange": topology.ORDERS, "routing_key": "all", "kind": "order", "message_id": self._order.id}
+        where = {"reason": "", "redelivered": False, "queue": queue, "tag": 1, "connection": 1}
+        return [Delivery(body=codec.encode(self._order), **about, **where)]
+
+    def ack_through(self, delivery):
+        self.acked.set()
+
+
+def _orders(manager, consumer):
+    senders, chronicle = Senders(manager.roster, ()), Chronicle(Metrics(), manager.clock)
+    return Orders(consumer, manager.ledger, manager.roster, senders, None, None, chronicle)
 
 
 async def seen(manager, order):
@@ -126,6 +160,22 @@ async def test_who_joins_while_it_is_in_force_gets_it(manager):
     await seen(manager, order)
     await manager.hear("web9")
     assert [(key, sent) for key, sent in manager.confirm() if isinstance(sent, Order)] == [("agent.web9", order)]
+
+
+async def test_who_joins_while_the_disk_is_full_is_expected_too(manager):
+    """Whom an order is for is asked each time that the ledger is tried, and not when the message came."""
+    await manager.hear("web1")
+    manager.store.run_now(lambda c: c.execute(_FULL))
+    order = an_order()
+    consumer = _Queue(order)
+    with capture_logs() as said:
+        listening = asyncio.create_task(_orders(manager, consumer).run())
+        await eventually(lambda: [each for each in said if each.get("action") == "store_retry"])
+    await manager.hear("web2")
+    manager.store.run_now(lambda c: c.execute("DROP TRIGGER full"))
+    await asyncio.wait_for(consumer.acked.wait(), 10)
+    listening.cancel()
+    assert await manager.states(order) == {"web1": "waiting", "web2": "waiting"}
 
 
 async def test_an_agent_that_leaves_it_unanswered_is_sent_it_again(manager):
