@@ -34,6 +34,14 @@ def loaded(settings: RespondSettings, before: Loaded | None = None) -> Loaded:
 
     Raises ConfigurationError with file and line.
     """
+    try:
+        return _loaded(settings, before)
+    except OSError as wrong:  # a folder that may not be looked into, a file that was there a moment ago
+        path = wrong.filename or settings.ossec_conf
+        raise ConfigurationError(f"can't be read: {wrong.strerror or wrong}", path=path) from wrong
+
+
+def _loaded(settings: RespondSettings, before: Loaded | None) -> Loaded:
     rules = load([shipped(), *map(Path, settings.rules)])
     path = Path(settings.ossec_conf)
     if before:
