@@ -142,7 +142,7 @@ class Executor:
             await self._watch.first_look(self._in_thread)  # without it nobody knows what a lost journal has left
         orders = await self._journal.lift(chosen)
         ids = [each.order_id for each in orders]
-        while await self._journal.still_held(ids):
+        while ids := await self._journal.still_held(ids):
             await self.turn()
         return Lifted(orders=tuple(orders), problems=tuple(await self._journal.failures(orders)))
 

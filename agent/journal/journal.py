@@ -4,6 +4,7 @@ What only looks (for heartbeats and metrics) reads beside the writer: no order w
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import dropwhile
 from typing import TypeVar
 
 from agent.journal import adoption, planning, policy, proving, settling, standing, taking, times
@@ -84,10 +85,13 @@ class Journal:
         """The managers' allowlist, as it came last. Raises MessageError when a newer program wrote it down."""
         return await self.store.run(policy.kept)
 
-    async def still_held(self, order_ids: Iterable[str]) -> bool:
-        """True while one of these is taken, or holds its effect."""
-        ids = list(order_ids)
-        return await self.store.run(lambda connection: any(_is_open(connection, each) for each in ids))
+    async def still_held(self, order_ids: Iterable[str]) -> list[str]:
+        """These from the first one on that is taken, or holds its effect. Very many end in several turns, about in
+        their order, so whoever waits for all of them asks for what is left.
+        """
+        return await self.store.run(
+            lambda connection: list(dropwhile(lambda each: not _is_open(connection, each), order_ids))
+        )
 
     async def failures(self, lifted: Iterable[Hold]) -> list[str]:
         """The words of the reverts that failed, of these holds'."""
