@@ -82,6 +82,8 @@ class Ledger:
         before, gone = now - self._retention, 0
         while some := await self._store.run(lambda connection: retention.forget_orders(connection, before)):
             gone += some
+        while await self._store.run(lambda connection: retention.forget_alerts(connection, before)):
+            pass
         await self._store.run(lambda connection: retention.forget(connection, before, now - self._offence_memory, now))
         return gone
 

@@ -36,9 +36,13 @@ def forget_orders(connection: Connection, before: float) -> int:
     return len(old)
 
 
+def forget_alerts(connection: Connection, before: float) -> int:
+    """Deletes some of the alerts that are older than `before` and led to no order that is kept; 0 once it is all."""
+    return connection.execute(_ALERTS, (before, SOME)).rowcount
+
+
 def forget(connection: Connection, before: float, offences_before: float, now: float) -> None:
     """Deletes what else is older than `before`, and offenders whose last block ended `offences_before`."""
-    connection.execute(_ALERTS, (before, SOME))
     connection.execute(_REFUSALS, (before,))
     connection.execute(_POSITIONS, (before,))
     dead_letters.forget(connection, before)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from manager.ledger.answers import record
 from manager.ledger.views import OrderQuery
-from tests.unit.a_manager import START, a_manager, acknowledgement, expiry
+from tests.unit.a_manager import MINE, START, a_manager, acknowledgement, expiry, sighting
 
 STATUSES = ["applied", "unchanged", "lifted", "simulated", "refused", "stale", "failed"]
 
@@ -167,6 +167,15 @@ async def test_what_is_old_is_forgotten_and_what_is_owed_is_kept(manager):
     assert [view.id for view in await manager.ledger.orders(OrderQuery())] == [kept.id]
     rows = manager.store.run_now(lambda c: c.execute("SELECT count(*) FROM history").fetchone()[0])
     assert rows == 0, "its history went with it"
+
+
+async def test_old_alerts_are_forgotten_however_many_come(manager, monkeypatch):
+    """All that are past their time go at each turn, so that a busy fleet's don't pile up."""
+    monkeypatch.setattr("manager.ledger.retention.SOME", 2)
+    await manager.dispatch.take([sighting(f"a{number}", target=MINE) for number in range(5)])
+    manager.clock.passed = 31 * 86_400.0
+    await manager.ledger.forget_old()
+    assert manager.store.run_now(lambda c: c.execute("SELECT count(*) FROM alerts").fetchone()[0]) == 0
 
 
 async def test_who_decides_something_does_not_wait_until_everything_old_is_forgotten(manager, monkeypatch):
