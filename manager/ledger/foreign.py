@@ -103,6 +103,7 @@ def _lift(connection: Connection, given: Given, now: float) -> Iterator[Order]:
         if row is None or row["is_foreign"] or row["lifted_by"] is not None:
             continue
         order = codec.decode(row["body"], Order)
+        order = replace(order, target=_spelt(order.target))
         if _covers(given, order):
             orders.lift(connection, order, given.order)
             offenders.end_unheld(connection, order.target, now)

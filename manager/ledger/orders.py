@@ -171,7 +171,7 @@ def open_on(connection: Connection, target: str, now: float) -> list[Open]:
     """Every lasting order on `target` that may still be in force somewhere, or come to be."""
     found = []
     for row in connection.execute(_OPEN_ON_TARGET, (target, now)).fetchall():
-        order = _order(row["body"])
+        order = replace(_order(row["body"]), target=target)  # another correlator may spell it otherwise
         places = _places(connection, order.id)
         agents = tuple(agent for agent, state in places if state in LIFTABLE)
         if row["phase"] == "on-hold":  # of what was taken back, something may have been on its way

@@ -223,7 +223,7 @@ async def test_its_target_is_found_however_it_is_spelt(manager, spelt):
     assert [view.id for view in await manager.ledger.orders(OrderQuery(target=ATTACKER))] == [order.id]
     assert [block.target for block in await manager.ledger.blocks()] == [ATTACKER]
     (delete,) = await manager.unblock()
-    assert delete.lifts == (order.id,)
+    assert (delete.lifts, delete.target) == ((order.id,), ATTACKER)
 
 
 async def test_a_foreign_delete_marks_what_it_lifts(manager):
