@@ -15,6 +15,11 @@ PATIENCE = 15.0  # s for what should have happened long ago
 Window = tuple[float, float]  # the instants between which something happened
 
 
+def in_force(order: Order, *agents: Agent) -> None:
+    """Waits until each of `agents` was seen to have it in its kernel: what is lifted at once might never be seen."""
+    wait_for(lambda: all(agent.kernel.stays(order.target) for agent in agents), PATIENCE)
+
+
 def over(order: Order, *agents: Agent) -> None:
     """Waits until each of `agents` has said that it no longer holds."""
     wait_for(lambda: all(agent.ends(order) for agent in agents), max(0.0, order.expires_at - time.time()) + PATIENCE)

@@ -73,7 +73,9 @@ def test_one_queue_has_no_leader(fleet: Fleet) -> None:
     wait_for(lambda: here.answers(later))
     assert fleet.manager.rows("SELECT 1 FROM outbox") and not hung.answers(order)
     fleet.queues.mend(hung.queue)
-    wait_for(lambda: hung.answers(order) and hung.kernel.stays(order.target), promise.PATIENCE)
+    wait_for(lambda: hung.answers(order), promise.PATIENCE)
+    promise.in_force(order, *agents)
+    promise.in_force(later, here)
     began = time.time()
     for target in (order.target, LATER):
         fleet.unblock(target)

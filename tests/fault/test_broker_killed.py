@@ -75,6 +75,8 @@ def test_while_the_manager_orders(idle_fleet: Fleet, point: str) -> None:
 
 def lift_and_judge(fleet: Fleet, *agents: Agent, orders: Sequence[Order]) -> None:
     """The orders, which are in force, held on each of `agents` until they were lifted."""
+    for order in orders:
+        promise.in_force(order, *agents)
     began = time.time()
     for order in orders:
         fleet.unblock(order.target)

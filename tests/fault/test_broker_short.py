@@ -59,6 +59,7 @@ def test_the_broker_takes_nothing_for_a_while(fleet: Fleet, alarm: Alarm) -> Non
     assert not agent.answers(first) + agent.ends(first), "what it has to say waits"
     fleet.broker.node.evaluate(alarm.off)
     wait_for(lambda: all(agent.answers(order) for order in (first, second, third)), READY)
+    promise.in_force(third, agent)
     began = time.time()
     for order in (second, third):
         fleet.unblock(order.target)

@@ -29,6 +29,7 @@ def test_the_brokers_data_directory_is_wiped(fleet: Fleet) -> None:
     wait_for(lambda: away.answers(lost), READY)
     later = fleet.block(LATER, 600)
     wait_for(lambda: all(agent.answers(later) for agent in agents), READY)
+    promise.in_force(later, *agents)
     began = time.time()
     for order in (held, lost, later):
         fleet.unblock(order.target)
