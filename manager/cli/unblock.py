@@ -91,6 +91,7 @@ def _everything(yes: bool, reason: str, output: Literal["table", "json"], api: s
     if output == "json":
         tables.as_json(EverythingLifted(orders=orders, deletes=deletes, after=None))
     else:
-        click.echo(f"lifting {orders} orders; `thwart blocks` shows what is still in force")
+        what = f"lifting {orders} order{'' if orders == 1 else 's'}" if orders else "there is nothing to lift"
+        click.echo(f"{what}; `thwart blocks` shows what is still in force")
     if not paused:
         click.echo("note: what offends from now on is blocked again; to prevent that, `thwart pause` first", err=True)

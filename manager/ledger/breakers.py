@@ -21,7 +21,7 @@ INSERT INTO breakers (response, tripped_at, last_at) VALUES (?, ?, ?)
 ON CONFLICT (response) DO UPDATE SET last_at = excluded.last_at
 """
 _RESET = ("DELETE FROM breakers WHERE response = ?", "DELETE FROM breaker_targets WHERE response = ?")
-_ALL = "SELECT response FROM breakers WHERE last_at > ? ORDER BY response"
+_ALL = "SELECT response FROM breakers WHERE last_at > ? AND last_at <= ? ORDER BY response"
 _FORGET = ("DELETE FROM breaker_targets WHERE at <= ?", "DELETE FROM breakers WHERE last_at <= ?")
 
 
@@ -82,7 +82,7 @@ def reset(connection: Connection, response: str) -> None:
 
 def tripped(connection: Connection, now: float) -> list[str]:
     """The responses whose breaker holds back what is new."""
-    return [row["response"] for row in connection.execute(_ALL, (now - MINUTE,))]
+    return [row["response"] for row in connection.execute(_ALL, (now - MINUTE, now))]
 
 
 def forget(connection: Connection, now: float) -> None:
