@@ -1,5 +1,6 @@
 """What happened, told in log lines and figures. Each order has one line when it is given and one when it is over."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import structlog
@@ -41,8 +42,9 @@ class Chronicle:
         late = sum(each.late for each in taken)
         if late:
             log.warning("alerts came too late to act on", action="late", alerts=late)
+        for outcome, count in Counter(map(_outcome, taken)).items():
+            self._metrics.alerts.labels(outcome).inc(count)
         for each in taken:
-            self._metrics.alerts.labels(_outcome(each)).inc()
             for refusal in each.refusals:
                 self._refused(each, refusal.response, refusal.reason, refusal.detail)
             if not each.repeated:

@@ -149,6 +149,8 @@ class Dispatch:
         if late:
             return Taken(sighting=sighting, orders=(), late=True)
         verdict = self._judge(sighting, members, LedgerStanding(connection, now, self._answer_within), now)
+        if not verdict.orders and not verdict.refusals:  # most alerts
+            return Taken(sighting=sighting, orders=())
         outcomes = [(order, turn.decide(order, verdict, alert.id)) for order in verdict.orders]
         for each in verdict.refusals:
             alerts.refuse(connection, alert.id, each.response, each.target, each.reason, each.detail, now)

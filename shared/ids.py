@@ -6,12 +6,8 @@ from collections.abc import Iterable
 
 def digest(*parts: str | int | float | tuple[str, ...] | None) -> str:
     """A 128-bit id over `parts` as 32 hexadecimal digits (BLAKE2b; unambiguous: ("a", "b") is not ("ab",))."""
-    hasher = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        text = repr(part).encode("utf-8", "backslashreplace")
-        hasher.update(len(text).to_bytes(8, "big"))
-        hasher.update(text)
-    return hasher.hexdigest()
+    texts = [repr(part).encode("utf-8", "backslashreplace") for part in parts]
+    return hashlib.blake2b(b"".join(len(each).to_bytes(8, "big") + each for each in texts), digest_size=16).hexdigest()
 
 
 def fingerprint(ids: Iterable[str]) -> str:

@@ -18,6 +18,10 @@ def enclosed(alert: Alert) -> dict[str, Any]:
     """The alert in Wazuh's JSON shape, in at most LIMIT bytes; what was shortened ends in MARK."""
     fields: dict[str, Any] = msgspec.to_builtins(alert)
     fields["rule"]["groups"] = list(alert.rule.groups)  # as it is after a journey, so that stored and made are equal
+    return fields if codec.size(fields) <= LIMIT else _cut(fields, alert)
+
+
+def _cut(fields: dict[str, Any], alert: Alert) -> dict[str, Any]:
     for name in _FIRST:
         over = codec.size(fields) - LIMIT
         if over > 0:

@@ -64,6 +64,8 @@ class Responses:
         if not responds(alert, self._rules.get(alert.rule.id)):
             return Verdict()
         fired = [response for response in self._responses if response.selects(alert.rule)]
+        if not fired:  # of most alerts
+            return Verdict()
         case = Case(sighting=sighting, members=members, standing=standing, now=now)
         found = [self._consider(response, case) for response in fired]
         wishes = [each for each in found if isinstance(each, Wish)]
