@@ -162,7 +162,9 @@ def _print_lifted(answer: "LiftAnswer", address: str | None) -> None:
     if answer.error:
         click.echo(f"thwart-agent: {answer.error}", err=True)
     elif not answer.lifted:
-        click.echo(f"nothing is in force on {address or 'this host'}")
+        click.echo(f"nothing is in force on {address or 'this host'}{' itself' if answer.covered else ''}")
     for each in answer.lifted:
         orders = "one order" if each.orders == 1 else f"{each.orders} orders" if each.orders else "no order, adopted"
         click.echo(f"lifted {each.action} on {each.target}, held by {orders}")
+    for network in answer.covered:
+        click.echo(f"{address} is still covered by {network}; `thwart-agent lift {network}` ends that")

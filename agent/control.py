@@ -38,9 +38,12 @@ class LiftedEffect(Struct, frozen=True, kw_only=True, order=True):
 
 
 class LiftAnswer(Struct, frozen=True, kw_only=True):
-    """What was ended. `problems` are the words of reverts that failed; `error` says why nothing was done."""
+    """What was ended, and the networks around the address that stay in force. `problems` are the words of reverts
+    that failed; `error` says why nothing was done.
+    """
 
     lifted: tuple[LiftedEffect, ...] = ()
+    covered: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     error: str = ""
 
@@ -57,7 +60,8 @@ async def lift(executor: Executor, request: LiftRequest) -> LiftAnswer:
     for hold in done.orders:
         orders[hold.action, hold.target] = orders.get((hold.action, hold.target), 0) + (not hold.adopted)
     lifted = [LiftedEffect(action=action, target=target, orders=n) for (action, target), n in orders.items()]
-    return LiftAnswer(lifted=tuple(sorted(lifted)), problems=done.problems)
+    covered = () if request.address is None else await executor.around(_one_spelling(request.address))
+    return LiftAnswer(lifted=tuple(sorted(lifted)), covered=tuple(covered), problems=done.problems)
 
 
 class Control:

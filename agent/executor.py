@@ -146,6 +146,10 @@ class Executor:
             await self.turn()
         return Lifted(orders=tuple(orders), problems=tuple(await self._journal.failures(orders)))
 
+    async def around(self, target: str) -> list[str]:
+        """The networks in force that `target` lies in. Raises StoreError."""
+        return await self._journal.around(self._actions, target)
+
     async def keep_off(self, names: Collection[Name]) -> None:
         """Takes exactly these off the host, and puts back what else was off if it is still to be in force.
 

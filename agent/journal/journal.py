@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from agent.journal import adoption, planning, policy, proving, settling, standing, taking, times
 from agent.journal.holding import Hold, holds
+from agent.journal.networks import Networks
 from agent.journal.planning import Name, Turn
 from agent.journal.policy import Ruling
 from agent.journal.settling import Outcome, Settled
@@ -92,6 +93,15 @@ class Journal:
         return await self.store.run(
             lambda connection: list(dropwhile(lambda each: not _is_open(connection, each), order_ids))
         )
+
+    async def around(self, actions: Iterable[str], target: str) -> list[str]:
+        """The narrowest network that each of these actions has in force around `target`."""
+
+        def work(connection: Connection) -> list[str]:
+            networks = Networks(connection, self.now())
+            return list(dict.fromkeys(filter(None, (networks.around(each, target) for each in actions))))
+
+        return await self.store.read(work)
 
     async def failures(self, lifted: Iterable[Hold]) -> list[str]:
         """The words of the reverts that failed, of these holds'."""

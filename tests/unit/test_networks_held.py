@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli import _print_lifted
+from agent.control import LiftRequest, lift
 from shared.messages import Acknowledgement, Expiry
 from tests.unit.a_host import ATTACKER, AHost
 
@@ -45,6 +47,24 @@ async def test_a_network_that_goes_with_its_host_covers_nothing(host: AHost) -> 
     await host.do(host.add("h"), host.add("w", WIDE))
     await host.do(host.delete("d1", "h"), host.delete("d2", "w", target=WIDE))
     assert _details(host, "h", "w", "d1", "d2") == [""] * 4
+
+
+async def test_a_person_is_told_which_network_goes_on_blocking(host: AHost, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who lifts a host that lies in one, whether it was blocked itself or not; and nobody once that is gone."""
+    await host.do(host.add("w", WIDE), host.add("n", NARROW), host.add("h"))
+    for address, network in ((ATTACKER, NARROW), (ATTACKER, NARROW), (NARROW, WIDE), (WIDE, "")):
+        answer = await lift(host.executor, LiftRequest(address=address))
+        assert answer.covered == ((network,) if network else ())
+        _print_lifted(answer, address)
+    lines = [each for each in capsys.readouterr().out.splitlines() if "action=" not in each]
+    told = f"{ATTACKER} is still covered by {NARROW}; `thwart-agent lift {NARROW}` ends that"
+    assert lines[:4] == [
+        f"lifted firewall-drop on {ATTACKER}, held by one order",
+        told,
+        f"nothing is in force on {ATTACKER} itself",
+        told,
+    ]
+    assert (await lift(host.executor, LiftRequest(address=None))).covered == ()
 
 
 async def test_a_host_of_another_family_or_outside_is_not_covered(host: AHost) -> None:
