@@ -42,8 +42,9 @@ class Ledger:
 
     def confirmed(self, connection: Connection, published: Sequence[Publication]) -> None:
         """The outbox's hook, in the transaction that deletes its rows: these orders are sent."""
-        on_hold.were_sent(connection, {each.message_id for each in published if each.kind == orders.KIND})
-        orders.confirmed(connection, published, self._clock.wall())
+        now = self._clock.wall()
+        on_hold.were_sent(connection, {each.message_id for each in published if each.kind == orders.KIND}, now)
+        orders.confirmed(connection, published, now)
 
     async def known(self, seen: Sequence[tuple[str, bytes]]) -> set[str]:
         """Those of these ids under which the ledger holds an order with just this body."""

@@ -10,7 +10,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from manager.ledger import answers, offenders, orders
+from manager.ledger import agents, answers, offenders, orders
 from manager.ledger.offenders import Offender
 from manager.ledger.orders import ONE_SHOT, UNTIL_LIFTED, Audience
 from manager.ledger.schema import FOREVER
@@ -221,17 +221,17 @@ def take_back(connection: Connection, now: float) -> int:
     return taken
 
 
-def were_sent(connection: Connection, ids: Collection[str]) -> None:
+def were_sent(connection: Connection, ids: Collection[str], now: float) -> None:
     """The broker has confirmed these: what of them a pause has taken back was on its way, and isn't on hold."""
     if connection.execute(_ANY_TAKEN_BACK).fetchone() is None:
         return
-    for order_id in ids:
-        row = connection.execute(_WAS_SENT, (order_id,)).fetchone()
-        if row is not None:
-            order = codec.decode(row["body"], Order)
-            connection.execute(_UNTIL, (orders.end_of(order), order_id))
-            connection.execute(_EXPECT_AGAIN, (order_id,))
-            _offend(connection, order, orders.end_of(order))
+    rows = [row for order_id in ids for row in connection.execute(_WAS_SENT, (order_id,)).fetchall()]
+    for order in (codec.decode(row["body"], Order) for row in rows):
+        connection.execute(_UNTIL, (orders.end_of(order), order.id))
+        connection.execute(_EXPECT_AGAIN, (order.id,))
+        _offend(connection, order, orders.end_of(order))
+    for agent in agents.load(connection) if rows else ():  # who came meanwhile was not expected to have them
+        orders.join(connection, agent.id, agent.heartbeat.roles, now)
 
 
 def _effect(order: Order) -> tuple[object, ...]:

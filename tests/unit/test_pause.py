@@ -119,6 +119,19 @@ async def test_what_was_on_its_way_is_not_on_hold(incident):
         assert second.offence == 2
 
 
+async def test_who_joins_before_it_is_known_that_an_order_was_sent_gets_it(incident):
+    """The broker's confirm takes an order off hold, and whoever came meanwhile is to have it as well."""
+    with incident(block("<name>r</name><timeout>600</timeout>", location="all")) as here:
+        await here.manager.hear("web1")
+        here.manager.confirm()
+        order = await here.order(0.0)
+        on_their_way = here.manager.outbox()
+        await here.manager.panic.pause("ann", "")
+        await here.manager.hear("web2")
+        here.manager.store.run_now(lambda connection: here.manager.ledger.confirmed(connection, on_their_way))
+        assert await here.manager.states(order) == {"web1": "waiting", "web2": "waiting"}
+
+
 async def test_what_was_on_its_way_and_is_refused_is_lifted(incident):
     """The broker died before its confirm, and the agent has the block all the same: a refusal ends it."""
     with incident(BLOCKING) as here:
