@@ -78,19 +78,19 @@ def show(report: Report, *, to_error: bool = False) -> None:
     if report.ok:
         console.print(f"[green]Every order was kept to[/green], in {report.took:.0f} s.")
     else:
-        told = "same stories, lives and cuts; where a kill strikes is the machine's doing"
-        console.print(f"Again ({told}): [bold]{escape(report.again)}[/bold]")
+        console.print("Again, with the same stories, lives and cuts; where a kill strikes is the machine's doing:")
+        console.print(f"  [bold]{escape(report.again)}[/bold]", soft_wrap=True)
 
 
 def _show_findings(console: Console, report: Report) -> None:
     for why in report.doubts:
-        console.print(f"[bold red]The judge can't be believed:[/bold red] {escape(why)}")
+        console.print(f"[bold red]The judge can't be believed:[/bold red] {escape(why)}", soft_wrap=True)
     for words in report.ended:
-        console.print(f"[red]ended by itself[/red]  {escape(words)}")
+        console.print(f"[red]ended by itself[/red]  {escape(words)}", soft_wrap=True)
     for column in COLUMNS:
         some = [each for each in report.findings if each.column == column]
         for each in some[:SHOWN]:
             words = f"{each.agent} {each.target} {each.order_id}: {each.words}"
-            console.print(f"[red]{column}[/red]  {escape(words)}")
+            console.print(f"[red]{column}[/red]  {escape(words)}", soft_wrap=True)
         if len(some) > SHOWN:
             console.print(f"[red]{column}[/red]  … and {len(some) - SHOWN} more")
