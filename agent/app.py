@@ -182,9 +182,10 @@ class _Daemon:
         except StoreError as error:
             log.error("stopping; not every block could be lifted", action="stopped", problem=str(error))
             return
-        for problem in lifted.problems:
-            log.error("could not be ended", action="stopped", problem=problem)
-        log.info("stopping; every block was lifted, as on_stop says", action="stopped", orders=len(lifted.orders))
+        for (_, target), problem in lifted.problems.items():
+            log.error("could not be ended", action="stopped", target=target, problem=problem)
+        what = "every block was lifted" if not lifted.problems else "what could be lifted was"
+        log.info(f"stopping; {what}, as on_stop says", action="stopped", orders=len(lifted.orders))
 
     async def _begin(self) -> None:
         """Before the first order: reverts that are due, then what should be in force."""

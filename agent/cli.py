@@ -161,7 +161,7 @@ def _left(each: "EffectView", now: float) -> str:
 def _print_lifted(answer: "LiftAnswer", address: str | None) -> None:
     if answer.error:
         click.echo(f"thwart-agent: {answer.error}", err=True)
-    elif not answer.lifted:
+    elif not (answer.lifted or answer.problems):
         click.echo(f"nothing is in force on {address or 'this host'}{' itself' if answer.covered else ''}")
     for each in answer.lifted:
         orders = "one order" if each.orders == 1 else f"{each.orders} orders" if each.orders else "no order, adopted"

@@ -38,8 +38,8 @@ class LiftedEffect(Struct, frozen=True, kw_only=True, order=True):
 
 
 class LiftAnswer(Struct, frozen=True, kw_only=True):
-    """What was ended, and the networks around the address that stay in force. `problems` are the words of reverts
-    that failed; `error` says why nothing was done.
+    """What was ended, and the networks around the address that stay in force. `problems` are the reverts that failed,
+    with their words; `error` says why nothing was done.
     """
 
     lifted: tuple[LiftedEffect, ...] = ()
@@ -59,9 +59,14 @@ async def lift(executor: Executor, request: LiftRequest) -> LiftAnswer:
     orders: dict[tuple[str, str], int] = {}
     for hold in done.orders:
         orders[hold.action, hold.target] = orders.get((hold.action, hold.target), 0) + (not hold.adopted)
-    lifted = [LiftedEffect(action=action, target=target, orders=n) for (action, target), n in orders.items()]
+    lifted = [
+        LiftedEffect(action=name[0], target=name[1], orders=n)
+        for name, n in orders.items()
+        if name not in done.problems
+    ]
+    problems = tuple(f"{action} on {target}: {words}" for (action, target), words in sorted(done.problems.items()))
     covered = () if request.address is None else await executor.around(_one_spelling(request.address))
-    return LiftAnswer(lifted=tuple(sorted(lifted)), covered=tuple(covered), problems=done.problems)
+    return LiftAnswer(lifted=tuple(sorted(lifted)), covered=tuple(covered), problems=problems)
 
 
 class Control:

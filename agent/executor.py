@@ -40,10 +40,10 @@ log = structlog.get_logger()
 
 
 class Lifted(Struct, frozen=True, kw_only=True):
-    """What somebody on this host ended: the orders, and the words of the reverts that failed."""
+    """What somebody on this host ended: the orders, and by action and target the words of the reverts that failed."""
 
     orders: tuple[Hold, ...]
-    problems: tuple[str, ...]
+    problems: Mapping[tuple[str, str], str]
 
 
 class Executor:
@@ -144,7 +144,7 @@ class Executor:
         ids = [each.order_id for each in orders]
         while ids := await self._journal.still_held(ids):
             await self.turn()
-        return Lifted(orders=tuple(orders), problems=tuple(await self._journal.failures(orders)))
+        return Lifted(orders=tuple(orders), problems=await self._journal.failures(orders))
 
     async def around(self, target: str) -> list[str]:
         """The networks in force that `target` lies in. Raises StoreError."""

@@ -26,7 +26,7 @@ _COUNTS = "SELECT action, count(*) AS number FROM effects GROUP BY action"
 _HOLDS = "SELECT count(*) FROM holders WHERE order_id = ?"
 _SETTLED = "SELECT status, outcome, ended_detail FROM orders WHERE id = ?"
 _OWED = """
-SELECT target FROM effects e WHERE action = ? AND key = ? AND NOT EXISTS
+SELECT 1 FROM effects e WHERE action = ? AND key = ? AND NOT EXISTS
     (SELECT 1 FROM holders h WHERE h.action = e.action AND h.key = e.key)
 """
 _FORGET = """
@@ -103,8 +103,8 @@ class Journal:
 
         return await self.store.read(work)
 
-    async def failures(self, lifted: Iterable[Hold]) -> list[str]:
-        """The words of the reverts that failed, of these holds'."""
+    async def failures(self, lifted: Iterable[Hold]) -> dict[tuple[str, str], str]:
+        """By action and target what was said of the reverts that failed, of these holds'."""
         some = list(lifted)
         return await self.store.run(lambda connection: _failures(connection, some))
 
@@ -182,9 +182,12 @@ def _is_open(connection: Connection, order_id: str) -> bool:
     return bool(held) or (row is not None and row["status"] is None)
 
 
-def _failures(connection: Connection, some: Sequence[Hold]) -> list[str]:
-    rows = [connection.execute(_SETTLED, (each.order_id,)).fetchone() for each in some]
-    adopted = [connection.execute(_OWED, (each.action, each.target)).fetchone() for each in some if each.adopted]
-    return [row["ended_detail"] for row in rows if row is not None and row["outcome"] == "failed"] + [
-        f"{row['target']} is to be reverted still" for row in adopted if row is not None
-    ]
+def _failures(connection: Connection, some: Sequence[Hold]) -> dict[tuple[str, str], str]:
+    failed: dict[tuple[str, str], str] = {}
+    for each in some:
+        row = connection.execute(_SETTLED, (each.order_id,)).fetchone()
+        if row is not None and row["outcome"] == "failed":
+            failed[each.action, each.target] = row["ended_detail"]
+        elif each.adopted and connection.execute(_OWED, (each.action, each.target)).fetchone():
+            failed[each.action, each.target] = "it is to be reverted still"
+    return failed

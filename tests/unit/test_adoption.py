@@ -117,7 +117,9 @@ async def test_what_is_adopted_is_shown_and_lifted_as_such(host: AHost) -> None:
     assert [(each.target, each.adopted) for each in done.orders] == [(OTHER, True)]
     assert set(host.in_force()) == {ATTACKER}
     host.action.failing[ATTACKER] = "busy"
-    assert (await host.executor.lift(lambda hold: True)).problems == (f"{ATTACKER} is to be reverted still",)
+    assert (await host.executor.lift(lambda hold: True)).problems == {
+        ("firewall-drop", ATTACKER): "it is to be reverted still"
+    }
     assert host.said() == []
 
 

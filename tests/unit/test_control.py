@@ -9,9 +9,12 @@ import pytest
 
 from agent import control
 from agent.control import Control, LiftRequest, ask
+from agent.executor import FIRST_RETRY
 from agent.folder import CONTROL
 from tests.unit.a_host import ATTACKER, AHost
 from tests.waiting import eventually
+
+OTHER = "203.0.113.10"
 
 
 @pytest.fixture
@@ -54,6 +57,18 @@ async def test_nonsense_lifts_nothing_and_stops_nothing(host: AHost, tmp_path: P
     answer = await ask(tmp_path, LiftRequest(address=f"::ffff:{ATTACKER}"))
     assert answer is not None
     assert [each.target for each in answer.lifted] == [ATTACKER]
+
+
+async def test_what_could_not_be_ended_is_not_told_as_lifted(host: AHost) -> None:
+    """It is named with its words; what was ended besides is told as ever."""
+    await host.do(host.add("o2", OTHER))
+    host.action.failing[ATTACKER] = "busy"
+    answer = await control.lift(host.executor, LiftRequest(address=None))
+    assert [each.target for each in answer.lifted] == [OTHER]
+    assert answer.problems == (f"firewall-drop on {ATTACKER}: busy",)
+    host.action.failing.clear()
+    await host.after(FIRST_RETRY)
+    assert host.in_force() == {}
 
 
 async def test_who_says_nothing_is_hung_up_on(host: AHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

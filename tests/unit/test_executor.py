@@ -328,7 +328,7 @@ async def test_a_person_lifts_what_is_in_force_and_what_is_about_to_be(host: AHo
     await host.take(waiting)
     lifted = await host.executor.lift(lambda hold: hold.target == ATTACKER)
     assert {each.order_id for each in lifted.orders} == {"o1", "o2"}
-    assert lifted.problems == ()
+    assert lifted.problems == {}
     await host.do(waiting, host.add("o1"))
     assert set(host.in_force()) == {OTHER}
     assert set(host.ends("o1")) == {("lifted", "reverted")}
@@ -338,7 +338,7 @@ async def test_a_lift_that_fails_says_why(host: AHost) -> None:
     """The person is told the program's words."""
     await host.do(host.add())
     host.action.failing[ATTACKER] = "busy"
-    assert (await host.executor.lift(lambda hold: True)).problems == ("busy",)
+    assert (await host.executor.lift(lambda hold: True)).problems == {(host.action.name, ATTACKER): "busy"}
 
 
 async def test_the_fingerprint_is_of_holders_that_have_more_than_a_minute_left(host: AHost) -> None:
