@@ -10,7 +10,8 @@ from typing import Literal
 from msgspec import Struct
 
 from manager.ledger.schema import FOREVER
-from shared.messages import Acknowledgement, Expiry
+from shared import codec
+from shared.messages import Acknowledgement, Expiry, Order
 from shared.store import Connection, Row
 
 Event = Acknowledgement | Expiry
@@ -20,6 +21,7 @@ Kind = Literal["acknowledgement", "expiry"]
 # decides between answers of the same instant, so that their order of arrival doesn't.
 _WEIGHTS = {"stale": 0, "refused": 1, "failed": 2, "lifted": 3, "simulated": 4, "unchanged": 5, "applied": 6}
 _CHUNK = 500  # parameters in one IN (...)
+SOME = 2_000  # rows that lapse in one transaction: whoever decides something waits for the writer
 
 _REMEMBER = """
 INSERT INTO history
@@ -50,8 +52,15 @@ _FOREIGN_AGENT = """
 INSERT INTO order_agents (order_id, agent_id, state, since, deadline, until, note)
 VALUES (?, ?, 'waiting', ?, ?, ?, '') ON CONFLICT DO NOTHING
 """
+# The other voices stay as they are: an end that is told yet outranks this.
+_LIFTED = """
+UPDATE order_agents SET state = 'lifted', note = 'by its delete'
+WHERE order_id = ? AND agent_id = ? AND state IN ('waiting', 'applied', 'unchanged')
+"""
+_DELETE = "SELECT body FROM orders WHERE id = ? AND operation = 'delete' AND is_foreign = 0"
 _LAPSE = """
-UPDATE order_agents SET state = 'stale', note = 'no answer' WHERE state = 'waiting' AND deadline < ?
+UPDATE order_agents SET state = 'stale', note = 'no answer' WHERE (order_id, agent_id) IN (
+    SELECT order_id, agent_id FROM order_agents WHERE state = 'waiting' AND deadline < ? LIMIT ?)
 RETURNING order_id
 """
 _OPEN = ("waiting", "applied", "unchanged")  # states that more is to be heard of
@@ -109,6 +118,8 @@ def record(connection: Connection, events: Sequence[Event], now: float) -> Recor
     news, settling, done = [], [], set()
     for event in events:
         said = _said(event)
+        if said.word == "lifted":
+            done |= _settle_lifted(connection, said)
         if not _remember(connection, said, now):
             continue
         news.append(event)
@@ -123,6 +134,16 @@ def record(connection: Connection, events: Sequence[Event], now: float) -> Recor
     return Recorded(news=tuple(news), settling=tuple(settling), foreign=tuple(foreign), closed=over)
 
 
+def _settle_lifted(connection: Connection, said: _Said) -> set[str]:
+    """Nothing that a delete names is in force on the agent that has carried it out, nor comes to be; which are done.
+
+    Also said when it is heard again. Who never got an order, or lost its journal with it, never tells its end.
+    """
+    row = connection.execute(_DELETE, (said.order_id,)).fetchone()
+    lifts = codec.decode(row["body"], Order).lifts if row is not None and _state(connection, said) else ()
+    return {each for each in lifts if connection.execute(_LIFTED, (each, said.agent_id)).rowcount}
+
+
 def recall(connection: Connection, order_id: str, agent_id: str, now: float) -> None:
     """Merges what `agent_id` had said about the order before it was known that the order is for it."""
     for row in connection.execute(_SAID, (order_id, agent_id)).fetchall():
@@ -130,8 +151,11 @@ def recall(connection: Connection, order_id: str, agent_id: str, now: float) -> 
 
 
 def lapse(connection: Connection, before: float) -> Lapsed:
-    """Settles as `stale` what was due `before` and never answered. An answer that comes yet still wins."""
-    rows = connection.execute(_LAPSE, (before,)).fetchall()
+    """Settles as `stale` some of what was due `before` and never answered; fewer than SOME once it is all.
+
+    An answer that comes yet still wins.
+    """
+    rows = connection.execute(_LAPSE, (before, SOME)).fetchall()
     return Lapsed(count=len(rows), closed=tuple(closed(connection, {row["order_id"] for row in rows})))
 
 

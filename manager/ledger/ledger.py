@@ -6,7 +6,7 @@ Orders of our own go in through `manager.dispatch`, in transactions that decide 
 from collections.abc import Callable, Collection, Sequence
 
 from manager.ledger import answers, dead_letters, foreign, on_hold, orders, positions, reads, retention
-from manager.ledger.answers import Event, Lapsed, Recorded
+from manager.ledger.answers import Closed, Event, Lapsed, Recorded
 from manager.ledger.dead_letters import Undelivered
 from manager.ledger.foreign import Admitted, Given
 from manager.ledger.positions import Position
@@ -72,7 +72,12 @@ class Ledger:
     async def settle_due(self) -> Lapsed:
         """Settles what was never answered and is past its deadline. Every few seconds."""
         before = self._clock.wall() - self._answer_within  # an answer may be on its way
-        return await self._store.run(lambda connection: answers.lapse(connection, before))
+        count, closed = 0, list[Closed]()
+        while True:  # some at a time, as `forget_old`
+            some = await self._store.run(lambda connection: answers.lapse(connection, before))
+            count, closed = count + some.count, [*closed, *some.closed]
+            if some.count < answers.SOME:
+                return Lapsed(count=count, closed=tuple(closed))
 
     async def forget_old(self) -> int:
         """Deletes what is older than the retention; how many orders. Every minute or so.
