@@ -223,3 +223,17 @@ async def test_an_order_that_nobody_answers_is_closed_by_its_deadline(manager):
     manager.clock.passed = 100.0
     lapsed = await manager.ledger.settle_due()
     assert [(each.order_id, each.states) for each in lapsed.closed] == [(order.id, {"stale": 1})]
+
+
+async def test_what_lapses_does_so_some_at_a_time(manager, monkeypatch):
+    """All of it in the end, each order closed once, and between two times the writer is free for whoever wants it."""
+    monkeypatch.setattr("manager.ledger.answers.SOME", 1)
+    await manager.hear("web1", "web2")
+    order = await manager.block(timeout=60.0)
+    manager.clock.passed = 100.0
+    settling = asyncio.ensure_future(manager.ledger.settle_due())
+    await asyncio.sleep(0)
+    waiting = "SELECT count(*) FROM order_agents WHERE state = 'waiting'"
+    assert await manager.store.run(lambda c: c.execute(waiting).fetchone()[0]) == 1
+    lapsed = await settling
+    assert (lapsed.count, [(each.order_id, each.states) for each in lapsed.closed]) == (2, [(order.id, {"stale": 2})])
