@@ -13,7 +13,7 @@ from agent.journal.planning import FOREVER, NEXT_END, SAME, Ending, Holder, Join
 from agent.journal.times import Now
 from shared import outbox
 from shared.broker import Publication
-from shared.messages import Acknowledgement, Expiry, Status
+from shared.messages import Acknowledgement, Expiry, Order, Status
 from shared.store import Connection
 
 _HOLD = """
@@ -27,6 +27,7 @@ ON CONFLICT (action, key) DO UPDATE SET since_at = excluded.since_at WHERE ?
 """
 _LIFTED = "SELECT outcome, ended_detail FROM orders WHERE id = ? AND cause = 'lifted' AND ended_at >= ?"
 _GONE = "DELETE FROM effects WHERE action = ? AND key = ?"
+_ADOPTED = "SELECT 1 FROM holders WHERE action = ? AND key = ? AND adopted = 1 AND lifted = 0"
 
 DONE = Result(key="")
 End = Literal["reverted", "kept", "failed"]
@@ -98,8 +99,13 @@ class _Settling:
         ended = [row for row in rows if row is not None]
         failed = next((row["ended_detail"] for row in ended if row["outcome"] == "failed"), None)
         covered = next((row["ended_detail"] for row in ended if row["outcome"] == "reverted"), "")
-        detail = failed or (covered if ended else "not in force")
+        detail = failed or (covered if ended else self._absent(ending.order))
         self._answer(ending.order.id, ending.received_at, "failed" if failed is not None else "lifted", detail)
+
+    def _absent(self, order: Order) -> str:
+        """Nothing that it names was in force; but who believes that its target is free may be wrong."""
+        adopted = self._connection.execute(_ADOPTED, (order.action, order.target)).fetchone()
+        return "adopted: held until all that is in force has been sent" if adopted else "not in force"
 
     def _still_covered(self, work: Work, kind: End) -> str:
         """Its end frees nobody from a block of the network around it."""

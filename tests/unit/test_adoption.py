@@ -104,6 +104,7 @@ async def test_a_delete_ends_the_orders_that_it_names_and_not_what_is_adopted(ho
     """The lifts of a catch-up come before its adds; what it doesn't bring goes at its end."""
     await host.do(host.delete("d1", "o1"))
     assert set(host.in_force()) == {ATTACKER, OTHER}
+    assert host.answers("d1") == [("lifted", "adopted: held until all that is in force has been sent")]
     await caught_up(host, host.add("o1"), host.add("o4"))
     assert host.answers("o1") == [("lifted", "lifted before it came")]
     assert host.in_force() == {ATTACKER: 600.0}
