@@ -66,7 +66,7 @@ WHERE order_id = ? AND agent_id = ? AND state IN ('waiting', 'unroutable')
 """
 _JOINED = """
 INSERT INTO order_agents (order_id, agent_id, state, since, deadline, until, note)
-SELECT id, ?, 'waiting', ?, deadline, until, 'joined later' FROM orders
+SELECT id, ?, 'waiting', ?, CASE WHEN until < deadline THEN until ELSE deadline END, until, 'joined later' FROM orders
 WHERE until > ? AND (location = 'all' OR (location = 'server' AND ?)) AND dry_run = 0 AND is_foreign = 0
     AND (lasting = 1 OR operation = 'delete') AND lifted_by IS NULL AND phase = 'released'
 ON CONFLICT DO NOTHING RETURNING order_id
@@ -119,10 +119,11 @@ def send(connection: Connection, order: Order, audience: Audience, body: bytes, 
 
 
 def expect(connection: Connection, order: Order, audience: Audience, until: float, since: float) -> None:
-    """Expects an order that was written down of `audience`, from `since` on."""
+    """Expects an order that was written down of `audience`, from `since` on, for as long as it matters."""
     expected = [(agent, "waiting", "") for agent in audience.known]
     expected += [(agent, "unroutable", "not in the roster") for agent in audience.unknown]
-    rows = ((order.id, agent, state, since, order.deadline, until, note) for agent, state, note in expected)
+    deadline = min(order.deadline, until)
+    rows = ((order.id, agent, state, since, deadline, until, note) for agent, state, note in expected)
     connection.executemany(_EXPECT, rows)
 
 

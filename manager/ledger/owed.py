@@ -42,7 +42,10 @@ _HELD = """
 SELECT order_id, until FROM order_agents
 WHERE agent_id = ? AND until > ? AND state IN ('applied', 'unchanged')
 """
-_AGAIN = "UPDATE order_agents SET since = ?, deadline = ? WHERE order_id = ? AND agent_id = ? AND state = 'waiting'"
+_AGAIN = """
+UPDATE order_agents SET since = ?, deadline = CASE WHEN until < ? THEN until ELSE ? END
+WHERE order_id = ? AND agent_id = ? AND state = 'waiting'
+"""
 _RESTAMP = "UPDATE orders SET deadline = ? WHERE id = ? AND deadline < ?"
 
 
@@ -93,7 +96,7 @@ def held(connection: Connection, agent_id: str, at: float) -> Held:
 def sent_again(connection: Connection, agent_id: str, order: Order, span: float, now: float) -> Order:
     """`order` as it goes out once more: what has no end of its own has a new deadline, `span` from now."""
     again = order if order.timeout is not None else replace(order, deadline=now + span)
-    connection.execute(_AGAIN, (now, again.deadline, order.id, agent_id))
+    connection.execute(_AGAIN, (now, again.deadline, again.deadline, order.id, agent_id))
     connection.execute(_RESTAMP, (again.deadline, order.id, again.deadline))
     return again
 

@@ -97,6 +97,54 @@ async def test_no_answer_by_the_deadline_is_stale_until_one_comes(manager):
     assert await manager.states(order) == {"web1": "applied"}
 
 
+async def test_who_has_lifted_an_order_is_asked_nothing_more_about_it(manager):
+    """An agent that never got it, or has lost its journal with it, will not say how it ended: its lift says so."""
+    await manager.hear("web1", "web2")
+    order = await manager.block(timeout=None)
+    manager.confirm()
+    await manager.answer(order, "web1")
+    (delete,) = await manager.unblock()
+    manager.confirm()
+    for agent in ("web1", "web2"):
+        await manager.answer(delete, agent, "lifted")
+    assert await manager.states(order) == {"web1": "lifted", "web2": "lifted"}
+    assert await manager.ledger.blocks() == []
+    await manager.ledger.record([expiry(order.id, "web1", START + 1, cause="lifted")])
+    assert await manager.states(order) == {"web1": "ended", "web2": "lifted"}
+    for passed in (10.0, 20.0, 30.0):
+        manager.clock.passed = passed
+        await manager.hear("web1", "web2")
+    assert manager.outbox() == []
+
+
+async def test_a_lift_that_fails_ends_nothing(manager):
+    """What an agent could not lift is in force there."""
+    await manager.hear("web1")
+    order = await manager.block(timeout=None)
+    manager.confirm()
+    await manager.answer(order, "web1")
+    (delete,) = await manager.unblock()
+    await manager.answer(delete, "web1", "failed")
+    assert await manager.states(order) == {"web1": "applied"}
+
+
+async def test_a_lift_is_not_waited_for_when_the_block_is_over(manager):
+    """An agent that is away for the rest of it has nothing to lift any more; an answer that comes yet counts."""
+    await manager.hear("web1", "web2")
+    await manager.block()
+    manager.confirm()
+    (delete,) = await manager.unblock()
+    manager.confirm()
+    manager.clock.passed = 300.0
+    await manager.hear("web2", queue="new")
+    await manager.hear("web9")
+    manager.clock.passed = 611.0
+    await manager.ledger.settle_due()
+    assert await manager.states(delete) == {"web1": "stale", "web2": "stale", "web9": "stale"}
+    await manager.answer(delete, "web1", "lifted")
+    assert (await manager.states(delete))["web1"] == "lifted"
+
+
 async def test_overdue_is_said_of_the_living_alone(manager):
     """An unanswered order is overdue after 10 s on an agent that is living, and waiting on a silent one."""
     await manager.hear("web1", "web2")
