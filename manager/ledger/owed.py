@@ -18,14 +18,17 @@ _LIFTS = """
 SELECT o.body FROM orders o WHERE o.operation = 'delete' AND o.until > ?
     AND EXISTS (SELECT 1 FROM order_agents oa WHERE oa.order_id = o.id AND oa.agent_id = ?) ORDER BY +o.issued_at, o.id
 """
+# What was for nobody but agents that joined later was never in the outbox.
 _UNANSWERED = """
 SELECT o.body FROM order_agents oa JOIN orders o ON o.id = oa.order_id
-WHERE oa.agent_id = ? AND oa.state = 'waiting' AND oa.until > ? AND o.sent_at IS NOT NULL
+WHERE oa.agent_id = ? AND oa.state = 'waiting' AND oa.until > ?
+    AND (o.sent_at IS NOT NULL OR NOT EXISTS (SELECT 1 FROM outbox WHERE message_id = o.id))
     AND o.lifted_by IS NULL AND (o.lasting = 1 OR o.operation = 'delete') ORDER BY o.operation DESC, o.issued_at, o.id
 """
 _LEFT = """
 SELECT 1 FROM order_agents oa JOIN orders o ON o.id = oa.order_id
-WHERE oa.agent_id = ? AND oa.state = 'waiting' AND oa.since < ? AND oa.until > ? AND o.sent_at < ?
+WHERE oa.agent_id = ? AND oa.state = 'waiting' AND oa.since < ? AND oa.until > ?
+    AND (o.sent_at < ? OR o.sent_at IS NULL AND NOT EXISTS (SELECT 1 FROM outbox WHERE message_id = o.id))
     AND o.lifted_by IS NULL AND (o.lasting = 1 OR o.operation = 'delete') LIMIT 1
 """
 _UNENDED = """

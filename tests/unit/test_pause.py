@@ -303,6 +303,23 @@ async def test_catch_up_sends_lifts_alone_during_a_pause(incident):
         assert {order.operation: order.target for _, order in manager.confirm()} == {"delete": one, "add": two}
 
 
+async def test_who_joins_during_a_pause_is_sent_its_blocks_by_the_next_manager(incident):
+    """Its order never had anywhere to go, and the manager that knew what it had put off was killed."""
+    with incident(block("<name>r</name><timeout>600</timeout>")) as here:
+        await here.manager.hear("web1")
+        (order,) = (await here.attackers(0.0, ATTACKER, agent="web2"))[0].orders
+        assert await here.manager.states(order) == {"web2": "unroutable"}
+        await here.manager.panic.pause("ann", "")
+        await here.manager.hear("web2")
+        here.manager.confirm()
+    with incident(block("<name>r</name><timeout>600</timeout>")) as here:
+        await here.manager.panic.resume()
+        here.manager.clock.passed = 20.0
+        await here.manager.hear("web2")
+        await here.manager.catch_up.tick()
+        assert [sent.id for _, sent in here.manager.confirm()] == [order.id]
+
+
 async def test_everything_is_lifted(incident):
     """What is in force, what waits for an answer, what is unsent and what is on hold, on any target, in turns."""
     with incident(BLOCKING) as here:
