@@ -189,7 +189,7 @@ class Nftables:
         if not self._problem(wanted, commands):
             return {}
         if general := self._problem({}, commands):  # without any element: no use in looking for a culprit
-            return dict.fromkeys(wanted, general)
+            return dict.fromkeys(wanted, f"{general}; {_advice(general)}")
         return self._halves(wanted, commands)
 
     def _halves(self, wanted: Wanted, commands: Commands) -> dict[Place, str]:
@@ -241,4 +241,4 @@ def _advice(problem: str) -> str:
     if os.strerror(errno.EPERM) in problem:
         return "run the agent as root or with CAP_NET_ADMIN"
     table = f"table inet {TABLE}"
-    return f"if `nft list {table}` shows a table that isn't Thwart's, `nft delete {table}` and start again"
+    return f"if `nft list {table}` shows a table that isn't Thwart's, `nft delete {table}`"
