@@ -348,10 +348,10 @@ def test_the_key_that_is_told_is_the_one_that_was_put(address: IPv4Address | IPv
 def test_when_nothing_works_no_culprit_is_looked_for() -> None:
     """A thousand orders fail at once, for the one reason that there is."""
     kernel = Moody(None, "Operation not permitted", times=10_000)
+    results = Nftables(lambda: kernel).apply([_effect(f"10.0.{number >> 8}.{number & 255}") for number in range(1_000)])
     assert {result.problem for result in results} == {
         "Operation not permitted; run the agent as root or with CAP_NET_ADMIN"
     }
-    assert {result.problem for result in results} == {"Operation not permitted"}
     assert kernel.asked == 2
 
 
