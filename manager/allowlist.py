@@ -12,6 +12,7 @@ from shared.ids import digest
 from shared.messages import Policy, PolicyEntry
 from shared.targets import Allowlist, parse_network, text_of
 
+LONGEST_JOURNAL = "-" * 64  # characters of a journal's id
 BY_HAND = "thwart allow"  # why, when who added an entry gave no reason
 
 
@@ -21,28 +22,23 @@ class Told(Struct, frozen=True, kw_only=True):
     policy: Policy
     allowlist: Allowlist
     body: bytes
-    ending: bytes  # the same, as the last message of a catch-up
 
     @classmethod
     def of(cls, policy: Policy, before: "Told | None" = None) -> "Told":
         """`policy`, ready; what was in the list `before` isn't parsed again. Raises MessageTooLarge."""
         known = {text_of(network): network for network, _ in before.allowlist} if before else {}
         entries = [(known.get(each.network) or parse_network(each.network), each.reason) for each in policy.entries]
-        return cls(
-            policy=policy,
-            allowlist=Allowlist(entries),
-            body=codec.encode(policy),
-            ending=codec.encode(replace(policy, caught_up=True)),
-        )
+        codec.encode(replace(policy, caught_up=LONGEST_JOURNAL))  # there must be room for it in every one that follows
+        return cls(policy=policy, allowlist=Allowlist(entries), body=codec.encode(policy))
 
-    def publication(self, key: str, *, caught_up: bool = False) -> Publication:
-        """The message that tells whoever listens to `key`. `caught_up`: it ends a catch-up, which it comes behind."""
+    def publication(self, key: str, *, caught_up: str = "") -> Publication:
+        """The message that tells whoever listens to `key`. `caught_up`: the journal whose catch-up it ends."""
         return Publication(
             exchange=topology.ORDERS,
             routing_key=key,
             kind=topology.POLICY,
-            message_id=digest(topology.POLICY, self.policy.version, key, str(caught_up)),
-            body=self.ending if caught_up else self.body,
+            message_id=digest(topology.POLICY, self.policy.version, key, caught_up),
+            body=codec.encode(replace(self.policy, caught_up=caught_up)) if caught_up else self.body,
         )
 
 

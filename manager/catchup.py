@@ -121,9 +121,10 @@ class CatchUp:
         wrong = self._compare(doubtful, seen.held, boot)
         for agent_id in set(living) - seen.late:
             self._reminded.clear(agent_id)
+        lacking = frozenset(each for each in self._lacking if self._brought.allows(each, boot)) | wrong
         turn = _Turn(
             fresh=tuple(self._unwritten.values()),
-            lacking=frozenset(each for each in self._lacking if self._brought.allows(each, boot)) | wrong,
+            lacking={each.id: each.heartbeat.journal for each in map(self._roster.get, lacking) if each},
             late=seen.late,
             untold=frozenset(each for each in self._untold if self._told.allows(each, boot)),
             policy=self._policy,
@@ -147,7 +148,7 @@ class CatchUp:
         for each in turn.fresh:
             if self._unwritten.get(each.agent.id) is each:
                 del self._unwritten[each.agent.id]
-        for agent_id in turn.lacking & found.sent.keys():
+        for agent_id in turn.lacking.keys() & found.sent.keys():
             self._lacking.discard(agent_id)
             self._brought.used(agent_id, boot)
         self._mind_pause(found)
@@ -234,7 +235,7 @@ class _Turn(Struct, frozen=True, kw_only=True):
     """What one transaction has to look at. Runs in the store's thread, where the policy changes too."""
 
     fresh: tuple[Heard, ...]
-    lacking: frozenset[str]
+    lacking: dict[str, str]  # with the journal that lacks
     late: frozenset[str]
     untold: frozenset[str]
     policy: AllowPolicy
@@ -249,7 +250,7 @@ class _Turn(Struct, frozen=True, kw_only=True):
         paused = pause.find(connection) is not None
         sent: dict[str, int] = {}
         told: set[str] = set()
-        for agent_id in (*self.lacking, *(self.late - self.lacking)):
+        for agent_id in (*self.lacking, *(self.late - self.lacking.keys())):
             if sum(sent.values()) >= ENOUGH:
                 break
             if agent_id in self.lacking:
@@ -260,13 +261,13 @@ class _Turn(Struct, frozen=True, kw_only=True):
             some = [order for order in lacked if order.operation == "delete"] if paused else lacked
             sent[agent_id] = self._send(connection, agent_id, some)
             if agent_id in self.lacking:  # then this was all, and the allowlist behind it says so
-                self._tell(connection, agent_id, caught_up=not paused)
+                self._tell(connection, agent_id, caught_up="" if paused else self.lacking[agent_id])
                 told.add(agent_id)
         for agent_id in self.untold - told:
-            self._tell(connection, agent_id, caught_up=False)
+            self._tell(connection, agent_id)
         return _Found(sent=sent, told=self.untold | told, paused=paused)
 
-    def _tell(self, connection: Connection, agent_id: str, *, caught_up: bool) -> None:
+    def _tell(self, connection: Connection, agent_id: str, caught_up: str = "") -> None:
         outbox.put(connection, [self.policy.publication(f"agent.{agent_id}", caught_up=caught_up)])
 
     def _send(self, connection: Connection, agent_id: str, some: Sequence[Order]) -> int:

@@ -84,8 +84,8 @@ class AllowPolicy:
         """Everything on the list."""
         return self._told.allowlist
 
-    def publication(self, key: str, *, caught_up: bool = False) -> Publication:
-        """The message that tells whoever listens to `key`. `caught_up`: it ends a catch-up, which it comes behind."""
+    def publication(self, key: str, *, caught_up: str = "") -> Publication:
+        """The message that tells whoever listens to `key`. `caught_up`: the journal whose catch-up it ends."""
         return self._told.publication(key, caught_up=caught_up)
 
     async def listing(self) -> Listing:

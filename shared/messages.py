@@ -23,6 +23,7 @@ Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Version = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 ExitCode = Annotated[int, Meta(ge=-(2**31), le=2**32 - 1)]  # Windows' are unsigned
 Word = Annotated[str, Meta(min_length=1, max_length=255)]
+JournalId = Annotated[str, Meta(max_length=64)]
 AgentId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}\Z")]  # `$` would let a newline through
 
 Operation = Literal["add", "delete"]
@@ -110,12 +111,13 @@ class PolicyEntry(Struct, frozen=True, kw_only=True, array_like=True):
 class Policy(Message, frozen=True, kw_only=True):
     """The allowlist as it is from this version on. Order `exempt` overrides it, never an agent's automatic set.
 
-    `caught_up`: whoever gets it was sent, before it, all that is in force for it.
+    `caught_up` names the journal of an agent that was sent, before this, all that is in force for it. One that has lost
+    that journal since was not: what it had taken is gone too.
     """
 
     version: Version  # a later one is greater; Unix seconds, so that a ledger made anew comes after the lost one's
     entries: tuple[PolicyEntry, ...]
-    caught_up: bool = False
+    caught_up: JournalId = ""
 
 
 class Heartbeat(Message, frozen=True, kw_only=True):
@@ -124,7 +126,7 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     agent_id: AgentId
     at: Instant
     started_at: Instant
-    journal: str  # made with the journal file; another one means that it was lost
+    journal: JournalId  # made with the journal file; another one means that it was lost
     boot: str
     version: str
     hostname: str

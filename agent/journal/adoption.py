@@ -20,6 +20,7 @@ _HOLD = "INSERT INTO holders (order_id, action, key, ends, exempt, adopted) VALU
 _RELEASE = "UPDATE holders SET lifted = 1 WHERE adopted = 1"
 _CAUGHT_UP = "UPDATE identity SET caught_up = 1"
 _ANY = "SELECT 1 FROM holders WHERE adopted = 1 LIMIT 1"
+_OURS = "SELECT 1 FROM identity WHERE journal = ?"
 _IS_CAUGHT_UP = "SELECT caught_up FROM identity"
 
 _NOTHING = json.encode(()).decode()
@@ -44,3 +45,8 @@ def release(connection: Connection) -> None:
     """
     connection.execute(_RELEASE)
     connection.execute(_CAUGHT_UP)
+
+
+def is_ours(connection: Connection, journal: str) -> bool:
+    """Whether the journal of that id is this one: what was sent to an earlier one is as lost as that."""
+    return connection.execute(_OURS, (journal,)).fetchone() is not None

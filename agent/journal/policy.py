@@ -26,11 +26,11 @@ class Ruling(Struct, frozen=True, kw_only=True):
 
     version: int
     allowlist: Allowlist
-    caught_up: bool
+    caught_up: str  # the journal that was sent all that is in force for its agent; empty: none was
     body: bytes
 
 
-NONE = Ruling(version=0, allowlist=Allowlist(), caught_up=False, body=b"")
+NONE = Ruling(version=0, allowlist=Allowlist(), caught_up="", body=b"")
 
 
 def ruling(body: bytes) -> Ruling:

@@ -120,9 +120,9 @@ class _Taking:
     def rule(self, came: Ruling) -> None:
         """What is in force or about to be, this batch's orders included, ends where a newer allowlist wants it.
 
-        Whatever its version, one that ends a catch-up says that nothing is missing here any more.
+        Whatever its version, one that ends a catch-up of this journal says that nothing is missing here any more.
         """
-        if came.caught_up:
+        if adoption.is_ours(self._connection, came.caught_up):
             adoption.release(self._connection)
         ended = policy.take(self._connection, came)
         if ended is None:

@@ -70,7 +70,7 @@ def end(tmp_path: Path) -> Iterator[AnAgentsEnd]:
     made.host.close()
 
 
-def a_policy(version: int, *networks: str, caught_up: bool = False) -> Policy:
+def a_policy(version: int, *networks: str, caught_up: str = "") -> Policy:
     entries = tuple(PolicyEntry(network=each, reason="the office") for each in networks)
     return Policy(version=version, entries=entries, caught_up=caught_up)
 
@@ -197,12 +197,14 @@ async def test_a_batch_that_cannot_be_written_down_changes_no_judgement(end: AnA
 
 @pytest.mark.parametrize("version", [0, 1, 2])
 async def test_what_was_adopted_is_released_when_nothing_is_missing_any_more(end: AnAgentsEnd, version: int) -> None:
-    """The list that ends a catch-up says so, whatever its version; what its orders took over stays."""
+    """The list that ends this journal's catch-up says so, whatever its version; what its orders took over stays."""
     end.host.action.apply([Effect(key=each, target=each, arguments=(), left=300.0) for each in (ATTACKER, OTHER)])
     await end.host.executor.start()
     await end.do(a_policy(1, "192.0.2.0/24"))
     assert set(end.host.in_force()) == {ATTACKER, OTHER}
-    await end.do(end.host.add("o1"), a_policy(version, caught_up=True))
+    await end.do(end.host.add("o1"), a_policy(version, caught_up="a journal that was lost"))
+    assert set(end.host.in_force()) == {ATTACKER, OTHER}
+    await end.do(a_policy(version, caught_up=end.host.journal.id))
     assert set(end.host.in_force()) == {ATTACKER}
     assert end.host.answers("o1") == [("applied", "new")]
 

@@ -65,7 +65,7 @@ MESSAGES: tuple[Message, ...] = (
     Policy(
         version=3,
         entries=(PolicyEntry(network="192.0.2.0/24", reason="the office"), PolicyEntry(network="2001:db8::7")),
-        caught_up=True,
+        caught_up="j",
     ),
     LogBatch(
         agent_id="web1",

@@ -52,7 +52,7 @@ async def test_adding_lifts_what_is_in_force_everywhere_and_tells_every_agent_be
     assert {each.lifts for each in changed.lifted} == {(one.id,), (two.id,)}
     assert [each.kind for each in manager.unsent()] == ["order", "order", "policy"]
     ((key, policy),) = manager.policies()
-    assert (key, policy.version, policy.caught_up) == ("all", changed.version, False)
+    assert (key, policy.version, policy.caught_up) == ("all", changed.version, "")
     assert policy.entries == (
         PolicyEntry(network=MINE, reason="white_list"),
         PolicyEntry(network=OFFICE, reason="the office"),
@@ -250,7 +250,7 @@ async def test_an_agent_that_joins_is_told_behind_what_it_should_hold(manager):
     await manager.hear("web2", policy=0)
     *_, last = manager.unsent()
     assert last.kind == "policy"
-    assert [(key, policy.caught_up) for key, policy in manager.policies()] == [("agent.web2", True)]
+    assert [(key, policy.caught_up) for key, policy in manager.policies()] == [("agent.web2", "journal-of-web2")]
     assert [each.message_id for each in manager.outbox()] == [order.id]
 
 
@@ -260,13 +260,13 @@ async def test_an_agent_that_joins_while_the_manager_is_paused_is_told_and_not_t
     await in_force(manager, "web1")
     await manager.panic.pause("ann", "")
     await manager.hear("web2", policy=0)
-    assert [(key, policy.caught_up) for key, policy in manager.policies()] == [("agent.web2", False)]
+    assert [(key, policy.caught_up) for key, policy in manager.policies()] == [("agent.web2", "")]
     manager.confirm()
     await manager.panic.resume()
     manager.clock.passed = 5.0
     for _ in range(2):
         await manager.catch_up.tick()
-    assert [(key, policy.caught_up) for key, policy in manager.policies()] == [("agent.web2", True)]
+    assert [(key, policy.caught_up) for key, policy in manager.policies()] == [("agent.web2", "journal-of-web2")]
 
 
 async def test_an_agent_that_has_another_list_is_told_when_it_says_so_twice(manager):
@@ -279,7 +279,7 @@ async def test_an_agent_that_has_another_list_is_told_when_it_says_so_twice(mana
         await manager.hear("web1", policy=7)
         sent.append([(key, policy.caught_up) for key, policy in manager.policies()])
         manager.confirm()
-    assert sent[:2] == [[], [("agent.web1", False)]]
+    assert sent[:2] == [[], [("agent.web1", "")]]
     assert [number for number, some in enumerate(sent) if some] == [1, 3, 7, 15]
     manager.clock.passed += 10.0
     await manager.hear("web1")
