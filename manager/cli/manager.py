@@ -15,6 +15,7 @@ def command(config: Path | None) -> None:
     """Run the manager: correlate what agents log, order blocks, hear the answers.
 
     The broker need not be there yet, and may go and come. SIGTERM stops it; blocks stay in force and end on time.
+    SIGHUP reads ossec.conf and the rules anew, whole or not at all; `thwart check-config` says before what is wrong.
     Every setting can be given in the environment too, as THWART_<SECTION>_<KEY>.
 
     \b
@@ -22,6 +23,10 @@ def command(config: Path | None) -> None:
       thwart manager --config manager.toml
       THWART_BROKER_URLS=amqp://user:password@broker:5672/ thwart manager
     """
+    import signal
+
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it is heeded: it asks for what a start does anyway
+
     import asyncio
 
     from manager import app
