@@ -9,10 +9,9 @@ from manager.ledger.allowed import Allowed
 from shared import codec, topology
 from shared.broker import Publication
 from shared.ids import digest
-from shared.messages import Policy, PolicyEntry
+from shared.messages import LONGEST_JOURNAL, Policy, PolicyEntry
 from shared.targets import Allowlist, parse_network, text_of
 
-LONGEST_JOURNAL = "-" * 64  # characters of a journal's id
 BY_HAND = "thwart allow"  # why, when who added an entry gave no reason
 
 
@@ -28,7 +27,7 @@ class Told(Struct, frozen=True, kw_only=True):
         """`policy`, ready; what was in the list `before` isn't parsed again. Raises MessageTooLarge."""
         known = {text_of(network): network for network, _ in before.allowlist} if before else {}
         entries = [(known.get(each.network) or parse_network(each.network), each.reason) for each in policy.entries]
-        codec.encode(replace(policy, caught_up=LONGEST_JOURNAL))  # there must be room for it in every one that follows
+        codec.encode(replace(policy, caught_up="-" * LONGEST_JOURNAL))  # there must be room for it in every one that follows
         return cls(policy=policy, allowlist=Allowlist(entries), body=codec.encode(policy))
 
     def publication(self, key: str, *, caught_up: str = "") -> Publication:

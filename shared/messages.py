@@ -14,6 +14,7 @@ from shared.ids import fingerprint
 
 PROTOCOL_VERSION = 1
 LATEST = 32_503_680_000.0  # the year 3000
+LONGEST_JOURNAL = 64  # characters of a journal's id
 ENDING = 60.0  # s: `Holds` leaves out what ends within a minute, so that an end isn't taken for a difference
 
 Instant = Annotated[float, Meta(ge=0, le=LATEST)]  # NaN and infinities are refused
@@ -23,7 +24,7 @@ Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Version = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 ExitCode = Annotated[int, Meta(ge=-(2**31), le=2**32 - 1)]  # Windows' are unsigned
 Word = Annotated[str, Meta(min_length=1, max_length=255)]
-JournalId = Annotated[str, Meta(max_length=64)]
+JournalId = Annotated[str, Meta(max_length=LONGEST_JOURNAL)]
 AgentId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}\Z")]  # `$` would let a newline through
 
 Operation = Literal["add", "delete"]

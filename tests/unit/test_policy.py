@@ -286,6 +286,23 @@ async def test_an_agent_that_has_another_list_is_told_when_it_says_so_twice(mana
     assert manager.policies() == []
 
 
+async def test_a_long_list_is_told_a_few_agents_at_a_time(manager, monkeypatch):
+    """A list weighs as its entries do, so that telling a whole fleet keeps nobody from the writer."""
+    monkeypatch.setattr("manager.catchup.ENTRIES", 5)
+    monkeypatch.setattr("manager.catchup.ENOUGH", 40)
+    await manager.policy.configured(Allowlist.of(_addresses(100), ""))
+    manager.confirm()
+    fleet = [f"web{number}" for number in range(1, 7)]
+    told = []
+    for number in range(6):
+        manager.clock.passed = 2.0 * number
+        await (manager.hear(*fleet[:3], policy=0) if number == 0 else manager.hear(*fleet[3:], policy=7))
+        told.append([key for key, _ in manager.policies()])
+        manager.confirm()
+    assert max(len(some) for some in told) == 2
+    assert {key for some in told for key in some} == {f"agent.{each}" for each in fleet}
+
+
 async def test_an_alert_about_a_member_orders_nothing_once_it_is_on_the_list(tmp_path, conf, ruleset):
     """Alerts are judged by the list as it is when they are judged, in the transaction that would order."""
     response = "<command>firewall-drop</command><location>all</location><rules_id>5712</rules_id><timeout>60</timeout>"
