@@ -16,8 +16,8 @@ from msgspec import Struct
 from agent.executor import Executor
 from agent.folder import CONTROL
 from agent.journal.holding import Hold
-from shared.errors import InvalidTarget, ThwartError, Unreachable
-from shared.targets import normalise_address
+from shared.errors import ThwartError, Unreachable
+from shared.targets import one_spelling
 
 SILENCE = 5.0  # s that a request may take to come
 LONGEST = 64 * 1024 * 1024  # bytes of an answer: it names every effect that was lifted
@@ -50,7 +50,7 @@ class LiftAnswer(Struct, frozen=True, kw_only=True):
 
 def concerns(address: str | None) -> Callable[[Hold], bool]:
     """Which orders a lift of `address` ends."""
-    return lambda hold: address is None or _one_spelling(hold.target) == _one_spelling(address)
+    return lambda hold: address is None or one_spelling(hold.target) == one_spelling(address)
 
 
 async def lift(executor: Executor, request: LiftRequest) -> LiftAnswer:
@@ -65,7 +65,7 @@ async def lift(executor: Executor, request: LiftRequest) -> LiftAnswer:
         if name not in done.problems
     ]
     problems = tuple(f"{action} on {target}: {words}" for (action, target), words in sorted(done.problems.items()))
-    covered = () if request.address is None else await executor.around(_one_spelling(request.address))
+    covered = () if request.address is None else await executor.around(one_spelling(request.address))
     return LiftAnswer(lifted=tuple(sorted(lifted)), covered=tuple(covered), problems=problems)
 
 
@@ -114,13 +114,6 @@ async def ask(folder: Path, request: LiftRequest) -> LiftAnswer | None:
         raise Unreachable("the agent hung up before it answered; try again") from error
     finally:
         writer.close()
-
-
-def _one_spelling(target: str) -> str:
-    try:
-        return normalise_address(target)
-    except InvalidTarget:
-        return target
 
 
 def _listener(folder: Path) -> socket.socket:

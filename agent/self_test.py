@@ -19,8 +19,8 @@ from agent.journal.planning import Name
 from agent.metrics import AgentMetrics
 from agent.trouble import Trouble
 from shared.broker import Reach
-from shared.errors import InvalidTarget, StoreError
-from shared.targets import Allowlist, is_host, parse_network
+from shared.errors import StoreError
+from shared.targets import Allowlist, names_host
 
 WHY = "cut-off: with it in force this host could not reach its broker, without it it could"
 REMEMBERED = 3_600.0  # s: an attacker whose address cuts this host off may give cause for one order after another
@@ -172,7 +172,7 @@ class SelfTest:
         """Single addresses alone: most of a network is innocent of what one address in it does."""
         targets = await self._journal.condemned(WHY, REMEMBERED)
         self._learned, self._forgets_at = (
-            Allowlist.of(filter(_is_host, targets), BECAUSE),
+            Allowlist.of(filter(names_host, targets), BECAUSE),
             time.monotonic() + REMEMBERED,
         )
 
@@ -216,10 +216,3 @@ class SelfTest:
         self._since = at if at < self._latest else None
         self._pause = self._timing.proof
         return self._since != before
-
-
-def _is_host(target: str) -> bool:
-    try:
-        return is_host(parse_network(target))
-    except InvalidTarget:
-        return False

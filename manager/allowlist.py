@@ -27,7 +27,8 @@ class Told(Struct, frozen=True, kw_only=True):
         """`policy`, ready; what was in the list `before` isn't parsed again. Raises MessageTooLarge."""
         known = {text_of(network): network for network, _ in before.allowlist} if before else {}
         entries = [(known.get(each.network) or parse_network(each.network), each.reason) for each in policy.entries]
-        codec.encode(replace(policy, caught_up="-" * LONGEST_JOURNAL))  # there must be room for it in every one that follows
+        # there must be room for it in every one that follows
+        codec.encode(replace(policy, caught_up="-" * LONGEST_JOURNAL))
         return cls(policy=policy, allowlist=Allowlist(entries), body=codec.encode(policy))
 
     def publication(self, key: str, *, caught_up: str = "") -> Publication:

@@ -28,6 +28,16 @@ class Commands(click.Group):
             ctx.exit(exit_code(error))
 
 
+class Noun(click.Group):
+    """Commands about one noun. The noun alone, or with options, means its `list`, which is what everybody types."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        helps = [*ctx.help_option_names, "--help"]
+        if not args or (args[0].startswith("-") and args[0] not in helps):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
 def exit_code(error: ThwartError) -> int:
     """The code that scripts rely on: 3 unreachable, 2 for the caller's own settings and words, 1 for the rest."""
     if isinstance(error, Unreachable):

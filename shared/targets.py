@@ -71,6 +71,22 @@ def normalise_address(text: str) -> str:
     return name
 
 
+def one_spelling(target: str) -> str:
+    """`target` as orders spell it; what is no address that may be blocked stays as it is, to be looked for so."""
+    try:
+        return normalise_address(target)
+    except InvalidTarget:
+        return target
+
+
+def names_host(target: str) -> bool:
+    """True for a single address; False for a network, and for what is neither."""
+    try:
+        return is_host(parse_network(target))
+    except InvalidTarget:
+        return False
+
+
 def normalise_account(text: str) -> str:
     """The one spelling of an account's name. Raises InvalidTarget for what no system's user is called."""
     name = text.strip()

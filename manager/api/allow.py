@@ -4,7 +4,15 @@ import msgspec
 from starlette.requests import Request
 
 from manager.api import requests
-from manager.api.bodies import AllowChanged, AllowChecked, AllowListing, AllowQuestion, AllowRemoval, AtAgent, NewAllow
+from manager.api.bodies.allow import (
+    AllowChanged,
+    AllowChecked,
+    AllowListing,
+    AllowQuestion,
+    AllowRemoval,
+    AtAgent,
+    NewAllow,
+)
 from manager.chronicle import Chronicle
 from manager.dispatch import Placed
 from manager.ledger.views import AllowEntry

@@ -17,19 +17,11 @@ from starlette.routing import Route
 
 from manager.api import requests
 from manager.api.allow import AllowRoutes
-from manager.api.bodies import (
-    Agents,
-    AgentView,
-    Blocks,
-    DeadLetterFilter,
-    DeadLetters,
-    Given,
-    NewBlock,
-    NewUnblock,
-    OrderFilter,
-    Orders,
-    Problem,
-)
+from manager.api.bodies.agents import Agents, AgentView
+from manager.api.bodies.blocks import Blocks, Given, NewBlock, NewUnblock
+from manager.api.bodies.body import Problem
+from manager.api.bodies.dead_letters import DeadLetterFilter, DeadLetters
+from manager.api.bodies.orders import OrderFilter, Orders
 from manager.api.decisions import Decisions
 from manager.api.looks import Looks
 from manager.api.tokens import Tokens
@@ -40,7 +32,6 @@ from manager.ledger.ledger import Ledger
 from manager.ledger.views import OrderQuery
 from manager.roster import Roster
 from shared.errors import (
-    InvalidTarget,
     ManagerPaused,
     ProtectedTarget,
     RequestError,
@@ -49,7 +40,7 @@ from shared.errors import (
     ThwartError,
 )
 from shared.metrics import CONTENT_TYPE
-from shared.targets import normalise_address
+from shared.targets import normalise_address, one_spelling
 
 ON_HOLD = ("the manager is paused, so this is on hold; after `thwart resume`, `thwart approve` lets it through",)
 _USED = "request id {} was used for something else; use a new one"
@@ -162,7 +153,12 @@ class Api:
 
     async def _orders(self, request: Request, _: str) -> tuple[int, Answer]:
         wanted = requests.query(request, OrderFilter)
-        query = OrderQuery(state=wanted.state, target=_spelt(wanted.target), agent=wanted.agent, limit=wanted.limit)
+        query = OrderQuery(
+            state=wanted.state,
+            target=wanted.target and one_spelling(wanted.target),
+            agent=wanted.agent,
+            limit=wanted.limit,
+        )
         return 200, Orders(orders=tuple(await self._ledger.orders(query)))
 
     async def _order(self, request: Request, _: str) -> tuple[int, Answer]:
@@ -207,14 +203,6 @@ class Api:
         if silent:
             notes.append(f"silent, will get it when they are back: {', '.join(silent)}")
         return tuple(notes)
-
-
-def _spelt(target: str | None) -> str | None:
-    """A target as orders spell it; what is no address is looked for as it is."""
-    try:
-        return None if target is None else normalise_address(target)
-    except InvalidTarget:
-        return target
 
 
 def _same(wish: NewBlock, placed: Placed) -> bool:

@@ -5,21 +5,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from manager.api import requests
-from manager.api.bodies import (
-    EverythingLifted,
-    NewDecision,
-    NewPause,
-    NewResumption,
-    NewUnblockOfEverything,
-    OnHoldDecided,
-)
+from manager.api.bodies.blocks import EverythingLifted, NewUnblockOfEverything
+from manager.api.bodies.decisions import NewDecision, NewPause, NewResumption, OnHoldDecided
 from manager.approvals import Approvals, Decided, Word
 from manager.chronicle import Chronicle
 from manager.ledger.on_hold import Selection
 from manager.ledger.views import Standstill
 from manager.panic import Everything, Panic
-from shared.errors import InvalidTarget
-from shared.targets import normalise_address
+from shared.targets import one_spelling
 
 Answer = tuple[int, msgspec.Struct | bytes]
 
@@ -69,16 +62,9 @@ def _word(wish: NewDecision, issuer: str) -> Word:
     selected = wish.everything or wish.response is not None or wish.target is not None
     if selected == bool(wish.ids) or (wish.everything and (wish.response is not None or wish.target is not None)):
         raise HTTPException(422, "name orders by `ids`, or select some by `response` and `target`, or `everything`")
-    selection = Selection(response=wish.response, target=_spelt(wish.target)) if selected else None
+    target = wish.target and one_spelling(wish.target)
+    selection = Selection(response=wish.response, target=target) if selected else None
     return Word(issuer=issuer, ids=wish.ids, selection=selection, reason=wish.reason, before=wish.before)
-
-
-def _spelt(target: str | None) -> str | None:
-    """As orders spell it; what is no address is looked for as it is."""
-    try:
-        return None if target is None else normalise_address(target)
-    except InvalidTarget:
-        return target
 
 
 def _decided(decided: Decided) -> OnHoldDecided:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from importlib.metadata import version
 
-from manager.api.bodies import Health
+from manager.api.bodies.health import Health
 from manager.ledger import on_hold
 from manager.metrics import Metrics
 from manager.panic import Panic

@@ -6,7 +6,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from manager.api.bodies import Body, sentence
+from manager.api.bodies.body import Body, sentence
 
 LARGEST_BODY = 64 * 1024  # bytes
 

@@ -20,10 +20,11 @@ def command(output: Literal["table", "json"], api: str, token_file: Path) -> Non
       thwart agents
       thwart agents -o json
     """
-    from manager.api.bodies import Agents
-    from manager.cli import tables
+    from manager.api.bodies.agents import Agents
     from manager.cli.client import Client
+    from manager.cli.shows.agents import print_agents
+    from manager.cli.shows.table import as_json
 
     with Client(api, token_file) as client:
         found = client.get("/v1/agents", Agents).agents
-    tables.as_json(found) if output == "json" else tables.agents(found)
+    as_json(found) if output == "json" else print_agents(found)

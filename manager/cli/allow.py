@@ -9,7 +9,7 @@ from manager.cli import options
 from shared import command_line
 
 if TYPE_CHECKING:
-    from manager.api.bodies import AllowChanged, AllowChecked
+    from manager.api.bodies.allow import AllowChanged, AllowChecked
 
 
 @click.group("allow")
@@ -33,7 +33,7 @@ def add(network: str, reason: str, output: Literal["table", "json"], api: str, t
       thwart allow add 198.51.100.7 --reason "the monitoring"
       thwart allow add 2001:db8:7::/48
     """
-    from manager.api.bodies import AllowChanged, NewAllow
+    from manager.api.bodies.allow import AllowChanged, NewAllow
     from manager.cli.client import Client, request_id
 
     with Client(api, token_file) as client:
@@ -53,7 +53,7 @@ def remove(network: str, output: Literal["table", "json"], api: str, token_file:
     Example:
       thwart allow remove 198.51.100.7
     """
-    from manager.api.bodies import AllowChanged
+    from manager.api.bodies.allow import AllowChanged
     from manager.cli.client import Client
 
     with Client(api, token_file) as client:
@@ -75,13 +75,14 @@ def list_(output: Literal["table", "json"], api: str, token_file: Path) -> None:
       thwart allow list
       thwart allow list -o json
     """
-    from manager.api.bodies import AllowListing
-    from manager.cli import tables
+    from manager.api.bodies.allow import AllowListing
     from manager.cli.client import Client
+    from manager.cli.shows.allow import print_allowed
+    from manager.cli.shows.table import as_json
 
     with Client(api, token_file) as client:
         found = client.get("/v1/allow", AllowListing)
-    tables.as_json(found) if output == "json" else tables.allowed(found.entries)
+    as_json(found) if output == "json" else print_allowed(found.entries)
     if found.behind:
         click.echo(f"not heard to have this list yet: {', '.join(found.behind)}", err=True)
 
@@ -101,31 +102,32 @@ def check(address: str, agent: str | None, output: Literal["table", "json"], api
       thwart allow check 203.0.113.9
       thwart allow check 203.0.113.0/24 --agent web1
     """
-    from manager.api.bodies import AllowChecked
-    from manager.cli import tables
+    from manager.api.bodies.allow import AllowChecked
     from manager.cli.client import Client
+    from manager.cli.shows.table import as_json
 
     with Client(api, token_file) as client:
         found = client.get("/v1/allow/check", AllowChecked, address=address, agent=agent)
-    tables.as_json(found) if output == "json" else _explain(found)
+    as_json(found) if output == "json" else _explain(found)
 
 
 def _report(changed: "AllowChanged", opening: str, output: Literal["table", "json"]) -> None:
-    from manager.cli import tables
+    from manager.cli.shows.orders import place
+    from manager.cli.shows.table import as_json
 
     for note in changed.notes:
         click.echo(f"note: {note}", err=True)
     if output == "json":
-        tables.as_json(changed)
+        as_json(changed)
         return
     click.echo(opening)
     for order in changed.lifted:
-        where = tables.place(order.location, order.agents)
+        where = place(order.location, order.agents)
         click.echo(f"lifting {order.action} {order.target} on {where} (order {order.id[: command_line.SHORT]})")
 
 
 def _explain(found: "AllowChecked") -> None:
-    from manager.cli import tables
+    from manager.cli.shows.table import plain
 
     target, agent = found.target, found.agent
     reasons = [f"by {each.network} ({each.reason or 'no reason given'})" for each in found.entries]
@@ -133,7 +135,7 @@ def _explain(found: "AllowChecked") -> None:
     reasons += [f"anyway: {found.never}"] if found.never else []
     reasons += [f"on {agent.id} by {own}, its own address" for own in agent.own] if agent else []
     for why in reasons:
-        click.echo(tables.plain(f"{target} is protected {why}"))
+        click.echo(plain(f"{target} is protected {why}"))
     if not reasons:
         click.echo(f"{target} is not protected")
     if agent:

@@ -57,7 +57,7 @@ def command(
 
     from msgspec import UNSET
 
-    from manager.api.bodies import Given, NewBlock
+    from manager.api.bodies.blocks import Given, NewBlock
     from manager.cli import following
     from manager.cli.client import Client, request_id
 
@@ -112,9 +112,9 @@ def _timeout(span: str | None) -> float | Literal["forever"] | None:
 
 
 def _opening(timeout: float | None, target: str, location: str, agents: tuple[str, ...], dry_run: bool) -> str:
-    from manager.cli import tables
+    from manager.cli.shows.orders import place
     from shared import durations
 
     span = "for ever, until it is lifted" if timeout is None else f"for {durations.words(timeout)}"
     word = "only trying to block" if dry_run else "blocking"
-    return f"{word} {target} on {tables.place(location, agents)} {span}"
+    return f"{word} {target} on {place(location, agents)} {span}"

@@ -20,10 +20,11 @@ def command(output: Literal["table", "json"], api: str, token_file: Path) -> Non
       thwart blocks
       thwart blocks -o json
     """
-    from manager.api.bodies import Blocks
-    from manager.cli import tables
+    from manager.api.bodies.blocks import Blocks
     from manager.cli.client import Client
+    from manager.cli.shows.blocks import print_blocks
+    from manager.cli.shows.table import as_json
 
     with Client(api, token_file) as client:
         found = client.get("/v1/blocks", Blocks).blocks
-    tables.as_json(found) if output == "json" else tables.blocks(found)
+    as_json(found) if output == "json" else print_blocks(found)

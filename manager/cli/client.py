@@ -11,7 +11,7 @@ import tenacity
 from msgspec import Struct
 
 from manager.api import tokens
-from manager.api.bodies import Problem
+from manager.api.bodies.body import Problem
 from shared.errors import ApiError, SettingsError, Unreachable
 
 LIMIT = 10.0  # s for one call

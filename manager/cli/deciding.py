@@ -41,7 +41,7 @@ def decide(path: str, done: str, meant: Meant, reason: str, *, api: str, token_f
     if bool(meant.ids) + meant.everything + some != 1:
         raise click.UsageError("name orders by ID, or give --all, or --response NAME, or --target ADDRESS")
 
-    from manager.api.bodies import NewDecision, OnHoldDecided
+    from manager.api.bodies.decisions import NewDecision, OnHoldDecided
     from manager.cli.client import Client
 
     count, objections, before = 0, 0, None

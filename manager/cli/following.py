@@ -7,9 +7,11 @@ from typing import Literal
 import click
 from msgspec import Struct
 
-from manager.api.bodies import Agents, Given
-from manager.cli import tables
+from manager.api.bodies.agents import Agents
+from manager.api.bodies.blocks import Given
 from manager.cli.client import Client
+from manager.cli.shows.orders import print_answers
+from manager.cli.shows.table import as_json
 from manager.ledger.views import OrderStory
 from shared.command_line import SHORT
 
@@ -41,10 +43,10 @@ def follow(client: Client, given: Given, *, wait: bool) -> Outcome:
 def report(outcome: Outcome, output: Literal["table", "json"]) -> bool:
     """Prints it; False when an agent did not do what it was told."""
     if output == "json":
-        tables.as_json(outcome)
+        as_json(outcome)
     else:
         for story in outcome.orders:
-            tables.answers(story.view.agents)
+            print_answers(story.view.agents)
     states = [agent.state for story in outcome.orders for agent in story.view.agents]
     waiting = sum(state in OPEN for state in states)
     if waiting:

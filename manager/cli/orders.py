@@ -14,18 +14,9 @@ _STATES = [
 ]
 
 
-class _Orders(click.Group):
-    """`thwart orders --on-hold` is what everybody types who was just told that something is."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if "--on-hold" in args and args[0].startswith("-"):
-            args = ["list", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group("orders", cls=_Orders)
+@click.group("orders", cls=command_line.Noun)
 def command() -> None:
-    """What was ordered, and what became of it. `thwart orders --on-hold` lists what waits for a person."""
+    """What was ordered, and what became of it. `thwart orders` alone lists, also with options: `--on-hold`."""
 
 
 @command.command("list")
@@ -57,14 +48,15 @@ def list_(
       thwart orders --on-hold --limit 1000
       thwart orders list --target 203.0.113.9 -o json
     """
-    from manager.api.bodies import Orders
-    from manager.cli import tables
+    from manager.api.bodies.orders import Orders
     from manager.cli.client import Client
+    from manager.cli.shows.orders import print_orders
+    from manager.cli.shows.table import as_json
 
     state = "on-hold" if on_hold else state
     with Client(api, token_file) as client:
         found = client.get("/v1/orders", Orders, state=state, target=target, agent=agent, limit=limit).orders
-    tables.as_json(found) if output == "json" else tables.orders(found)
+    as_json(found) if output == "json" else print_orders(found)
 
 
 @command.command("show")
@@ -80,10 +72,11 @@ def show(order_id: str, output: Literal["table", "json"], api: str, token_file: 
     """
     from urllib.parse import quote
 
-    from manager.cli import tables
     from manager.cli.client import Client
+    from manager.cli.shows.orders import print_story
+    from manager.cli.shows.table import as_json
     from manager.ledger.views import OrderStory
 
     with Client(api, token_file) as client:
         story = client.get(f"/v1/orders/{quote(order_id, safe='')}", OrderStory)
-    tables.as_json(story) if output == "json" else tables.story(story)
+    as_json(story) if output == "json" else print_story(story)

@@ -28,7 +28,7 @@ def command(reason: str, status: bool, output: Literal["table", "json"], api: st
       thwart pause --reason "the scanner of the auditors is being blocked"
       thwart pause --status
     """
-    from manager.api.bodies import NewPause
+    from manager.api.bodies.decisions import NewPause
     from manager.cli.client import Client
     from manager.ledger.views import Standstill
 
@@ -52,7 +52,7 @@ def resume(output: Literal["table", "json"], api: str, token_file: Path) -> None
     Example:
       thwart resume
     """
-    from manager.api.bodies import NewResumption
+    from manager.api.bodies.decisions import NewResumption
     from manager.cli.client import Client
     from manager.ledger.views import Standstill
 
@@ -64,16 +64,16 @@ def resume(output: Literal["table", "json"], api: str, token_file: Path) -> None
 
 
 def _print(found: "Standstill", output: Literal["table", "json"]) -> None:
-    from manager.cli import tables
+    from manager.cli.shows.table import as_json, plain
 
     if output == "json":
-        tables.as_json(found)
+        as_json(found)
         return
     click.echo(_pause(found))
     if found.taken_back:
         click.echo(f"{found.taken_back} that had not been sent were taken back")
     for response in found.tripped:
-        click.echo(f"the breaker of {tables.plain(response)} has tripped: what is new of it is on hold")
+        click.echo(f"the breaker of {plain(response)} has tripped: what is new of it is on hold")
     held = sum(found.on_hold.values())
     reasons = ", ".join(f"{many} {reason}" for reason, many in sorted(found.on_hold.items()))
     click.echo(f"{held} on hold ({reasons}); see `thwart orders --on-hold`" if held else "nothing is on hold")
@@ -82,9 +82,9 @@ def _print(found: "Standstill", output: Literal["table", "json"]) -> None:
 
 
 def _pause(found: "Standstill") -> str:
-    from manager.cli import tables
+    from manager.cli.shows.table import plain, time_of
 
     if found.pause is None:
         return "not paused: orders are sent"
-    since, by, why = tables.time_of(found.pause.since), found.pause.issuer, found.pause.reason
-    return tables.plain(f"paused since {since} by {by}{f': {why}' if why else ''}; nothing but lifts is sent")
+    since, by, why = time_of(found.pause.since), found.pause.issuer, found.pause.reason
+    return plain(f"paused since {since} by {by}{f': {why}' if why else ''}; nothing but lifts is sent")

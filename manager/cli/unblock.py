@@ -51,7 +51,7 @@ def command(
         _everything(yes, reason, output, api, token_file)
         return
 
-    from manager.api.bodies import Given, NewUnblock
+    from manager.api.bodies.blocks import Given, NewUnblock
     from manager.cli import following
     from manager.cli.block import target_of
     from manager.cli.client import Client, request_id
@@ -69,9 +69,9 @@ def _everything(yes: bool, reason: str, output: Literal["table", "json"], api: s
     """In turns, until nothing is left that could be lifted."""
     import sys
 
-    from manager.api.bodies import EverythingLifted, NewUnblockOfEverything
-    from manager.cli import tables
+    from manager.api.bodies.blocks import EverythingLifted, NewUnblockOfEverything
     from manager.cli.client import Client, request_id
+    from manager.cli.shows.table import as_json
     from manager.ledger.views import Standstill
 
     if not yes and not sys.stdin.isatty():
@@ -89,7 +89,7 @@ def _everything(yes: bool, reason: str, output: Literal["table", "json"], api: s
                 click.echo(f"{orders} so far", err=True)
         paused = client.get("/v1/pause", Standstill).pause is not None
     if output == "json":
-        tables.as_json(EverythingLifted(orders=orders, deletes=deletes, after=None))
+        as_json(EverythingLifted(orders=orders, deletes=deletes, after=None))
     else:
         what = f"lifting {orders} order{'' if orders == 1 else 's'}" if orders else "there is nothing to lift"
         click.echo(f"{what}; `thwart blocks` shows what is still in force")

@@ -14,10 +14,9 @@ from manager.ledger.orders import Audience
 from manager.ledger.schema import FOREVER
 from manager.ledger.views import FOREIGN
 from shared import codec
-from shared.errors import InvalidTarget
 from shared.messages import Order
 from shared.store import Connection, Row
-from shared.targets import normalise_address
+from shared.targets import one_spelling
 
 _BODY = "SELECT body, is_foreign, lifted_by FROM orders WHERE id = ?"
 _FORGET_GUESSES = "DELETE FROM order_agents WHERE order_id = ?"
@@ -64,7 +63,7 @@ def _admit(connection: Connection, given: Given, now: float) -> Admitted:
     connection.execute(_FORGET_GUESSES, (order.id,))  # made from answers alone
     until = _until(connection, given, now)
     orders.write(connection, order, FOREIGN, given.body, until)
-    connection.execute(_GIVEN, (now, given.lasting, _spelt(order.target), order.id))
+    connection.execute(_GIVEN, (now, given.lasting, one_spelling(order.target), order.id))
     orders.expect(connection, order, given.audience, until, now)
     for agent_id in given.audience.known + given.audience.unknown:
         answers.recall(connection, order.id, agent_id, now)
@@ -75,14 +74,6 @@ def _admit(connection: Connection, given: Given, now: float) -> Admitted:
 def _is_the_same(order: Order, body: bytes) -> bool:
     """What is sent again, by us or by the other one, may have a later deadline."""
     return replace(codec.decode(body, Order), deadline=order.deadline) == order
-
-
-def _spelt(target: str) -> str:
-    """As ours are spelt; what is no address stays as it is."""
-    try:
-        return normalise_address(target)
-    except InvalidTarget:
-        return target
 
 
 def _until(connection: Connection, given: Given, now: float) -> float:
@@ -103,7 +94,7 @@ def _lift(connection: Connection, given: Given, now: float) -> Iterator[Order]:
         if row is None or row["is_foreign"] or row["lifted_by"] is not None:
             continue
         order = codec.decode(row["body"], Order)
-        order = replace(order, target=_spelt(order.target))
+        order = replace(order, target=one_spelling(order.target))
         if _covers(given, order):
             orders.lift(connection, order, given.order)
             offenders.end_unheld(connection, order.target, now)

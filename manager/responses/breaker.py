@@ -6,8 +6,7 @@ Pure: what is counted, and up to where. The count itself is in the ledger, so th
 from msgspec import Struct
 
 from manager.responses.response import Response
-from shared.errors import InvalidTarget
-from shared.targets import is_host, parse_network
+from shared.targets import names_host
 
 ADDRESSES = 2_000  # single addresses, on some agents
 WIDE = 20  # what goes wrong at large when it goes wrong: networks, accounts, anything on `all`
@@ -35,11 +34,4 @@ def gate(response: Response, target: str, order_id: str, *, running: bool) -> Ga
 def _usual(response: Response, target: str) -> int:
     if response.one_shot:
         return ONE_SHOTS
-    return ADDRESSES if response.location != "all" and _is_address(target) else WIDE
-
-
-def _is_address(target: str) -> bool:
-    try:
-        return is_host(parse_network(target))
-    except InvalidTarget:
-        return False
+    return ADDRESSES if response.location != "all" and names_host(target) else WIDE

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import to_builtins
 
-from manager.api.bodies import Given
+from manager.api.bodies.blocks import Given
 from shared import codec, topology
 from shared.messages import Acknowledgement, Expiry, Heartbeat, LogBatch, Order
 from shared.store import reading

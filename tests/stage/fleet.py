@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from manager.api import tokens
-from manager.api.bodies import Agents
+from manager.api.bodies.agents import Agents
 from manager.cli.client import Client
 from shared.errors import ApiError, SettingsError, ThwartError
 from tests.stage.guard import NETNS, Guard

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import httpx
 import msgspec
 
-from manager.api.bodies import Given
+from manager.api.bodies.blocks import Given
 from shared import codec, topology
 from shared.broker import Publication, Publisher
 from shared.ids import digest

@@ -105,7 +105,7 @@ def test_a_command_that_asks_the_manager_loads_nothing_of_a_daemon() -> None:
     """Whoever types `thwart orders` waits for a client and a table, and not for a database and a broker."""
     asking = [each for each in imports() if each.path.startswith("manager/cli/") and each.path not in NOT_ASKING]
     wanted = {each.module for each in asking} | {_module(each.path) for each in asking}
-    assert {"manager.api.bodies", "manager.cli.tables", "manager.cli.orders"} <= wanted
+    assert {"manager.api.bodies.orders", "manager.cli.shows.orders", "manager.cli.orders"} <= wanted
     program = f"import importlib, sys\nfor each in {sorted(wanted)}: importlib.import_module(each)\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert OF_A_DAEMON.isdisjoint(done.stdout.split())

@@ -1,0 +1,15 @@
+"""How the allowlist looks."""
+
+from collections.abc import Sequence
+
+from manager.cli.shows.table import print_table, time_of
+from manager.ledger.views import AllowEntry
+
+
+def print_allowed(found: Sequence[AllowEntry]) -> None:
+    """One line for each entry of the allowlist."""
+    rows = [
+        (each.network, each.reason, each.source or f"added {time_of(each.added_at or 0.0)} by {each.issuer}")
+        for each in found
+    ]
+    print_table(("NETWORK", "WHY", "FROM"), rows, "nothing is on the allowlist")
