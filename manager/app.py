@@ -10,10 +10,14 @@ from pathlib import Path
 
 import structlog
 
+from manager.api.agents import AgentRoutes
 from manager.api.allow import AllowRoutes
 from manager.api.api import Api
+from manager.api.blocks import BlockRoutes
+from manager.api.dead_letters import DeadLetterRoutes
 from manager.api.decisions import Decisions
 from manager.api.looks import Looks
+from manager.api.orders import OrderRoutes
 from manager.api.server import ApiServer, bind
 from manager.api.tokens import Tokens
 from manager.approvals import Approvals
@@ -76,7 +80,7 @@ class _Daemon:
         self.publisher = parts.publisher(settings.broker)
         self.said = parts.consumer(settings.broker, "events", SAID, 2_000)
         self.logged = parts.consumer(settings.broker, "logs", (topology.MANAGER_LOGS,), PREFETCH)
-        self.metrics = Metrics()
+        self.metrics = Metrics(settings.manager.answer_objective)
         self.chronicle = Chronicle(self.metrics, self.clock)
         self.roster = Roster(self.store, self.clock)
         self.ledger = self._ledger()
@@ -219,22 +223,29 @@ class _Daemon:
         )
 
     def _api(self, tokens: Tokens) -> Api:
-        return Api(
+        nouns = (
+            self._block_routes(),
+            OrderRoutes(self.ledger),
+            Decisions(self.approvals, self.panic, self.chronicle),
+            AllowRoutes(self.policy, self.roster, self.chronicle),
+            AgentRoutes(self.roster),
+            DeadLetterRoutes(self.ledger),
+        )
+        return Api(tokens, self._looks(), [route for noun in nouns for route in noun.routes()])
+
+    def _block_routes(self) -> BlockRoutes:
+        return BlockRoutes(
             self.dispatch,
             self.ledger,
             self.roster,
             self.chronicle,
-            Decisions(self.approvals, self.panic, self.chronicle),
-            AllowRoutes(self.policy, self.roster, self.chronicle),
-            tokens,
-            self._looks(),
             forget=self.thread.forget,
             manual_timeout=self.settings.manual_timeout,
         )
 
     def _looks(self) -> Looks:
         links = {"orders": self.publisher, "events": self.said, "logs": self.logged}
-        return Looks(self.store, self.roster, self.metrics, self.panic, self.reload, self.publisher, links)
+        return Looks(self.store, self.ledger, self.roster, self.metrics, self.panic, self.reload, self.publisher, links)
 
     async def _settle(self) -> None:
         self.chronicle.lapsed(await self.ledger.settle_due())

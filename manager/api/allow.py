@@ -1,6 +1,7 @@
 """The routes of the allowlist: what is on it, putting on and taking off, and why an address is protected."""
 
-import msgspec
+from collections.abc import Sequence
+
 from starlette.requests import Request
 
 from manager.api import requests
@@ -13,6 +14,7 @@ from manager.api.bodies.allow import (
     AtAgent,
     NewAllow,
 )
+from manager.api.route import Answer, Route
 from manager.chronicle import Chronicle
 from manager.dispatch import Placed
 from manager.ledger.views import AllowEntry
@@ -21,14 +23,20 @@ from manager.roster import Roster
 from shared.errors import InvalidTarget, UnknownAgent
 from shared.targets import Allowlist, Network, normalise_address, overlap, parse_network, text_of
 
-Answer = tuple[int, msgspec.Struct | bytes]
-
 
 class AllowRoutes:
     """Handlers of requests; each gets the name that the request's token stands for."""
 
     def __init__(self, policy: AllowPolicy, roster: Roster, chronicle: Chronicle) -> None:
         self._policy, self._roster, self._chronicle = policy, roster, chronicle
+
+    def routes(self) -> Sequence[Route]:
+        return (
+            Route("GET", "/v1/allow", self.list),
+            Route("POST", "/v1/allow", self.add),
+            Route("DELETE", "/v1/allow", self.remove),
+            Route("GET", "/v1/allow/check", self.check),
+        )
 
     async def list(self, _: Request, __: str) -> Answer:
         listing = await self._policy.listing()

@@ -1,12 +1,14 @@
 """The routes on which people decide: about orders on hold, about a pause, about the end of every block."""
 
-import msgspec
+from collections.abc import Sequence
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from manager.api import requests
 from manager.api.bodies.blocks import EverythingLifted, NewUnblockOfEverything
 from manager.api.bodies.decisions import NewDecision, NewPause, NewResumption, OnHoldDecided
+from manager.api.route import Answer, Route
 from manager.approvals import Approvals, Decided, Word
 from manager.chronicle import Chronicle
 from manager.ledger.on_hold import Selection
@@ -14,14 +16,22 @@ from manager.ledger.views import Standstill
 from manager.panic import Everything, Panic
 from shared.targets import one_spelling
 
-Answer = tuple[int, msgspec.Struct | bytes]
-
 
 class Decisions:
     """Handlers of requests; each gets the name that the request's token stands for."""
 
     def __init__(self, approvals: Approvals, panic: Panic, chronicle: Chronicle) -> None:
         self._approvals, self._panic, self._chronicle = approvals, panic, chronicle
+
+    def routes(self) -> Sequence[Route]:
+        return (
+            Route("POST", "/v1/approvals", self.approve),
+            Route("POST", "/v1/refusals", self.refuse),
+            Route("GET", "/v1/pause", self.status),
+            Route("POST", "/v1/pause", self.pause),
+            Route("POST", "/v1/resume", self.resume),
+            Route("POST", "/v1/unblocks/everything", self.unblock_everything),
+        )
 
     async def approve(self, request: Request, issuer: str) -> Answer:
         decided = await self._approvals.approve(_word(await requests.read(request, NewDecision), issuer))

@@ -1,11 +1,13 @@
 """How the manager is: its health and its figures, gathered when somebody asks."""
 
+from collections import Counter
 from collections.abc import Mapping
 from importlib.metadata import version
 
 from manager.api.bodies.health import Health
 from manager.ledger import on_hold
-from manager.metrics import Metrics
+from manager.ledger.ledger import Ledger
+from manager.metrics import Metrics, Seen
 from manager.panic import Panic
 from manager.reload import Reload
 from manager.roster import Roster
@@ -20,6 +22,7 @@ class Looks:
     def __init__(
         self,
         store: Store,
+        ledger: Ledger,
         roster: Roster,
         metrics: Metrics,
         panic: Panic,
@@ -27,7 +30,8 @@ class Looks:
         publisher: Publisher,
         links: Mapping[str, Link],
     ) -> None:
-        self._store, self._roster, self._metrics, self._panic, self._reload = store, roster, metrics, panic, reload
+        self._store, self._ledger, self._roster, self._metrics = store, ledger, roster, metrics
+        self._panic, self._reload = panic, reload
         self._publisher, self._links = publisher, links
 
     async def health(self) -> Health:
@@ -46,7 +50,16 @@ class Looks:
 
     async def figures(self) -> bytes:
         """The text of `/metrics`. Raises StoreError."""
-        lives = [self._roster.life(agent) for agent in self._roster.agents()]
-        made = {name: link.connections for name, link in self._links.items()}
-        self._metrics.refresh(await self._store.read(unsent), await self._store.read(on_hold.count), lives, made)
+        owed = await self._ledger.unanswered()
+        self._metrics.refresh(
+            Seen(
+                unsent=await self._store.read(unsent),
+                on_hold=await self._store.read(on_hold.count),
+                overdue=owed.overdue,
+                oldest_unanswered=owed.oldest,
+                lives=Counter(self._roster.life(agent) for agent in self._roster.agents()),
+                skew=self._roster.greatest_skew(),
+                connections={name: link.connections for name, link in self._links.items()},
+            )
+        )
         return self._metrics.exposition()

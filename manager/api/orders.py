@@ -1,0 +1,36 @@
+"""The routes of orders: which there are, and the whole story of one."""
+
+from collections.abc import Sequence
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from manager.api import requests
+from manager.api.bodies.orders import OrderFilter, Orders
+from manager.api.route import Answer, Route
+from manager.ledger.ledger import Ledger
+from manager.ledger.views import OrderQuery
+from shared.targets import one_spelling
+
+
+class OrderRoutes:
+    """Handlers of requests."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def routes(self) -> Sequence[Route]:
+        return (Route("GET", "/v1/orders", self.list), Route("GET", "/v1/orders/{order_id}", self.show))
+
+    async def list(self, request: Request, _: str) -> Answer:
+        wanted = requests.query(request, OrderFilter)
+        target = wanted.target and one_spelling(wanted.target)
+        query = OrderQuery(state=wanted.state, target=target, agent=wanted.agent, limit=wanted.limit)
+        return 200, Orders(orders=tuple(await self._ledger.orders(query)))
+
+    async def show(self, request: Request, _: str) -> Answer:
+        order_id = request.path_params["order_id"]
+        story = await self._ledger.order(order_id)
+        if story is None:
+            raise HTTPException(404, f"no order, or more than one, has an id that begins with {order_id[:64]!r}")
+        return 200, story
