@@ -23,14 +23,16 @@ from agent.journal.schema import SCHEMA
 from agent.metrics import AgentMetrics
 from agent.safeguard import Safeguard
 from agent.self_test import SelfTest, Timing
+from agent.signs import Signs
 from agent.tasks import again, every, watch_lock
 from agent.trouble import Trouble
-from shared import metrics, names, topology
+from shared import names, topology
 from shared.broker import Consumer, Publisher, reach
 from shared.clock import Clock, SystemClock
 from shared.errors import InvalidTarget, SettingsError, StoreDamaged, StoreError
+from shared.notify import Notify
 from shared.outbox import Outbox
-from shared.settings import AgentSettings, BrokerSettings, listen_address
+from shared.settings import AgentSettings, BrokerSettings
 from shared.store import Store
 from shared.targets import Allowlist
 
@@ -141,6 +143,7 @@ class _Daemon:
             work=self.executor.work,
             trouble=self.trouble,
         )
+        self.signs = Signs(mine, store, self.consumer, self.metrics, self.trouble, Notify())
         self.me = Self(
             agent_id=mine,
             boot=boot,
@@ -155,11 +158,19 @@ class _Daemon:
         """From the first revert that is due to the last word."""
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.executor.stop)
+        signs = asyncio.create_task(self.signs.run())
+        try:
+            await self._live()
+        finally:
+            signs.cancel()
+
+    async def _live(self) -> None:
         await self._begin()
         async with asyncio.TaskGroup() as group:
             inbox = group.create_task(self._inbox().run())
             tasks = [group.create_task(each) for each in self._background()]
             await self.executor.run()
+            self.signs.stopping()
             inbox.cancel()  # what the broker still has, it keeps
             await asyncio.wait([inbox])
             await self._leave()
@@ -191,16 +202,17 @@ class _Daemon:
         """Before the first order: reverts that are due, then what should be in force."""
         for path in folder.aside(self.state):
             self.trouble.say(path.name, f"{path} was damaged and is set aside; remove it once you have looked at it")
+        self.signs.open(self.state, self.settings.metrics)
         await self.executor.prepare()
         with suppress(TimeoutError):  # a resolver that is away holds up no revert; without a broker no order comes
             await asyncio.wait_for(asyncio.to_thread(self.broker_addresses.look_up), PATIENCE)
-        _serve_metrics(self.settings, self.metrics)
         self.admission.follow(await self.journal.ruling())
         await self.safeguard.let_go()
         await self.executor.start()
         gc.collect()
         gc.freeze()  # what is there now stays, and no order has to wait until the collector has gone through it
         log.info("what should be in force is; taking orders", action="started", journal=self.journal.id)
+        self.signs.started()
 
     def _background(self) -> list[Coroutine[None, None, None]]:
         return [
@@ -258,16 +270,3 @@ def _allow(settings: AgentSettings) -> Allowlist:
         return Allowlist.of(settings.agent.allow, "agent.allow")
     except InvalidTarget as error:
         raise SettingsError(f"agent.allow: {error}") from error
-
-
-def _serve_metrics(settings: AgentSettings, figures: AgentMetrics) -> None:
-    if not settings.metrics.listen:
-        return
-    address = listen_address(settings.metrics.listen, "metrics.listen")
-    try:
-        port = metrics.serve(figures.registry, *address)
-    except OSError as error:
-        raise SettingsError(
-            f"metrics.listen: {settings.metrics.listen}: {error.strerror}; name another port"
-        ) from error
-    log.info("metrics can be read", action="metrics", address=f"http://{address[0]}:{port}/metrics")

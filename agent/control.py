@@ -4,8 +4,6 @@ One JSON line in, one JSON line out. While the daemon runs it is the only one th
 """
 
 import asyncio
-import os
-import socket
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from agent import sockets
 from agent.executor import Executor
 from agent.folder import CONTROL
 from agent.journal.holding import Hold
@@ -77,7 +76,7 @@ class Control:
 
     async def run(self) -> None:
         """Listens until cancelled. Call it with the folder's lock held: it takes the socket of a dead owner away."""
-        listener = _listener(self._folder)
+        listener = sockets.listener(self._folder, CONTROL)
         try:
             async with await asyncio.start_unix_server(self._serve, sock=listener) as server:
                 await server.serve_forever()
@@ -102,7 +101,7 @@ class Control:
 async def ask(folder: Path, request: LiftRequest) -> LiftAnswer | None:
     """What the daemon that owns `folder` answers; None when there is none. Raises Unreachable when it hangs up."""
     try:
-        reader, writer = await asyncio.open_unix_connection(sock=_connected(folder), limit=LONGEST)
+        reader, writer = await asyncio.open_unix_connection(sock=sockets.connected(folder, CONTROL), limit=LONGEST)
     except (FileNotFoundError, ConnectionRefusedError):
         return None
     except OSError as error:
@@ -114,33 +113,3 @@ async def ask(folder: Path, request: LiftRequest) -> LiftAnswer | None:
         raise Unreachable("the agent hung up before it answered; try again") from error
     finally:
         writer.close()
-
-
-def _listener(folder: Path) -> socket.socket:
-    (folder / CONTROL).unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    before = os.umask(0o177)
-    try:
-        _by_short_name(folder, listener.bind)
-    finally:
-        os.umask(before)
-    return listener
-
-
-def _connected(folder: Path) -> socket.socket:
-    one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    try:
-        _by_short_name(folder, one.connect)
-    except OSError:
-        one.close()
-        raise
-    return one
-
-
-def _by_short_name(folder: Path, use: Callable[[str], None]) -> None:
-    """A socket's address holds 107 bytes (unix(7)), and a state folder's path may be longer."""
-    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
-    try:
-        use(f"/proc/self/fd/{descriptor}/{CONTROL}")
-    finally:
-        os.close(descriptor)

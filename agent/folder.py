@@ -11,7 +11,7 @@ from shared import folder
 from shared.errors import StoreDamaged
 from shared.store import Store
 
-JOURNAL, COLLECTOR, CONTROL = "journal.db", "collector.db", "control"
+JOURNAL, COLLECTOR, CONTROL, HEALTH = "journal.db", "collector.db", "control", "health"
 ASIDE = ".damaged-"  # and the instant
 BESIDE = ("", "-wal", "-shm")  # what SQLite writes beside a database belongs to it
 

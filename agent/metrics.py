@@ -1,49 +1,37 @@
-"""The agent's metrics. No label is ever an address."""
+"""The agent's figures, for `/metrics`; METRICS.md is their table. No label is ever an address or an agent."""
 
 from collections.abc import Iterable, Mapping
+from typing import get_args
 
 from agent.journal.settling import Settled
-from shared.messages import Acknowledgement
-from shared.metrics import LATENCIES, CollectorRegistry, Counter, Gauge, Histogram
+from agent.reconcile import Found
+from shared.messages import Acknowledgement, Expiry, Status
+from shared.metrics import Figures, Reconnects, closed
+
+LINKS = ("publish", "consume")
+ACTIONS = ("firewall-drop", "other")  # scripts have any name, so they are counted together
+VERDICTS = ("cut-off", "broker-away")
 
 
 class AgentMetrics:
     """What `/metrics` shows, and who sets it."""
 
     def __init__(self) -> None:
-        registry = self.registry = CollectorRegistry()
-        self._answers = Counter(
-            "thwart_acknowledgements_total", "Orders answered, by status", ["status"], registry=registry
+        self._figures = figures = Figures()
+        self.registry = figures.registry
+        counter, gauge = figures.counter, figures.gauge
+        self._answers = counter("thwart_acknowledgements_total", "Orders answered.", status=get_args(Status))
+        outcomes = get_args(Expiry.__annotations__["outcome"])
+        self._ends = counter("thwart_expiries_total", "Ends of orders.", outcome=outcomes)
+        self._apply = figures.histogram("thwart_apply_seconds", _APPLY)
+        self._effects = gauge("thwart_effects", "Effects in force at the last heartbeat.", action=ACTIONS)
+        self._unsent = gauge("thwart_unsent", "Messages not confirmed by the broker at the last heartbeat.")
+        self._drift = gauge("thwart_drift", "Effects found otherwise than the journal says and not put right yet.")
+        self._repairs = counter(
+            "thwart_repairs_total", "Effects put right that somebody else had changed.", found=get_args(Found)
         )
-        self._ends = Counter("thwart_expiries_total", "Orders that ended, by outcome", ["outcome"], registry=registry)
-        self._apply = Histogram(
-            "thwart_apply_seconds",
-            "From an order taken to its effect applied",
-            buckets=LATENCIES,
-            registry=registry,
-        )
-        self._effects = Gauge(
-            "thwart_effects", "Effects in force at the last heartbeat, by action", ["action"], registry=registry
-        )
-        self._unsent = Gauge(
-            "thwart_unsent", "Messages not confirmed by the broker at the last heartbeat", registry=registry
-        )
-        self._drift = Gauge(
-            "thwart_drift", "Effects found otherwise than the journal says and not put right yet", registry=registry
-        )
-        self._repairs = Counter(
-            "thwart_repairs_total", "Effects put right that somebody else had changed", ["found"], registry=registry
-        )
-        self._tests = Counter(
-            "thwart_rollbacks_total",
-            "Times that what came into force was taken off the host to see whether it cuts it off, by verdict",
-            ["verdict"],
-            registry=registry,
-        )
-        self._reconnects = Counter(
-            "thwart_reconnects_total", "Connections to the broker made anew", ["link"], registry=registry
-        )
-        self._connections: dict[str, int] = {}
+        self._tests = counter("thwart_rollbacks_total", _ROLLBACKS, verdict=VERDICTS)
+        self._reconnects = Reconnects(figures, LINKS)
 
     def answered(self, acknowledgements: Iterable[Acknowledgement]) -> None:
         """Counts answers."""
@@ -73,11 +61,18 @@ class AgentMetrics:
 
     def seen(self, *, effects: Mapping[str, int], unsent: int, connections: Mapping[str, int]) -> None:
         """Sets what is looked up from time to time."""
-        self._effects.clear()
+        by_action = dict.fromkeys(ACTIONS, 0)
         for action, count in effects.items():
+            by_action[closed(action, ACTIONS)] += count
+        for action, count in by_action.items():
             self._effects.labels(action).set(count)
         self._unsent.set(unsent)
-        for link, count in connections.items():
-            before = self._connections.get(link, 1)  # the first one is no reconnect
-            self._reconnects.labels(link).inc(max(0, count - before))
-            self._connections[link] = max(count, before)
+        self._reconnects.seen(connections)
+
+    def exposition(self) -> bytes:
+        """The text that `/metrics` answers."""
+        return self._figures.exposition()
+
+
+_APPLY = "From an order taken to its effect applied, by the agent's clock alone, which never steps."
+_ROLLBACKS = "Times that what came into force was taken off the host to see whether it cuts it off."

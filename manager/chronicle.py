@@ -11,11 +11,13 @@ from manager.dispatch import Placed, Taken
 from manager.ledger.answers import Closed, Lapsed, Recorded
 from manager.ledger.foreign import Admitted
 from manager.ledger.views import Standstill
-from manager.metrics import REFUSALS, Metrics, closed
+from manager.metrics import Metrics
 from manager.panic import Lifted
 from manager.ration import Ration
+from manager.reasons import REFUSALS
 from shared.clock import Clock
 from shared.messages import Acknowledgement, Order
+from shared.metrics import closed
 
 REMEMBERED = 50_000  # orders whose answers are timed; an older one's answer is only counted
 

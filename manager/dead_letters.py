@@ -9,12 +9,13 @@ from typing import TypeVar
 import structlog
 from msgspec import Struct
 
+from manager import reasons
 from manager.chronicle import Chronicle
 from manager.ledger.answers import Lapsed
 from manager.ledger.dead_letters import KEPT, Undelivered
 from manager.ledger.ledger import Ledger
 from manager.ledger.views import DeadLetter
-from manager.metrics import DEAD_REASONS, Metrics, closed
+from manager.metrics import Metrics
 from manager.persistence import store_all
 from manager.ration import Ration
 from manager.senders import Senders
@@ -24,6 +25,7 @@ from shared.clock import Clock
 from shared.dead_letter import letter
 from shared.errors import ForgedSender, MalformedMessage, MessageError, MessageTooLarge, Unroutable
 from shared.messages import Acknowledgement, Expiry, Heartbeat, LogBatch
+from shared.metrics import closed
 from shared.topology import MANAGER_DEAD, MANAGER_UNROUTABLE
 
 EXCERPT = 200  # bytes of it that are logged
@@ -157,7 +159,7 @@ class _Found(Struct, frozen=True, kw_only=True):
 def _reason(delivery: Delivery) -> str:
     """One of the known words. A message that no queue took has none of its own."""
     word = delivery.reason or ("unroutable" if delivery.queue == MANAGER_UNROUTABLE else "")
-    return closed(word, DEAD_REASONS)
+    return closed(word, reasons.DEAD)
 
 
 def _undelivered(delivery: Delivery) -> Undelivered | None:

@@ -1,96 +1,106 @@
-"""The manager's figures, for `/metrics`. Label sets are closed: what isn't a known word is counted as `other`."""
+"""The manager's figures, for `/metrics`; METRICS.md is their table. What isn't a known word is counted as `other`."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from typing import get_args
 
-from shared.metrics import LATENCIES, CollectorRegistry, Counter, Gauge, Histogram, exposition
+from msgspec import Struct
 
-# Why a message was dead-lettered: by us, by an agent, or by the broker itself.
-DEAD_REASONS = frozenset(
-    (
-        *("malformed", "unsupported-version", "too-large", "forged-sender", "id-taken", "foreign-policy"),
-        *("unroutable", "expired", "maxlen", "rejected", "delivery_limit"),
-    )
-)
-REFUSALS = frozenset(("protected", "invalid-target", "unroutable", "own-event"))
+from manager import reasons
+from manager.roster import Life
+from shared.messages import Expiry, Location, Operation, Status
+from shared.metrics import Figures, Reconnects
+
+LINKS = ("orders", "events", "logs")
+ORIGINS = ("alert", "person", "approval", "foreign")
+OUTCOMES = ("ordered", "on_hold", "quiet", "late", "repeated")
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """What is looked up only when somebody asks."""
+
+    unsent: int
+    on_hold: int
+    overdue: int
+    oldest_unanswered: float  # s
+    lives: Mapping[Life, int]
+    skew: float  # s
+    connections: Mapping[str, int]
 
 
 class Metrics:
-    """One registry, so that two managers in one process don't share figures."""
+    """Everything counted and measured. `objective` is within how many seconds 99 of 100 orders are to be answered."""
 
-    def __init__(self) -> None:
-        registry = self.registry = CollectorRegistry()
-        self.orders = Counter(
-            "thwart_orders_total", "Orders given.", ["operation", "location", "origin"], registry=registry
+    def __init__(self, objective: float = 1.0) -> None:
+        self._figures = figures = Figures()
+        self.registry = figures.registry
+        counter, gauge, histogram = figures.counter, figures.gauge, figures.histogram
+        operations, locations = get_args(Operation), get_args(Location)
+        labels = {"operation": operations, "location": locations, "origin": ORIGINS}
+        self.orders = counter(
+            "thwart_orders_total", "Orders given, one for each order and not for each agent.", **labels
         )
-        self.held = Counter("thwart_orders_held_total", "Orders that were put on hold when given.", registry=registry)
-        self.alerts = Counter(
-            "thwart_alerts_total",
-            "Alerts taken: ordered, on_hold, quiet, late, repeated.",
-            ["outcome"],
-            registry=registry,
+        self.held = counter("thwart_orders_held_total", "Orders that were put on hold when given.")
+        self.alerts = counter("thwart_alerts_total", "Alerts taken, by what came of them.", outcome=OUTCOMES)
+        self.refusals = counter(
+            "thwart_refusals_total", "Responses that did not act on purpose.", reason=reasons.REFUSALS
         )
-        self.refusals = Counter(
-            "thwart_refusals_total", "Responses that did not act on purpose.", ["reason"], registry=registry
+        self.acknowledgements = counter(
+            "thwart_acknowledgements_total", "Answers of agents to orders.", status=get_args(Status)
         )
-        self.acknowledgements = Counter(
-            "thwart_acknowledgements_total", "Answers of agents, by status.", ["status"], registry=registry
+        outcomes = get_args(Expiry.__annotations__["outcome"])
+        self.expiries = counter("thwart_expiries_total", "Ends of orders that agents have told.", outcome=outcomes)
+        self.lines = counter("thwart_log_lines_total", "Log lines correlated.")
+        self.lines_known = counter("thwart_log_lines_known_total", "Log lines dropped, because they were taken before.")
+        self.reloads = counter(
+            "thwart_configuration_reloads_total", "Times that ossec.conf and rules were read.", result=("ok", "refused")
         )
-        self.expiries = Counter(
-            "thwart_expiries_total", "Ends of blocks that agents told, by outcome.", ["outcome"], registry=registry
-        )
-        self.lines = Counter("thwart_log_lines_total", "Log lines correlated.", registry=registry)
-        self.lines_known = Counter(
-            "thwart_log_lines_known_total", "Log lines dropped because they had been taken before.", registry=registry
-        )
-        self.reloads = Counter(
-            "thwart_configuration_reloads_total",
-            "Times that ossec.conf and rules were read anew: ok, or refused.",
-            ["result"],
-            registry=registry,
-        )
-        self.dead = Counter("thwart_dead_letters_total", "Dead letters read, by reason.", ["reason"], registry=registry)
-        self.log_to_order = Histogram(
-            "thwart_log_to_order_seconds",
-            "From the instant that a log line names (whole seconds in many logs) to the order.",
-            buckets=LATENCIES,
-            registry=registry,
-        )
-        self.order_answer = Histogram(
-            "thwart_order_answer_seconds",
-            "From the order to an agent's answer, both by the manager's clock.",
-            buckets=LATENCIES,
-            registry=registry,
-        )
-        self.log_to_applied = Histogram(
-            "thwart_log_to_applied_seconds",
-            "From the instant that a log line names to the answer that its block is in force, heard by the manager.",
-            buckets=LATENCIES,
-            registry=registry,
-        )
-        self.unsent = Gauge("thwart_unsent", "Messages that the broker has not confirmed.", registry=registry)
-        self.on_hold = Gauge("thwart_orders_on_hold", "Orders that wait for a person.", registry=registry)
-        self.agents = Gauge("thwart_agents", "Agents that were ever heard of.", ["state"], registry=registry)
-        self.reconnects = Counter(
-            "thwart_reconnects_total", "Connections to the broker made anew.", ["link"], registry=registry
-        )
-        self._connections: dict[str, int] = {}
+        self.dead = counter("thwart_dead_letters_total", "Messages that could not be taken.", reason=reasons.DEAD)
+        self.log_to_order = histogram("thwart_log_to_order_seconds", _LOG_TO_ORDER)
+        self.order_answer = histogram("thwart_order_answer_seconds", _ORDER_ANSWER, edge=objective)
+        self.log_to_applied = histogram("thwart_log_to_applied_seconds", _LOG_TO_APPLIED)
+        gauge("thwart_order_answer_objective_seconds", _OBJECTIVE).set(objective)
+        self._unsent = gauge("thwart_unsent", "Messages that the broker has not confirmed.")
+        self._on_hold = gauge("thwart_orders_on_hold", "Orders that wait for a person.")
+        self._overdue = gauge("thwart_overdue_answers", "Answers that living agents owe for longer than answer_within.")
+        self._oldest = gauge("thwart_oldest_unanswered_seconds", _OLDEST)
+        self._agents = gauge("thwart_agents", "Agents that were ever heard of.", state=get_args(Life))
+        self._skew = gauge("thwart_agents_skew_seconds", _SKEW)
+        self._reconnects = Reconnects(figures, LINKS)
 
-    def refresh(self, unsent: int, on_hold: int, lives: Collection[str], connections: Mapping[str, int]) -> None:
-        """Takes in what is looked up only when somebody asks."""
-        self.unsent.set(unsent)
-        self.on_hold.set(on_hold)
-        for state in ("living", "silent"):
-            self.agents.labels(state).set(sum(life == state for life in lives))
-        for link, made in connections.items():
-            before = self._connections.get(link, 1)  # the first one is no reconnect
-            self.reconnects.labels(link).inc(max(0, made - before))
-            self._connections[link] = max(made, before)
+    def refresh(self, seen: Seen) -> None:
+        """Takes in what was looked up."""
+        self._unsent.set(seen.unsent)
+        self._on_hold.set(seen.on_hold)
+        self._overdue.set(seen.overdue)
+        self._oldest.set(seen.oldest_unanswered)
+        self._skew.set(seen.skew)
+        for state in get_args(Life):
+            self._agents.labels(state).set(seen.lives.get(state, 0))
+        self._reconnects.seen(seen.connections)
 
     def exposition(self) -> bytes:
         """The text that `/metrics` answers."""
-        return exposition(self.registry)
+        return self._figures.exposition()
 
 
-def closed(word: str, words: Collection[str]) -> str:
-    """`word` if it is one of `words`, so that no sender can make up labels."""
-    return word if word in words else "other"
+_LOG_TO_ORDER = (
+    "From the instant that a log line names to the order. Two clocks: the logging host's (whole seconds in many logs) "
+    "and the manager's; below 0 counts as 0."
+)
+_LOG_TO_APPLIED = (
+    "From the instant that a log line names to the answer that its block is in force, heard by the manager. Two clocks,"
+    " as in thwart_log_to_order_seconds."
+)
+_ORDER_ANSWER = (
+    "From an order given to each agent's answer heard, by the manager's clock alone; orders given before its last"
+    " start are not timed."
+)
+_OBJECTIVE = (
+    "The setting manager.answer_objective: 99 of 100 answers should come within it; thwart_order_answer_seconds has a "
+    "bucket that ends there."
+)
+_OLDEST = "How long ago the oldest order was sent that an agent, silent ones included, should answer still and hasn't."
+_SKEW = (
+    "The greatest difference between the manager's clock and a living agent's, without its sign; heartbeats' way "
+    "included."
+)

@@ -65,6 +65,10 @@ class Roster:
         """The ids of the agents that are living."""
         return [agent.id for agent in self._agents.values() if self.life(agent) == "living"]
 
+    def greatest_skew(self) -> float:
+        """By how many seconds the clock of a living agent differs from the manager's, at most."""
+        return max((abs(agent.skew) for agent in self._agents.values() if self.life(agent) == "living"), default=0.0)
+
     def members(self) -> "Members":
         """Who is here now, for a transaction that is started now."""
         return Members(self._agents.values())

@@ -6,11 +6,13 @@ SQL stays in the subset that PostgreSQL shares.
 """
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TypeVar
 
 from shared.errors import StoreDamaged, StoreError
@@ -19,6 +21,7 @@ Result = TypeVar("Result")
 Connection = sqlite3.Connection
 Row = sqlite3.Row
 
+ROOM = 1024 * 1024  # bytes that must be free where a store is, for it to be taken for writable
 _DAMAGED = "it is damaged: move it and its -wal file away to start without what was in it, or put a copy in its place"
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _ADVICE = {
@@ -55,6 +58,17 @@ class Store:
     def run_now(self, work: Callable[[Connection], Result]) -> Result:
         """The same, blocking, for command lines and start-up."""
         return self._thread.submit(self._transaction, work).result()
+
+    def probe(self) -> Future[None]:
+        """Tries whether something can be written: a commit, and room for more where the file is.
+
+        From any thread. The answer raises StoreError. It is the disk that is tried, because SQLite goes on for a while
+        in space that it has already.
+        """
+        try:
+            return self._thread.submit(self._probe)
+        except RuntimeError as error:
+            raise StoreError(f"{self.path}: it is closed") from error
 
     def close(self) -> None:
         """Waits for what is running, then closes. Twice is safe."""
@@ -97,6 +111,14 @@ class Store:
                 return work(self._reading)
             finally:
                 self._reading.execute("COMMIT")
+
+    def _probe(self) -> None:
+        self._transaction(lambda connection: connection.execute("PRAGMA user_version = 1"))
+        try:
+            with TemporaryFile(dir=Path(self.path).parent) as room:
+                os.posix_fallocate(room.fileno(), 0, ROOM)
+        except OSError as error:
+            raise StoreError(f"{self.path}: {error.strerror}; free some space there") from error
 
     def _transaction(self, work: Callable[[Connection], Result]) -> Result:
         with _translated(self.path):

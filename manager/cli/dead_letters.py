@@ -5,17 +5,13 @@ from typing import Literal
 
 import click
 
+from manager import reasons
 from manager.cli import options
 from shared import command_line
 
-_REASONS = [
-    *("malformed", "unsupported-version", "too-large", "forged-sender", "id-taken", "foreign-policy"),
-    *("unroutable", "expired", "maxlen", "rejected", "delivery_limit", "other"),
-]
-
 
 @click.command("dead-letters")
-@click.option("--reason", type=click.Choice(_REASONS), help="Only those with this reason.")
+@click.option("--reason", type=click.Choice(reasons.DEAD), help="Only those with this reason.")
 @click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True)
 @command_line.output
 @options.api

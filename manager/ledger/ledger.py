@@ -5,11 +5,12 @@ Orders of our own go in through `manager.dispatch`, in transactions that decide 
 
 from collections.abc import Callable, Collection, Sequence
 
-from manager.ledger import answers, dead_letters, foreign, on_hold, orders, positions, reads, retention
+from manager.ledger import answers, dead_letters, foreign, on_hold, orders, positions, reads, retention, unanswered
 from manager.ledger.answers import Closed, Event, Lapsed, Recorded
 from manager.ledger.dead_letters import Undelivered
 from manager.ledger.foreign import Admitted, Given
 from manager.ledger.positions import Position
+from manager.ledger.unanswered import Unanswered
 from manager.ledger.views import Block, DeadLetter, OrderQuery, OrderStory, OrderView
 from shared.broker import Publication
 from shared.clock import Clock
@@ -115,6 +116,13 @@ class Ledger:
         """What is in force, by the agents' own answers."""
         now = self._clock.wall()
         return await self._store.read(lambda connection: reads.blocks(connection, now))
+
+    async def unanswered(self) -> Unanswered:
+        """What agents owe an answer to."""
+        now = self._now()
+        return await self._store.read(
+            lambda connection: unanswered.unanswered(connection, now.at, now.answer_within, now.living)
+        )
 
     def _now(self) -> reads.Now:
         living = frozenset(self._living())
