@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shared import command_line, durations
+from shared import checkup, command_line, durations
 
 if TYPE_CHECKING:
     from agent.control import LiftAnswer
@@ -29,6 +29,7 @@ def main() -> None:
     Examples:
       thwart-agent run --config /etc/thwart/agent.toml
       thwart-agent effects
+      thwart-agent health
       thwart-agent lift 203.0.113.9
       thwart-agent lift --all
     """
@@ -113,6 +114,28 @@ def lift(address: str | None, everything: bool, config: Path | None, output: str
         click.echo(f"thwart-agent: could not be ended: {problem}", err=True)
     if answer.problems or answer.error:
         raise SystemExit(1)
+
+
+@main.command()
+@command_line.config(DEFAULT)
+@checkup.options
+@click.pass_context
+def health(ctx: click.Context, config: Path | None, wanted: str, output: str) -> None:
+    """Say whether the agent on this host lives and is ready; needs neither broker nor manager.
+
+    Live: its loop has turned within 5 s and the journal can be written. Ready: it takes orders. A broker that is away
+    makes it not ready, never dead. Ends with 0 when it is ready (with --live: when it lives), 1 when it isn't, and 3
+    when no agent runs here.
+
+    \b
+    Examples:
+      thwart-agent health
+      thwart-agent health --live
+      thwart-agent health -o json
+    """
+    from agent.checkup import looked_at
+
+    ctx.exit(checkup.show("the agent", looked_at(Path(_settings(config).agent.state_dir)), wanted, output))
 
 
 def _settings(config: Path | None) -> "AgentSettings":

@@ -36,7 +36,7 @@ class Signs:
         listeners = [sockets.listener(state, HEALTH), *_listeners(settings)]
         for each in listeners:
             status.serve(each, self._health, self._metrics.exposition)
-        self._notify.watch(lambda: self._health.look().live)
+        self._notify.watch(self._health.hangs)
 
     async def run(self) -> None:
         """Shows that the loop turns, until cancelled."""

@@ -39,6 +39,7 @@ from manager.reload import Reload
 from manager.responses.responses import Responses
 from manager.roster import Roster
 from manager.senders import Senders
+from manager.signs import Signs
 from manager.sources.agent_logs import PREFETCH, AgentLogs
 from manager.sources.correlator_thread import CorrelatorThread
 from manager.startup import Loaded, api_tokens, loaded
@@ -46,6 +47,7 @@ from manager.tasks import Tasks, every, until_told_to_stop
 from shared import folder, topology
 from shared.broker import logins
 from shared.errors import StoreError
+from shared.notify import Notify
 from shared.outbox import Outbox
 from shared.settings import ManagerSettings
 
@@ -80,9 +82,12 @@ class _Daemon:
         self.publisher = parts.publisher(settings.broker)
         self.said = parts.consumer(settings.broker, "events", SAID, 2_000)
         self.logged = parts.consumer(settings.broker, "logs", (topology.MANAGER_LOGS,), PREFETCH)
+        self.links = {"orders": self.publisher, "events": self.said, "logs": self.logged}
         self.metrics = Metrics(settings.manager.answer_objective)
         self.chronicle = Chronicle(self.metrics, self.clock)
         self.roster = Roster(self.store, self.clock)
+        notify = Notify()
+        self.signs = Signs(self.store, self.roster, self.links, notify)
         self.ledger = self._ledger()
         self.outbox = Outbox(self.store, self.publisher, confirmed=self.ledger.confirmed)
         self.policy = self._policy(first)
@@ -91,7 +96,7 @@ class _Daemon:
         self.senders = Senders(self.roster, logins(settings.broker))
         self.dead = self._dead_letters()
         self.thread = CorrelatorThread(Correlator(first.rules), self.store.run_now(positions.load))
-        self.reload = Reload(first, partial(loaded, settings.manager), self._follow, self.metrics, self.clock)
+        self.reload = Reload(first, partial(loaded, settings.manager), self._follow, self.metrics, self.clock, notify)
         self.panic = Panic(
             self.store, self.roster, self.clock, wake=self.outbox.wake, forget=self.thread.forget_everything
         )
@@ -105,6 +110,7 @@ class _Daemon:
         _freeze()
         responses = len(self.reload.loaded.configuration.responses)
         log.info("the manager runs", action="started", version=version("thwart"), responses=responses)
+        self.signs.started()
         try:
             await until_told_to_stop(links, work)
         finally:
@@ -132,13 +138,16 @@ class _Daemon:
             dead.keep(said, topology.MANAGER_DEAD),
             dead.keep(said, topology.MANAGER_UNROUTABLE),
             self.reload.run(),
+            self.signs.run(),
             every(TICK, self.catch_up.tick),
+            every(TICK, self.policy.end_due),
             every(SOON, self._settle),
             every(SOON, self.roster.write_behind),
             every(SELDOM, self.ledger.forget_old),
         ]
 
     async def _stop(self, links: Tasks, work: Tasks) -> None:
+        self.signs.stopping()
         # 1. Nothing new: requests end, deliveries that are in hand stay unacked and come again.
         await work.stop()
         # 2. What is in the ledger goes out while the connection is there; what does not is sent after the next start.
@@ -231,7 +240,7 @@ class _Daemon:
             AgentRoutes(self.roster),
             DeadLetterRoutes(self.ledger),
         )
-        return Api(tokens, self._looks(), [route for noun in nouns for route in noun.routes()])
+        return Api(tokens, self._looks(), self.signs, [route for noun in nouns for route in noun.routes()])
 
     def _block_routes(self) -> BlockRoutes:
         return BlockRoutes(
@@ -244,8 +253,9 @@ class _Daemon:
         )
 
     def _looks(self) -> Looks:
-        links = {"orders": self.publisher, "events": self.said, "logs": self.logged}
-        return Looks(self.store, self.ledger, self.roster, self.metrics, self.panic, self.reload, self.publisher, links)
+        return Looks(
+            self.store, self.ledger, self.roster, self.metrics, self.panic, self.reload, self.publisher, self.links
+        )
 
     async def _settle(self) -> None:
         self.chronicle.lapsed(await self.ledger.settle_due())

@@ -13,6 +13,7 @@ from manager.metrics import Metrics
 from manager.startup import Loaded
 from shared.clock import Clock
 from shared.errors import ConfigurationError
+from shared.notify import Notify
 
 log = structlog.get_logger()
 
@@ -30,8 +31,9 @@ class Reload:
         follow: Callable[[Loaded], Awaitable[None]],
         metrics: Metrics,
         clock: Clock,
+        notify: Notify,
     ) -> None:
-        self._read, self._follow, self._metrics, self._clock = read, follow, metrics, clock
+        self._read, self._follow, self._metrics, self._clock, self._notify = read, follow, metrics, clock, notify
         self.loaded = first  # what is in force
         self._asked = asyncio.Event()
         self.since = clock.wall()  # when what is in force was read
@@ -44,7 +46,9 @@ class Reload:
         while True:
             await self._asked.wait()
             self._asked.clear()
+            self._notify.reloading()
             await self._reload()
+            self._notify.reloaded()
 
     async def _reload(self) -> None:
         began = self._clock.wall()

@@ -22,10 +22,16 @@ FRESH = 1.0  # s for which the store isn't tried again: whoever asks often write
 
 
 class State(Struct, frozen=True, kw_only=True):
-    """How the program is. `dead` and `unready` say why it isn't live, or ready; what is not live isn't ready."""
+    """How the program is: what hangs, what can't be written, what keeps it from its work."""
 
-    dead: tuple[str, ...]
-    unready: tuple[str, ...]
+    hung: tuple[str, ...] = ()
+    unwritable: tuple[str, ...] = ()
+    unready: tuple[str, ...] = ()
+
+    @property
+    def dead(self) -> tuple[str, ...]:
+        """Why it isn't live; what isn't live isn't ready."""
+        return self.hung + self.unwritable
 
     @property
     def live(self) -> bool:
@@ -39,10 +45,10 @@ class State(Struct, frozen=True, kw_only=True):
 class Health:
     """Ask it from any thread but the loop's own: it waits. `unready` names what keeps the program from its work."""
 
-    def __init__(self, store: Store, unready: Callable[[], Sequence[str]]) -> None:
-        self._store, self._unready = store, unready
+    def __init__(self, store: Store, unready: Callable[[], Sequence[str]], still: float = STILL) -> None:
+        self._store, self._unready, self._still = store, unready, still
         self._turned = time.monotonic()
-        self._one, self._tried, self._problem = Lock(), 0.0, ""
+        self._one, self._tried, self._found = Lock(), -FRESH, State()
 
     async def run(self) -> None:
         """Notes that the loop turns, until cancelled."""
@@ -53,15 +59,22 @@ class Health:
     def look(self) -> State:
         """How it is now; takes 5 s at most."""
         since = time.monotonic() - self._turned
-        still = f"the loop has not turned for {since:.1f} s" if since > STILL else ""
-        return State(dead=tuple(filter(None, (still, self._unwritable()))), unready=tuple(self._unready()))
+        still = (f"the loop has not turned for {since:.1f} s",) if since > self._still else ()
+        tried = self._try()
+        return State(hung=still + tried.hung, unwritable=tried.unwritable, unready=tuple(self._unready()))
 
-    def _unwritable(self) -> str:
+    def hangs(self) -> bool:
+        """True when a new start would help. On a full disk it would not: the program would only be gone then, and
+        what should end would not.
+        """
+        return bool(self.look().hung)
+
+    def _try(self) -> State:
         with self._one:
             if time.monotonic() - self._tried > FRESH:
-                self._problem = _problem(self._store.probe())
+                self._found = _outcome(self._store.probe(), self._still)
                 self._tried = time.monotonic()
-            return self._problem
+            return self._found
 
 
 async def tell(notify: Notify, sentence: Callable[[], str]) -> None:
@@ -71,12 +84,12 @@ async def tell(notify: Notify, sentence: Callable[[], str]) -> None:
         await asyncio.sleep(TURN)
 
 
-def _problem(trial: Future[None]) -> str:
+def _outcome(trial: Future[None], patience: float) -> State:
     try:
-        trial.result(STILL)
+        trial.result(patience)
     except TimeoutError:
         trial.cancel()  # else trials pile up behind what holds the writer
-        return f"nothing could be written down for {STILL:.0f} s"
+        return State(hung=(f"nothing could be written down for {patience:.1f} s",))
     except StoreError as error:
-        return f"nothing can be written down: {error}"
-    return ""
+        return State(unwritable=(f"nothing can be written down: {error}",))
+    return State()

@@ -1,6 +1,6 @@
 """What systemd is told of a daemon (sd_notify(3)): that it has started, how it is, that it lives. Nothing without it.
 
-`WATCHDOG=1` comes from a thread and only while the daemon is live, so that one whose loop hangs is started anew.
+`WATCHDOG=1` comes from a thread and only while nothing hangs, so that a daemon that does is started anew.
 """
 
 import os
@@ -23,7 +23,7 @@ class Notify:
         self._status = ""
 
     def started(self, status: str) -> None:
-        """What was to be done at the start is done, or a reload is over."""
+        """What was to be done at the start is done."""
         self._status = status
         self._say("READY=1", f"STATUS={status}")
 
@@ -34,21 +34,25 @@ class Notify:
             self._say(f"STATUS={sentence}")
 
     def reloading(self) -> None:
-        """The configuration is read anew; `started` ends it. The time is what Type=notify-reload asks for."""
+        """The configuration is read anew; `reloaded` ends it. The time is what Type=notify-reload asks for."""
         self._say("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000}")
+
+    def reloaded(self) -> None:
+        """The reload is over, whatever came of it."""
+        self._say("READY=1")
 
     def stopping(self) -> None:
         """It ends, on purpose."""
         self._say("STOPPING=1")
 
-    def watch(self, live: Callable[[], bool]) -> None:
-        """Says twice in the time that systemd allows that it lives, while it does; nothing if nobody asks."""
+    def watch(self, hangs: Callable[[], bool]) -> None:
+        """Says twice in the time that systemd allows that it lives, unless it hangs; nothing if nobody asks."""
         if self._address and self._pause:
-            Thread(target=self._watch, args=(live,), name="watchdog", daemon=True).start()
+            Thread(target=self._watch, args=(hangs,), name="watchdog", daemon=True).start()
 
-    def _watch(self, live: Callable[[], bool]) -> None:
+    def _watch(self, hangs: Callable[[], bool]) -> None:
         while True:
-            if live():
+            if not hangs():
                 self._say("WATCHDOG=1")
             time.sleep(self._pause)
 

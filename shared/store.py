@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 Connection = sqlite3.Connection
 Row = sqlite3.Row
 
-ROOM = 1024 * 1024  # bytes that must be free where a store is, for it to be taken for writable
+ROOM = 64 * 1024  # bytes that must be free where a store is, for it to be taken for writable
 _DAMAGED = "it is damaged: move it and its -wal file away to start without what was in it, or put a copy in its place"
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _ADVICE = {
@@ -62,13 +62,15 @@ class Store:
     def probe(self) -> Future[None]:
         """Tries whether something can be written: a commit, and room for more where the file is.
 
-        From any thread. The answer raises StoreError. It is the disk that is tried, because SQLite goes on for a while
-        in space that it has already.
+        From any thread. What it answers raises StoreError. The disk is tried too, because SQLite goes on for a while in
+        space that it has already.
         """
         try:
             return self._thread.submit(self._probe)
-        except RuntimeError as error:
-            raise StoreError(f"{self.path}: it is closed") from error
+        except RuntimeError:
+            closed: Future[None] = Future()
+            closed.set_exception(StoreError(f"{self.path}: it is closed"))
+            return closed
 
     def close(self) -> None:
         """Waits for what is running, then closes. Twice is safe."""

@@ -1,4 +1,4 @@
-"""The HTTP API: people's orders in, what the ledger knows out. Every route but `/metrics` needs a token.
+"""The HTTP API: people's orders in, what the ledger knows out. All but `/metrics`, `/live` and `/ready` needs a token.
 
 Each noun has a module that gives its routes. Errors are JSON: `{"error": "a sentence"}` with 400 not understood,
 401 no token, 404 no such thing, 409 refused (protected, paused, or the request id was used for something else),
@@ -19,8 +19,18 @@ from manager.api.bodies.body import Problem
 from manager.api.looks import Looks
 from manager.api.route import Answer, Handler, Route
 from manager.api.tokens import Tokens
-from shared.errors import ManagerPaused, ProtectedTarget, RequestError, StoreError, TargetError, ThwartError
+from manager.signs import Signs
+from shared.errors import (
+    BrokerError,
+    ManagerPaused,
+    ProtectedTarget,
+    RequestError,
+    StoreError,
+    TargetError,
+    ThwartError,
+)
 from shared.metrics import CONTENT_TYPE
+from shared.status import Reply
 
 log = structlog.get_logger()
 
@@ -28,14 +38,15 @@ log = structlog.get_logger()
 class Api:
     """Serves `routes` to whoever shows a token."""
 
-    def __init__(self, tokens: Tokens, looks: Looks, routes: Iterable[Route]) -> None:
-        self._tokens, self._looks = tokens, looks
+    def __init__(self, tokens: Tokens, looks: Looks, signs: Signs, routes: Iterable[Route]) -> None:
+        self._tokens, self._looks, self._signs = tokens, looks, signs
         self._routes = (*routes, Route("GET", "/v1/health", self._health))
 
     def app(self) -> Starlette:
         """The ASGI application."""
         routes = [routing.Route(each.path, self._guarded(each.handler), methods=[each.method]) for each in self._routes]
-        routes.append(routing.Route("/metrics", self._metrics, methods=["GET"]))
+        for path, handler in (("/metrics", self._metrics), ("/live", self._live), ("/ready", self._ready)):
+            routes.append(routing.Route(path, handler, methods=["GET"]))
         return Starlette(routes=routes, exception_handlers={HTTPException: _http_problem, Exception: _unexpected})
 
     def _guarded(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
@@ -57,8 +68,18 @@ class Api:
     async def _health(self, _: Request, __: str) -> Answer:
         return 200, await self._looks.health()
 
+    async def _live(self, _: Request) -> Response:
+        return _said(await self._signs.live())
+
+    async def _ready(self, _: Request) -> Response:
+        return _said(await self._signs.ready())
+
     async def _metrics(self, _: Request) -> Response:
         return Response(await self._looks.figures(), media_type=CONTENT_TYPE)
+
+
+def _said(reply: Reply) -> Response:
+    return Response(reply.body, reply.status, media_type=reply.kind)
 
 
 def _status(error: ThwartError) -> int:
@@ -66,7 +87,7 @@ def _status(error: ThwartError) -> int:
         return 409
     if isinstance(error, TargetError | RequestError):
         return 422
-    return 503 if isinstance(error, StoreError) else 500
+    return 503 if isinstance(error, StoreError | BrokerError) else 500
 
 
 def _json(status: int, answer: msgspec.Struct, headers: dict[str, str] | None = None) -> Response:

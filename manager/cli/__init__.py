@@ -15,6 +15,7 @@ _COMMANDS = {  # name -> module, whose `command` it is; imported when it is aske
     "check-config": "manager.cli.check_config",
     "correlate": "manager.cli.correlate",
     "dead-letters": "manager.cli.dead_letters",
+    "health": "manager.cli.health",
     "manager": "manager.cli.manager",
     "orders": "manager.cli.orders",
     "pause": "manager.cli.pause",

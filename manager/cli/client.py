@@ -12,6 +12,8 @@ from msgspec import Struct
 
 from manager.api import tokens
 from manager.api.bodies.body import Problem
+from shared import checkup
+from shared.checkup import Checkup
 from shared.errors import ApiError, SettingsError, Unreachable
 
 LIMIT = 10.0  # s for one call
@@ -82,6 +84,25 @@ class Client:
             raise Unreachable(
                 f"no manager answers at {self._url}: {error or repr(error)}; is it running? see --api"
             ) from error
+
+
+def looked_at(url: str) -> Checkup:
+    """How the manager at `url` is; no token is needed. Raises Unreachable, ApiError, SettingsError."""
+
+    def get(path: str) -> bytes:
+        try:
+            return httpx.get(f"{url.rstrip('/')}{path}", timeout=checkup.PATIENCE, trust_env=False).content
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise Unreachable(f"no manager answers at {url}: {error}; is it running? see --api") from error
+        except (httpx.TimeoutException, httpx.RemoteProtocolError, httpx.ReadError) as error:
+            raise TimeoutError(str(error)) from error
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+            raise SettingsError(f"{url!r} is no address of an API; write http://127.0.0.1:9460") from error
+
+    try:
+        return checkup.ask(get)
+    except ValueError as error:
+        raise ApiError(f"{url} answers, but not as the API; is it this port?") from error
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -10,16 +10,20 @@ API_URL = "http://127.0.0.1:9460"
 TOKEN_FILE = Path("/var/lib/thwart/manager/api.token")
 
 
-def api(command: Command) -> Command:
-    """`--api URL` and `--token-file FILE`, both with a variable."""
-    url = click.option(
+def url(command: Command) -> Command:
+    """`--api URL`, with a variable."""
+    return click.option(
         "--api",
         envvar="THWART_API_URL",
         default=API_URL,
         show_default=True,
         show_envvar=True,
         help="The manager's API.",
-    )
+    )(command)
+
+
+def api(command: Command) -> Command:
+    """`--api URL` and `--token-file FILE`, both with a variable."""
     token = click.option(
         "--token-file",
         envvar="THWART_API_TOKEN_FILE",

@@ -44,6 +44,11 @@ def coded(registry: CollectorRegistry) -> dict[str, Described]:
     return found
 
 
+def coded_words(exposition: str) -> set[str]:
+    """The names of what a daemon exposes, as its text says them."""
+    return set(re.findall(r"^# TYPE (thwart_\w+) ", exposition, re.MULTILINE))
+
+
 @pytest.mark.parametrize(
     "title, registry", [("The manager's", Metrics().registry), ("An agent's", AgentMetrics().registry)]
 )
