@@ -21,17 +21,24 @@ ThwartError
 ├── InvalidPattern           a rule's pattern can't be read in its dialect
 ├── SettingsError            the program's own settings (TOML, THWART_*)
 ├── ConfigurationError       the user's XML; names file and line
-│   └── RuleFileError            a rule or decoder file
+│   ├── RuleFileError            a rule or decoder file
+│   └── CaseFileError            a file of cases for rules
 ├── StoreError               the database under a ledger or journal
 │   ├── StoreDamaged             its file is not what was written; `path` names it
 │   └── FolderInUse              another process has the state folder
 ├── RequestError             what a person asked for can't be done as asked
 │   ├── UnknownAgent             nobody in the roster goes by that name
+│   ├── AgentLiving              an agent that is to be removed is there
 │   ├── NotOnAllowlist           a network that is to be taken off the allowlist wasn't put on it
 │   ├── AllowlistFull            more networks than agents can be told of
 │   ├── NotOnHold                an order that is to be approved or refused isn't on hold
 │   ├── ManagerPaused            nothing is let through until the manager is resumed
+│   ├── ReloadRefused            the files that were to be read anew are wrong
+│   ├── UnknownRule              no rule, or no response, in force goes by that name
+│   ├── Busy                     as much of it is being done as may be at once
 │   └── UnreadableLog            a log file that was to be read offline
+├── PartEnded                a part of `thwart up` ended by itself, or never came to be of use
+├── JournalUnreadable        the systemd journal can't be followed; tried again
 ├── ActionError              an action can't be carried out on this host
 └── ApiError                 what the manager's API answered to the command line
     └── Unreachable              it did not answer at all, or the agent on this host did not
@@ -148,6 +155,10 @@ class RuleFileError(ConfigurationError):
     """A rule or decoder file is wrong, or uses what isn't supported."""
 
 
+class CaseFileError(ConfigurationError):
+    """A file of cases for rules is wrong."""
+
+
 class StoreError(ThwartError):
     """The database can't be opened, read or written."""
 
@@ -172,6 +183,10 @@ class UnknownAgent(RequestError):
     """Nobody in the roster goes by that name; the text lists who does."""
 
 
+class AgentLiving(RequestError):
+    """An agent that is to be removed is there; the text says what to do first."""
+
+
 class NotOnAllowlist(RequestError):
     """A network that is to be taken off the allowlist isn't on it, or a file has put it there; the text says which."""
 
@@ -188,8 +203,28 @@ class ManagerPaused(RequestError):
     """Nothing is let through while the manager is paused; the text says who paused it."""
 
 
+class ReloadRefused(RequestError):
+    """The files that were to be read anew are wrong, and what was in force stays; the text has file and line."""
+
+
+class UnknownRule(RequestError):
+    """No rule, or no response, in force goes by that name; the text says where they are listed."""
+
+
+class Busy(RequestError):
+    """As much of it is being done as may be at once; the text says to try again."""
+
+
 class UnreadableLog(RequestError):
     """A log file can't be opened or read; the text names it."""
+
+
+class PartEnded(ThwartError):
+    """A part of `thwart up` ended by itself, or never came to be of use; the others have been stopped."""
+
+
+class JournalUnreadable(ThwartError):
+    """journalctl can't be started, or ended before it gave anything. It is tried again."""
 
 
 class ActionError(ThwartError):
