@@ -1,16 +1,29 @@
 """What this host carries out and what it refuses, judged before an order is taken. On any doubt the answer is no."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
-from agent.actions.action import Action
+from msgspec.structs import replace
+
+from agent.actions.action import Action, SlowAction
 from agent.journal import policy
 from agent.journal.policy import Ruling
 from agent.journal.taking import Incoming
-from shared.errors import InvalidTarget, MalformedMessage, TargetError
+from shared.errors import InvalidTarget, MalformedMessage, ProtectedTarget
 from shared.messages import Order
 from shared.targets import Allowlist
 
 Automatic = Callable[[], Allowlist]
+
+
+class Slow(Protocol):
+    """What is carried out beside the built-in actions, as it is just now."""
+
+    def get(self, name: str) -> SlowAction | None:
+        """The action of that name."""
+
+    def why_not(self, name: str) -> str:
+        """Why this host can't carry it out; empty when it can."""
 
 
 class Admission:
@@ -28,8 +41,9 @@ class Admission:
         *,
         allow: Allowlist,
         automatic: Automatic,
+        slow: Slow | None = None,
     ) -> None:
-        self._agent_id, self._roles = agent_id, roles
+        self._agent_id, self._roles, self._slow = agent_id, roles, slow
         self._actions, self._allow, self._automatic = actions, allow, automatic
         self._ruling = policy.NONE
 
@@ -68,14 +82,20 @@ class Admission:
             return MalformedMessage(wrong)
         if order.operation == "delete":
             return Incoming(order=order)
-        action = self._actions.get(order.action)
-        if action is None:
-            return Incoming(order=order, refusal=f"unknown-action: {order.action[:80]}")
         try:
-            key = action.key(order.target, order.arguments)
+            incoming = self._incoming(order)
         except InvalidTarget as error:
             return Incoming(order=order, refusal=f"invalid-target: {error}")
-        return Incoming(order=order, key=key, refusal=protection.why(order.target, order.exempt))
+        return incoming if incoming.refusal else replace(incoming, refusal=protection.why(order.target, order.exempt))
+
+    def _incoming(self, order: Order) -> Incoming:
+        if action := self._actions.get(order.action):
+            return Incoming(order=order, key=action.key(order.target, order.arguments))
+        if self._slow is None or (slow := self._slow.get(order.action)) is None:
+            return Incoming(order=order, refusal=f"unknown-action: {order.action[:80]}")
+        if why := self._slow.why_not(order.action):
+            return Incoming(order=order, refusal=f"unsupported: {why}")
+        return Incoming(order=order, key=slow.key(order.target, order.arguments, order.id), slow=True)
 
     def _misaddressed(self, order: Order) -> str:
         if order.location in ("local", "agent") and self._agent_id not in order.agents:
@@ -98,8 +118,10 @@ class _Protection:
         try:
             for each in (self._automatic, *(() if exempt else self._listed)):
                 each.check(target)
-        except TargetError as error:
+        except ProtectedTarget as error:
             return f"protected: {error}"
+        except InvalidTarget:  # a script's, that is no address: its action has judged it
+            return ""
         return ""
 
 

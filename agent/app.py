@@ -13,6 +13,7 @@ from msgspec import Struct
 from agent import collector, folder, host
 from agent.actions.action import Action
 from agent.actions.nftables import Nftables
+from agent.actions.scripts import Scripts
 from agent.admission import Admission
 from agent.control import Control
 from agent.executor import Executor
@@ -38,6 +39,7 @@ from shared.targets import Allowlist
 
 TIDY = 60.0  # s
 PATIENCE = 2.0  # s that a start waits for the resolver
+SCRIPTS_END = 10.0  # s that a stopping agent waits for the scripts that it has started
 LAST_WORDS = 2.0  # s that a stopping agent waits for the broker to take what it has said
 
 log = structlog.get_logger()
@@ -118,8 +120,15 @@ class _Daemon:
         self.journal = parts.journal(store, mine, boot, clock)
         self.outbox = Outbox(store, self.publisher)
         actions = {action.name: action for action in parts.actions()}
+        self.scripts = Scripts(settings.agent, mine)
         self.executor = Executor(
-            self.journal, actions, metrics=self.metrics, trouble=self.trouble, said=self.outbox.wake
+            self.journal,
+            actions,
+            metrics=self.metrics,
+            trouble=self.trouble,
+            said=self.outbox.wake,
+            slow=self.scripts,
+            workers=settings.agent.script_workers,
         )
         self.self_test = SelfTest(
             self.executor,
@@ -133,7 +142,12 @@ class _Daemon:
         )
         self.executor.when_applied = self.self_test.applied
         self.admission = Admission(
-            mine, settings.agent.roles, actions, allow=_allow(settings), automatic=self._automatic
+            mine,
+            settings.agent.roles,
+            actions,
+            allow=_allow(settings),
+            automatic=self._automatic,
+            slow=self.scripts,
         )
         self.safeguard = Safeguard(
             self.journal,
@@ -169,11 +183,15 @@ class _Daemon:
         async with asyncio.TaskGroup() as group:
             inbox = group.create_task(self._inbox().run())
             tasks = [group.create_task(each) for each in self._background()]
+            errands = group.create_task(self.executor.errands.run())
             await self.executor.run()
             self.signs.stopping()
             inbox.cancel()  # what the broker still has, it keeps
             await asyncio.wait([inbox])
             await self._leave()
+            errands.cancel()
+            await asyncio.wait([errands])
+            await self.executor.errands.stop(SCRIPTS_END)
             # What was taken is in the journal, and so is what was done. What is still to be said is said now; if the
             # broker is away, after the next start.
             with suppress(TimeoutError, StoreError):
@@ -206,6 +224,8 @@ class _Daemon:
         await self.executor.prepare()
         with suppress(TimeoutError):  # a resolver that is away holds up no revert; without a broker no order comes
             await asyncio.wait_for(asyncio.to_thread(self.broker_addresses.look_up), PATIENCE)
+        if killed := await asyncio.to_thread(self.scripts.kill_left_over):
+            log.warning("killed what an earlier run had started", action="left_over", count=killed)
         self.admission.follow(await self.journal.ruling())
         await self.safeguard.let_go()
         await self.executor.start()
@@ -250,6 +270,7 @@ class _Daemon:
             self.queue.name,
             self.clock,
             drift=lambda: self.executor.drift,
+            scripts=self.scripts,
             metrics=self.metrics,
             trouble=self.trouble,
         )

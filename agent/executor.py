@@ -11,16 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
-import structlog
 from msgspec import Struct
 
 from agent.actions.action import Action, Effect, Result
+from agent.errands import Errands, Slow
 from agent.journal.holding import Hold
 from agent.journal.journal import Journal
 from agent.journal.planning import FOREVER, Name, Turn, Work
 from agent.journal.settling import DONE, Outcome, Settled
 from agent.metrics import AgentMetrics
 from agent.reconcile import NEAR
+from agent.telling import tell
 from agent.trouble import Trouble
 from agent.watch import Watch
 from shared.errors import StoreDamaged, StoreError
@@ -35,8 +36,6 @@ FIRST_RETRY, LONGEST_RETRY = 10.0, 600.0  # s until what failed on the host is t
 
 T = TypeVar("T")
 _How = Callable[[Action], Callable[[Sequence[Effect]], list[Result]]]
-
-log = structlog.get_logger()
 
 
 class Lifted(Struct, frozen=True, kw_only=True):
@@ -61,7 +60,10 @@ class Executor:
         trouble: Trouble,
         said: Callable[[], None] = lambda: None,
         limit: int = LIMIT,
+        slow: Slow | None = None,
+        workers: int = 1,
     ) -> None:
+        """`slow` are the actions that take their time, for which there are so many `workers`."""
         self.work = asyncio.Event()
         self._stopping = asyncio.Event()
         self._journal, self._actions = journal, actions
@@ -72,6 +74,7 @@ class Executor:
         self._more = False  # the last turn left something for the next
         self._retry = _Retry()
         self._failed = False  # a turn since this was last set
+        self.errands = Errands(journal, slow or _None(), workers=workers, trouble=trouble, tell=self._tell)
         self._watch = Watch(journal, actions, metrics=metrics, trouble=trouble)
         # called when something that may cut this host off has come into force, and what is said of it is in the outbox
         self.when_applied: Callable[[], None] = lambda: None
@@ -112,6 +115,7 @@ class Executor:
             self.work.clear()
             try:
                 await self.turn()
+                self.errands.work.set()
             except StoreDamaged:
                 raise
             except StoreError as error:
@@ -142,9 +146,15 @@ class Executor:
             await self._watch.first_look(self._in_thread)  # without it nobody knows what a lost journal has left
         orders = await self._journal.lift(chosen)
         ids = [each.order_id for each in orders]
-        while ids := await self._journal.still_held(ids):
-            await self.turn()
+        self.errands.work.set()
+        while ids := await self._still_held(ids):
+            if not await self.turn():
+                await _first_of(self.errands.news, LOOK)
         return Lifted(orders=tuple(orders), problems=await self._journal.failures(orders))
+
+    async def _still_held(self, ids: list[str]) -> list[str]:
+        self.errands.news.clear()
+        return await self._journal.still_held(ids)
 
     async def around(self, target: str) -> list[str]:
         """The networks in force that `target` lies in. Raises StoreError."""
@@ -170,7 +180,6 @@ class Executor:
         async with self._one:
             said = await self._journal.condemn(names, why)
             self._watch.off -= frozenset(names)
-            self._said()
             self._tell(Settled(acknowledgements=said))
 
     def close(self) -> None:
@@ -193,7 +202,6 @@ class Executor:
         if turn:
             outcomes = await self._in_thread(lambda: self._carry_out(turn))
             settled = await self._journal.settle(turn, outcomes)
-            self._said()
             self._next = settled.next_end
             self._tell(settled)
             self._look_for_problems(turn, outcomes, again)
@@ -253,20 +261,9 @@ class Executor:
         return action is not None and action.network
 
     def _tell(self, settled: Settled) -> None:
+        self._said()
         self._metrics.settled(settled)
-        for said in settled.acknowledgements:
-            words = {"order_id": said.order_id, "status": said.status, "detail": said.detail}
-            log.info("settled an order", action="settled", **words)
-        for end in settled.expiries:
-            log.info(
-                "an order ended",
-                action="ended",
-                order_id=end.order_id,
-                target=end.target,
-                cause=end.cause,
-                outcome=end.outcome,
-                detail=end.detail,
-            )
+        tell(settled)
 
     def _look_for_problems(self, turn: Turn, outcomes: Mapping[Name, Outcome], tried_again: bool) -> None:
         """Remembers that something on the host isn't as it should be, to try it again later."""
@@ -296,6 +293,16 @@ class Executor:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+class _None:
+    """No slow actions."""
+
+    def get(self, name: str) -> None:
+        return None
+
+    def stop(self) -> None:
+        pass
 
 
 class _Retry:

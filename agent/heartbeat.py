@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 from msgspec import Struct
 
+from agent.actions.scripts import Scripts
 from agent.admission import Admission
 from agent.host import own_addresses
 from agent.journal.journal import Journal
@@ -53,11 +54,13 @@ class Heartbeats:
         clock: Clock,
         *,
         drift: Callable[[], int],
+        scripts: Scripts,
         metrics: AgentMetrics,
         trouble: Trouble,
     ) -> None:
         self._me, self._journal, self._admission, self._clock = me, journal, admission, clock
         self._publisher, self._consumer, self._queue = publisher, consumer, queue
+        self._scripts = scripts
         self._drift, self._metrics, self._trouble = drift, metrics, trouble
         self._at_once = asyncio.Event()
         self._said_new = 0  # the connection whose new queue a heartbeat has told of
@@ -92,7 +95,7 @@ class Heartbeats:
         )
 
     async def _heartbeat(self, *, made: bool) -> Heartbeat:
-        at = self._clock.wall()
+        at, scripts = self._clock.wall(), dict(self._scripts.look())
         return Heartbeat(
             agent_id=self._me.agent_id,
             at=at,
@@ -105,7 +108,8 @@ class Heartbeats:
             roles=self._me.roles,
             labels=self._me.labels,
             addresses=tuple(own_addresses()),
-            actions=self._me.actions,
+            actions={name: "script" for name, why in scripts.items() if not why} | self._me.actions,
+            unsupported={name: why for name, why in scripts.items() if why and name not in self._me.actions},
             policy=self._admission.version,
             drift=self._drift(),
             unsent=await self._journal.unsent(),

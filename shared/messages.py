@@ -15,6 +15,7 @@ from shared.ids import fingerprint
 PROTOCOL_VERSION = 1
 LATEST = 32_503_680_000.0  # the year 3000
 LONGEST_JOURNAL = 64  # characters of a journal's id
+ONE_SHOT = 60.0  # s: the deadline of an action that just happens
 ENDING = 60.0  # s: `Holds` leaves out what ends within a minute, so that an end isn't taken for a difference
 
 Instant = Annotated[float, Meta(ge=0, le=LATEST)]  # NaN and infinities are refused
@@ -61,6 +62,11 @@ class Order(Message, frozen=True, kw_only=True):
     alert: dict[str, Any] = field(default_factory=dict)  # Wazuh's JSON shape, for scripts
     dry_run: bool = False
     issuer: str = ""
+
+    @property
+    def lasting(self) -> bool:
+        """Its effect is held until an end: a one-shot's deadline is short and it has no timeout."""
+        return self.timeout is not None or self.deadline - self.issued_at > ONE_SHOT
 
 
 class Acknowledgement(Message, frozen=True, kw_only=True):

@@ -74,11 +74,25 @@ class RespondSettings(Section, frozen=True, kw_only=True):
     retention: Seconds = 30 * 86_400.0
 
 
-class FollowedFile(Section, frozen=True, kw_only=True):
-    """[[agent.logs]]: a log file to follow."""
+class FollowedLog(Section, frozen=True, kw_only=True):
+    """[[agent.logs]]: a log file to follow by its `path`, or the systemd journal."""
 
-    path: Annotated[str, Meta(min_length=1, max_length=255)]  # what a message about it can name
+    path: Annotated[str, Meta(min_length=1, max_length=255)] | None = None  # what a message about it can name
+    journal: bool | Annotated[str, Meta(min_length=1, max_length=120)] = False  # a text: what that unit logs
+    directory: Annotated[str, Meta(max_length=120)] = ""  # of a journal that isn't this host's own
     from_start: bool = False  # read what is there already when it is seen for the first time
+
+    def __post_init__(self) -> None:
+        if (self.path is None) == (self.journal is False):
+            raise ValueError("Name a file's `path`, or say `journal = true`")
+        if self.directory and self.path is not None:
+            raise ValueError("A `directory` is a journal's")
+
+    @property
+    def name(self) -> str:
+        """What a message about it is from: the path as it is given, `journald`, or `journald:ssh.service`."""
+        unit = [self.journal] if isinstance(self.journal, str) else []
+        return self.path or ":".join(("journald", *unit, *([self.directory] if self.directory else [])))
 
 
 class HostSettings(Section, frozen=True, kw_only=True):
@@ -88,8 +102,11 @@ class HostSettings(Section, frozen=True, kw_only=True):
     state_dir: str = "/var/lib/thwart/agent"
     roles: tuple[str, ...] = ()  # "server" on a manager's host
     labels: dict[str, str] = field(default_factory=dict)
-    logs: tuple[FollowedFile, ...] = ()
+    logs: tuple[FollowedLog, ...] = ()
     allow: tuple[str, ...] = ()  # addresses and networks, beside the automatic ones
+    scripts: str = "/etc/thwart/scripts"  # a folder; each file in it is an action of that name
+    script_workers: Annotated[int, Meta(ge=1, le=64)] = 4  # scripts at work at once
+    script_timeout: Annotated[float, Meta(gt=0, le=3_600)] = 30.0  # s until one that hangs is killed
     on_stop: Literal["keep", "lift"] = "keep"  # what SIGTERM does to the blocks in force; a crash always keeps them
 
 

@@ -1,10 +1,11 @@
-"""The seam between the executor and what changes a host: one protocol, one contract suite for all who implement it.
+"""The seam between what carries orders out and what changes a host: two protocols, each with one contract suite.
 
-Every call comes from the executor's own thread, never two at once. Calls may block.
+An `Action` is called from the executor's own thread, never two at once, and is done in no time. A `SlowAction` may take
+its time, and hang: it is called from a worker's thread, once for each effect, and never twice at once for one.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -24,6 +25,8 @@ class Result(Struct, frozen=True, kw_only=True):
     key: str
     problem: str = ""
     exit_code: int | None = None
+    happened: bool = False  # nothing is in force by it that would end: it just happened, or was there before
+    was_there: bool = False  # it found that it is in force already, and did nothing
 
 
 class Action(Protocol):
@@ -63,3 +66,32 @@ class Action(Protocol):
         Neither our own `apply` and `revert` nor an end that has come count. Cheap: it is asked every second. Raises
         ActionError.
         """
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """What a slow action is to do for one effect. `alert` is that of the order that puts it in force, may be empty."""
+
+    key: str
+    target: str
+    arguments: tuple[str, ...] = ()
+    alert: dict[str, Any] = {}
+    lasting: bool = True  # it is to be held until an end, whether it says that it can be or not
+    in_force: bool = False  # by the journal
+
+
+class SlowAction(Protocol):
+    """One action that takes its time."""
+
+    name: str
+    backend: str
+
+    def key(self, target: str, arguments: Sequence[str], order_id: str) -> str:
+        """The key of the effect that an order holds. Pure. Raises InvalidTarget."""
+
+    def apply(self, call: Call) -> Result:
+        """Puts it in force, or does what just happens. Twice is safe for what lasts. `happened` and `was_there` only
+        for what isn't `lasting`. Never raises for the host's reasons, and returns within a time limit.
+        """
+
+    def revert(self, call: Call) -> Result:
+        """Ends it. Twice is safe. As `apply` otherwise."""

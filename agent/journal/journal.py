@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import dropwhile
 from typing import TypeVar
 
-from agent.journal import adoption, planning, policy, proving, settling, standing, taking, times
+from agent.journal import adoption, errands, planning, policy, proving, settling, standing, taking, times
+from agent.journal.errands import Begun
 from agent.journal.holding import Hold, holds
 from agent.journal.networks import Networks
 from agent.journal.planning import Name, Turn
@@ -21,7 +22,7 @@ from shared.clock import Clock
 from shared.messages import ENDING, Acknowledgement, Holds
 from shared.store import Connection, Store
 
-_HELD = "SELECT order_id FROM holders WHERE adopted = 0 AND (expires_at IS NULL OR expires_at > ?)"
+_HELD = "SELECT order_id FROM holders WHERE adopted = 0 AND counted = 1 AND (expires_at IS NULL OR expires_at > ?)"
 _COUNTS = "SELECT action, count(*) AS number FROM effects GROUP BY action"
 _HOLDS = "SELECT count(*) FROM holders WHERE order_id = ?"
 _SETTLED = "SELECT status, outcome, ended_detail FROM orders WHERE id = ?"
@@ -61,8 +62,14 @@ class Journal:
             lambda connection: planning.plan(connection, self.now(), limit=limit, again=again, anew=anew)
         )
 
+    async def begin(self, *, busy: Collection[Name], limit: int, resting: Collection[Name]) -> Begun:
+        """What slow actions are to do now; see `errands.begin`."""
+        return await self.store.run(
+            lambda connection: errands.begin(connection, self.now(), busy=busy, limit=limit, resting=resting)
+        )
+
     async def names(self) -> list[Name]:
-        """All effects, those that end first before the others."""
+        """All effects but those of slow actions, those that end first before the others."""
         return await self.store.run(standing.names)
 
     async def settle(self, turn: Turn, outcomes: Mapping[Name, Outcome]) -> Settled:

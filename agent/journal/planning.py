@@ -1,4 +1,4 @@
-"""What one turn of the executor has to do, read from the journal and from nothing else.
+"""What one turn of the executor has to do, read from the journal and from nothing else. Slow actions: `errands`.
 
 Reverts go first, then applies, each effect at most once in either. Nothing is written here: a turn that was cut
 short is planned again, the same, from what was committed.
@@ -19,22 +19,22 @@ FOREVER = float("inf")
 # What was adopted and is released waits for the order that takes it over, lest there be a gap between the two.
 _ENDED = """
 SELECT action, key FROM (
-    SELECT action, key, ends, lifted FROM holders WHERE lifted = 1 AND NOT (adopted = 1 AND EXISTS
+    SELECT action, key, ends, lifted FROM holders WHERE lifted = 1 AND slow = 0 AND NOT (adopted = 1 AND EXISTS
         (SELECT 1 FROM orders o WHERE o.status IS NULL AND o.key = holders.key))
-    UNION ALL SELECT action, key, ends, lifted FROM holders WHERE lifted = 0 AND ends <= ?
+    UNION ALL SELECT action, key, ends, lifted FROM holders WHERE lifted = 0 AND slow = 0 AND ends <= ?
 ) ORDER BY lifted DESC, ends LIMIT ?
 """
-_HELD_BY = "SELECT action, key FROM holders WHERE order_id = ?"
+_HELD_BY = "SELECT action, key FROM holders WHERE order_id = ? AND slow = 0"
 _TAKEN = """
 SELECT *, EXISTS (SELECT 1 FROM tombstones t WHERE t.order_id = o.id) AS buried FROM orders o
-WHERE status IS NULL ORDER BY seq LIMIT ?
+WHERE status IS NULL AND slow = 0 ORDER BY seq LIMIT ?
 """
 _EFFECT = "SELECT * FROM effects WHERE action = ? AND key = ?"
 _LEFT_OVER = """
-SELECT action, key FROM effects e WHERE NOT EXISTS
+SELECT action, key FROM effects e WHERE slow = 0 AND NOT EXISTS
     (SELECT 1 FROM holders h WHERE h.action = e.action AND h.key = e.key)
 """
-NEXT_END = "SELECT min(ends) FROM holders"
+NEXT_END = "SELECT min(ends) FROM holders WHERE slow = 0"
 _HOLDERS = """
 SELECT h.*, o.seq FROM holders h LEFT JOIN orders o ON o.id = h.order_id WHERE h.action = ? AND h.key = ?
 ORDER BY o.seq
@@ -64,6 +64,7 @@ class Joining(Struct, frozen=True, kw_only=True):
     received_at: float
     received_boot: float
     word: str = ""  # lifted, stale: answered so, and never applied
+    started: bool = False  # a slow action was, and nobody knows what came of it
 
 
 class Ending(Struct, frozen=True, kw_only=True):
@@ -86,10 +87,17 @@ class Work(Struct, frozen=True, kw_only=True):
     revert: bool
     apply: bool
     ends: float  # when the effect ends after this turn, if all goes well
+    slow: bool = False
+    body: bytes = b""  # of the order that puts a slow action's effect in force
 
     @property
     def name(self) -> Name:
         return self.action, self.key
+
+    @property
+    def just_happens(self) -> bool:
+        """A slow action is started for one-shots alone, after which there is nothing to revert."""
+        return self.slow and bool(self.joining) and not any(each.order.lasting for each in self.joining)
 
     @property
     def stood_until(self) -> float:
@@ -135,9 +143,9 @@ def plan(
     names.update({name: [] for _, order in orders for name in _lifted(connection, order)})
     for row, order in orders:
         if order.operation == "add":
-            names.setdefault((order.action, row["key"]), []).append(_joining(row, order, now))
-    works = [_work(connection, name, joining, now, name in anew) for name, joining in names.items()]
-    deletes = [_ending(row, order) for row, order in orders if order.operation == "delete"]
+            names.setdefault((order.action, row["key"]), []).append(joining_in(row, order, now))
+    works = [work_for(connection, name, joining, now, anew=name in anew) for name, joining in names.items()]
+    deletes = [ending_in(row, order) for row, order in orders if order.operation == "delete"]
     if not (works or deletes):
         return Turn(next_end=connection.execute(NEXT_END).fetchone()[0])
     return Turn(works=tuple(works), deletes=tuple(deletes), more=max(len(taken), len(ended)) >= limit)
@@ -153,19 +161,26 @@ def _lifted(connection: Connection, order: Order) -> list[Name]:
     return [_name(row) for each in order.lifts for row in connection.execute(_HELD_BY, (each,))]
 
 
-def _ending(row: Row, order: Order) -> Ending:
+def ending_in(row: Row, order: Order) -> Ending:
+    """The same for a `delete`."""
     return Ending(order=order, received_at=row["received_at"])
 
 
-def _joining(row: Row, order: Order, now: Now) -> Joining:
+def joining_in(row: Row, order: Order, now: Now) -> Joining:
+    """The `add` that a row of `orders`, with whether it is `buried`, keeps."""
     ends = _ends(row["ends"])
     word = "lifted" if row["buried"] else "stale" if ends <= now.boot else ""
     return Joining(
-        order=order, ends=ends, received_at=row["received_at"], received_boot=row["received_boot"], word=word
+        order=order,
+        ends=ends,
+        received_at=row["received_at"],
+        received_boot=row["received_boot"],
+        word=word,
+        started=row["started_at"] is not None,
     )
 
 
-def _work(connection: Connection, name: Name, joining: Sequence[Joining], now: Now, anew: bool) -> Work:
+def work_for(connection: Connection, name: Name, joining: Sequence[Joining], now: Now, *, anew: bool = False) -> Work:
     """One effect's. `anew`: it is applied again even if its end doesn't move."""
     effect = connection.execute(_EFFECT, name).fetchone()
     holders = [_holder(row) for row in connection.execute(_HOLDERS, name)]

@@ -21,8 +21,12 @@ CREATE TABLE IF NOT EXISTS identity (
 CREATE TABLE IF NOT EXISTS orders (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
-    body BLOB NOT NULL,                 -- msgpack, without its alert
+    body BLOB NOT NULL,                 -- msgpack; without its alert, unless a slow action wants it
+    action TEXT NOT NULL,
+    target TEXT NOT NULL,
     key TEXT NOT NULL,                  -- of the effect that it is to hold; empty for a delete
+    slow INTEGER NOT NULL DEFAULT 0,    -- 1: of an action that takes its time, or it lifts one that is
+    started_at REAL,                    -- a slow action was about to be started for it
     ends REAL,                          -- when its hold is over; null: when it is lifted
     received_at REAL NOT NULL,
     received_boot REAL NOT NULL,        -- the boot clock then, to measure with
@@ -37,7 +41,7 @@ CREATE TABLE IF NOT EXISTS orders (
     outcome TEXT,
     ended_detail TEXT NOT NULL DEFAULT ''
 );
-CREATE INDEX IF NOT EXISTS orders_taken ON orders (seq) WHERE status IS NULL;
+CREATE INDEX IF NOT EXISTS orders_taken ON orders (slow, seq) WHERE status IS NULL;
 CREATE INDEX IF NOT EXISTS orders_coming ON orders (key) WHERE status IS NULL;
 CREATE INDEX IF NOT EXISTS orders_by_age ON orders (forget_at);
 
@@ -48,10 +52,14 @@ CREATE TABLE IF NOT EXISTS effects (
     arguments TEXT NOT NULL,            -- JSON list
     since_at REAL NOT NULL,
     suspect INTEGER NOT NULL DEFAULT 0, -- 1: it may be what cuts this host off from its broker, and is tested
+    slow INTEGER NOT NULL DEFAULT 0,    -- 1: of an action that takes its time; then also
+    body BLOB,                          -- of the order that put it in force
+    boot TEXT,                          -- the boot in which it was put in force last
     length INTEGER GENERATED ALWAYS AS  -- of a network its prefix's
         (CASE WHEN key LIKE '%/%' THEN CAST(substr(key, instr(key, '/') + 1) AS INTEGER) END) VIRTUAL,
     PRIMARY KEY (action, key)           -- an effect without a holder is one whose revert failed: it is tried again
 );
+CREATE INDEX IF NOT EXISTS effects_slow ON effects (action, key) WHERE slow = 1;
 CREATE INDEX IF NOT EXISTS effects_by_length ON effects (action, length) WHERE length IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS holders (
@@ -61,11 +69,13 @@ CREATE TABLE IF NOT EXISTS holders (
     ends REAL,                          -- null: until lifted
     expires_at REAL,                    -- as the order says it: what the fingerprint goes by
     exempt INTEGER NOT NULL,            -- this host's own allowlist does not apply
+    slow INTEGER NOT NULL DEFAULT 0,    -- 1: of an action that takes its time
+    counted INTEGER NOT NULL DEFAULT 1, -- 0: managers know it as a one-shot: no fingerprint counts it
     lifted INTEGER NOT NULL DEFAULT 0,  -- 1: somebody ended it, and it is still to be reverted
     adopted INTEGER NOT NULL DEFAULT 0  -- 1: found in force at a start, and held by no order
 );
 CREATE INDEX IF NOT EXISTS holders_by_effect ON holders (action, key);
-CREATE INDEX IF NOT EXISTS holders_by_end ON holders (ends);
+CREATE INDEX IF NOT EXISTS holders_by_end ON holders (slow, ends);
 CREATE INDEX IF NOT EXISTS holders_lifted ON holders (order_id) WHERE lifted = 1;
 CREATE INDEX IF NOT EXISTS holders_adopted ON holders (order_id) WHERE adopted = 1;
 

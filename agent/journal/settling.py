@@ -17,14 +17,17 @@ from shared.messages import Acknowledgement, Expiry, Order, Status
 from shared.store import Connection
 
 _HOLD = """
-INSERT INTO holders (order_id, action, key, ends, expires_at, exempt, lifted)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, EXISTS (SELECT 1 FROM tombstones WHERE order_id = ?1))
+INSERT INTO holders (order_id, action, key, ends, expires_at, exempt, slow, counted, lifted)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, EXISTS (SELECT 1 FROM tombstones WHERE order_id = ?1))
 """
 _LET_GO = "DELETE FROM holders WHERE order_id = ?"
 _IN_FORCE = """
-INSERT INTO effects (action, key, target, arguments, since_at) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (action, key) DO UPDATE SET since_at = excluded.since_at WHERE ?
+INSERT INTO effects (action, key, target, arguments, slow, body, boot, since_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT boot FROM identity), ?7)
+ON CONFLICT (action, key) DO UPDATE SET since_at = excluded.since_at, body = excluded.body, boot = excluded.boot
+WHERE ?8
 """
+_AGAIN_IN_FORCE = "UPDATE effects SET boot = (SELECT boot FROM identity) WHERE action = ? AND key = ?"
 _LIFTED = "SELECT outcome, ended_detail FROM orders WHERE id = ? AND cause = 'lifted' AND ended_at >= ?"
 _GONE = "DELETE FROM effects WHERE action = ? AND key = ?"
 _ADOPTED = "SELECT 1 FROM holders WHERE action = ? AND key = ? AND adopted = 1 AND lifted = 0"
@@ -89,8 +92,7 @@ class _Settling:
             self._connection.execute(_LET_GO, (holder.order_id,))
         for holder, kind, detail in _ends(work, outcome, self._now):
             self._end(work, holder, kind, detail or self._still_covered(work, kind))
-        exit_code = outcome.apply.exit_code
-        joined = [self._join(work, joining, said, exit_code) for joining, said in _joins(work, outcome)]
+        joined = [self._join(work, joining, said, outcome) for joining, said in _joins(work, outcome)]
         self._keep(work, outcome, any(joined))
 
     def delete(self, ending: Ending) -> None:
@@ -127,16 +129,18 @@ class _Settling:
         self.expiries.append(said)
         self.say.append(answers.of_expiry(said))
 
-    def _join(self, work: Work, joining: Joining, answer: _Answer, exit_code: int | None) -> bool:
+    def _join(self, work: Work, joining: Joining, answer: _Answer, outcome: Outcome) -> bool:
         """Answers an order; True when it holds the effect now."""
         order, (status, detail, until) = joining.order, answer
-        if status not in ("applied", "unchanged"):
-            self._answer(order.id, joining.received_at, status, detail, exit_code=exit_code)
+        if status not in ("applied", "unchanged") or (not order.lasting and outcome.apply.happened):
+            self._answer(order.id, joining.received_at, status, detail, outcome.apply.exit_code)
             return False
-        self._answer(order.id, joining.received_at, status, detail, expires_at=self._now.wall_of(_or_none(until)))
+        expires_at = self._now.wall_of(_or_none(until))
+        self._answer(order.id, joining.received_at, status, detail, outcome.apply.exit_code, expires_at)
         # what counts as one end is written down as one: else each of many could be a little later than the last
         ends = _or_none(min(joining.ends, until))
-        self._connection.execute(_HOLD, (order.id, work.action, work.key, ends, order.expires_at, order.exempt))
+        row = (order.id, work.action, work.key, ends, order.expires_at, order.exempt, work.slow)
+        self._connection.execute(_HOLD, (*row, order.lasting or not work.slow))
         if status == "applied":
             self.waits.append(self._now.boot - joining.received_boot)
         return True
@@ -166,10 +170,13 @@ class _Settling:
 
     def _keep(self, work: Work, outcome: Outcome, joined: bool) -> None:
         """The effect's row: in force, gone, or owed a revert because nobody can tell whether it is there."""
-        if work.staying:
-            return  # it was there before, and is
-        if joined or outcome.problem:  # with a problem nobody can tell whether it is there
-            row = (*work.name, work.target, json.encode(work.arguments).decode(), self._now.wall, joined)
+        if work.staying:  # it was there before, and is
+            if work.slow and work.apply and not outcome.problem:
+                self._connection.execute(_AGAIN_IN_FORCE, work.name)
+        elif joined or outcome.revert.problem or (outcome.apply.problem and not work.just_happens):
+            # with a problem nobody can tell whether it is there
+            arguments = json.encode(work.arguments).decode()
+            row = (*work.name, work.target, arguments, work.slow, work.body or None, self._now.wall, joined)
             self._connection.execute(_IN_FORCE, row)
         else:
             self._connection.execute(_GONE, work.name)
@@ -195,10 +202,14 @@ def _joins(work: Work, outcome: Outcome) -> list[tuple[Joining, _Answer]]:
             said.append((joining, ("lifted", "lifted before it was carried out", until)))
         elif joining.word:
             said.append((joining, ("stale", "its end had passed before it could be carried out", until)))
-        elif joining.ends <= until + SAME:
+        elif not joining.order.lasting and outcome.apply.was_there:
+            said.append((joining, ("unchanged", "in force already", until)))
+        elif joining.ends <= until + SAME and not (work.slow and not joining.order.lasting):
             said.append((joining, ("unchanged", "", until)))
         elif outcome.apply.problem:
             said.append((joining, ("failed", outcome.apply.problem, until)))
+        elif not joining.order.lasting and outcome.apply.happened:
+            said.append((joining, ("applied", "done", until)))
         else:
             detail = "new" if until == -FOREVER else "extended"
             until = joining.ends

@@ -16,9 +16,9 @@ SELECT key FROM effects e WHERE action = ? AND NOT EXISTS
 """
 _NAMES = """
 SELECT e.action, e.key FROM effects e LEFT JOIN holders h ON h.action = e.action AND h.key = e.key
-GROUP BY e.action, e.key ORDER BY max(CASE WHEN lifted = 1 THEN 0 ELSE COALESCE(ends, ?) END)
+WHERE e.slow = 0 GROUP BY e.action, e.key ORDER BY max(CASE WHEN lifted = 1 THEN 0 ELSE COALESCE(ends, ?) END)
 """
-_COMING = "SELECT key FROM orders WHERE status IS NULL AND key != ''"
+_COMING = "SELECT key FROM orders WHERE status IS NULL AND slow = 0 AND key != ''"
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class Standing(Struct, frozen=True, kw_only=True):
 
 
 def names(connection: Connection) -> list[Name]:
-    """All effects: first those that nobody holds, and then by their ends."""
+    """All effects but those of slow actions: first those that nobody holds, and then by their ends."""
     return [(row["action"], row["key"]) for row in connection.execute(_NAMES, (FOREVER,))]
 
 

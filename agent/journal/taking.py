@@ -22,7 +22,8 @@ DAY = 86_400.0  # s that an id is kept after its deadline
 
 _KNOWN = "SELECT * FROM orders WHERE id = ?"
 _TAKE = """
-INSERT INTO orders (id, body, key, ends, received_at, received_boot, forget_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO orders (id, body, action, target, key, slow, ends, received_at, received_boot, forget_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _DROP = "DELETE FROM orders WHERE id = ?"
 _KEEP_LONGER = "UPDATE orders SET forget_at = ? WHERE id = ? AND forget_at < ?"
@@ -31,6 +32,7 @@ INSERT INTO tombstones (order_id, forget_at) VALUES (?, ?)
 ON CONFLICT (order_id) DO UPDATE SET forget_at = excluded.forget_at WHERE tombstones.forget_at < excluded.forget_at
 """
 _MARK = "UPDATE holders SET lifted = 1 WHERE order_id = ?"
+_IS_SLOW = "SELECT 1 FROM orders WHERE id = ? AND slow = 1"
 _BURIED = "SELECT 1 FROM tombstones WHERE order_id = ?"
 
 
@@ -40,6 +42,7 @@ class Incoming(Struct, frozen=True, kw_only=True):
     order: Order
     key: str = ""
     refusal: str = ""
+    slow: bool = False  # its action takes its time
 
 
 class Rejected(Struct, frozen=True, kw_only=True):
@@ -167,10 +170,13 @@ class _Taking:
     def _write_down(self, incoming: Incoming) -> None:
         order, now = incoming.order, self._now
         left = left_of(order, now.wall)
-        body = codec.encode(replace(order, alert={}))  # up to 64 KiB that nothing here needs
+        # an alert is up to 64 KiB, which only scripts need
+        body = codec.encode(order if incoming.slow else replace(order, alert={}))
         ends = None if left is None else now.boot + left
         times = (now.wall, now.boot, order.deadline + DAY)
-        self._connection.execute(_TAKE, (order.id, body, incoming.key, ends, *times))
+        slow = incoming.slow or any(self._connection.execute(_IS_SLOW, (each,)).fetchone() for each in order.lifts)
+        row = (order.id, body, order.action, order.target, incoming.key, slow, ends, *times)
+        self._connection.execute(_TAKE, row)
 
     def _repeat(self, order: Order, known: Row) -> None:
         self.repeated += 1

@@ -12,11 +12,11 @@ from msgspec.structs import replace
 
 from manager.ledger import agents, answers, offenders, orders
 from manager.ledger.offenders import Offender
-from manager.ledger.orders import ONE_SHOT, UNTIL_LIFTED, Audience
+from manager.ledger.orders import UNTIL_LIFTED, Audience
 from manager.ledger.schema import FOREVER
 from shared import codec, topology
 from shared.errors import NotOnHold
-from shared.messages import Order
+from shared.messages import ONE_SHOT, Order
 from shared.store import Connection, Row
 
 Reason = Literal["breaker", "approval", "paused"]

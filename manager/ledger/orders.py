@@ -17,9 +17,15 @@ from shared.store import Connection
 
 KIND = "order"  # the AMQP `type`
 UNTIL_LIFTED = 30 * 86_400.0  # s: the deadline of what has no end, and of every delete; restamped when sent again
-ONE_SHOT = 60.0  # s: the deadline of an action that just happens
 EVERY = 2**31 - 1  # a limit that is none
-LIFTABLE = ("waiting", "unroutable", "applied", "unchanged", "stale")  # states that may hold an effect, or come to
+LIFTABLE = (
+    "waiting",
+    "unroutable",
+    "applied",
+    "unchanged",
+    "stale",
+    "withdrawn",
+)  # states that may hold an effect, or come to
 
 _PUT = """
 INSERT INTO orders (id, origin, response, operation, action, location, target, dry_run, lasting, is_foreign,
@@ -45,6 +51,7 @@ _OPEN_TARGETS = """
 SELECT DISTINCT target FROM orders WHERE target >= ? AND until > ? AND lasting = 1 AND dry_run = 0
     AND lifted_by IS NULL ORDER BY target LIMIT ?
 """
+_KNOWN = "SELECT 1 FROM orders WHERE id = ? AND is_foreign = 0"
 _PLACES = "SELECT agent_id, state FROM order_agents WHERE order_id = ?"
 _LIFT = """
 UPDATE orders SET lifted_by = ?, until = CASE WHEN until > ? THEN ? ELSE until END,
@@ -71,9 +78,11 @@ WHERE until > ? AND (location = 'all' OR (location = 'server' AND ?)) AND dry_ru
     AND (lasting = 1 OR operation = 'delete') AND lifted_by IS NULL AND phase = 'released'
 ON CONFLICT DO NOTHING RETURNING order_id
 """
+# What a removed agent had answered it answers in the same words when it is back, and that is no news.
 _ROUTABLE = """
-UPDATE order_agents SET state = 'waiting', since = ?, note = 'joined later'
-WHERE agent_id = ? AND until > ? AND state = 'unroutable'
+UPDATE order_agents SET since = ?, note = 'joined later',
+    state = CASE WHEN status IN ('applied', 'unchanged') AND ended_at IS NULL THEN status ELSE 'waiting' END
+WHERE agent_id = ? AND until > ? AND state IN ('unroutable', 'withdrawn')
 """
 
 
@@ -128,8 +137,8 @@ def expect(connection: Connection, order: Order, audience: Audience, until: floa
 
 
 def is_lasting(order: Order) -> bool:
-    """True for an `add` whose effect is held until an end: a one-shot's deadline is short and it has no timeout."""
-    return order.operation == "add" and (order.timeout is not None or order.deadline - order.issued_at > ONE_SHOT)
+    """True for an `add` whose effect is held until an end."""
+    return order.operation == "add" and order.lasting
 
 
 def end_of(order: Order) -> float:
@@ -187,6 +196,11 @@ def open_targets(connection: Connection, now: float, first: str = "", limit: int
     return [row["target"] for row in connection.execute(_OPEN_TARGETS, (first, now, limit))]
 
 
+def is_known(connection: Connection, order_id: str) -> bool:
+    """True when an order with that id was written down."""
+    return connection.execute(_KNOWN, (order_id,)).fetchone() is not None
+
+
 def lift(connection: Connection, order: Order, by: Order) -> None:
     """Marks `order` as ended by the delete `by`, and takes back what of it has not been sent.
 
@@ -200,7 +214,7 @@ def lift(connection: Connection, order: Order, by: Order) -> None:
 
 
 def join(connection: Connection, agent_id: str, roles: Iterable[str], now: float) -> None:
-    """Expects `agent_id` to hold what is in force for everyone, and what named it before it was known."""
+    """Expects `agent_id` to hold what is in force for everyone, and what named it before it was known, or removed."""
     server = "server" in roles
     joined = connection.execute(_JOINED, (agent_id, now, now, server)).fetchall()
     for row in joined:  # it may have had the order, and answered, before its first heartbeat was seen

@@ -5,14 +5,14 @@ from typing import Any
 
 from msgspec import Struct
 
-from manager.ledger.orders import ONE_SHOT, UNTIL_LIFTED
+from manager.ledger.orders import UNTIL_LIFTED
 from manager.responses.escalation import Term
 from manager.responses.place import Place
 from manager.responses.response import Response
 from manager.responses.verdict import Offence
 from manager.roster import Members
 from shared.ids import digest
-from shared.messages import Alert, Order
+from shared.messages import ONE_SHOT, Alert, Order
 
 _LONGEST_REASON = 500  # characters
 

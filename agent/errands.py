@@ -1,0 +1,181 @@
+"""Slow actions at work: started when a worker is free, settled each as it ends, beside the executor and its turns.
+
+The rule it keeps: nothing waits for a script but what is about the same target, and neither a crash nor a full disk
+makes one run twice that just happens. The journal says what is to be done; who is out on an errand is known here alone,
+and forgotten with the process.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Protocol
+
+import structlog
+import tenacity
+
+from agent.actions.action import Call, Result, SlowAction
+from agent.journal.errands import Errand
+from agent.journal.journal import Journal
+from agent.journal.planning import FOREVER, Name, Turn
+from agent.journal.settling import DONE, Outcome, Settled
+from agent.trouble import Trouble
+from shared.errors import StoreDamaged, StoreError
+from shared.messages import Order
+
+LOOK = 1.0  # s between two looks at the clock while something is to end: a suspended host wakes up late
+PAUSE = 2.0  # s before what can't be written down is tried again
+FIRST_REST, LONGEST_REST = 10.0, 600.0  # s until what failed and nobody asks for is tried again
+INTERRUPTED = "interrupted: the agent was killed while it ran, and it is not run twice"
+
+log = structlog.get_logger()
+
+
+class Slow(Protocol):
+    """Where slow actions are found; `Scripts` is one."""
+
+    def get(self, name: str) -> SlowAction | None:
+        """The action of that name."""
+
+    def stop(self) -> None:
+        """Ends what is under way, and what comes later at once."""
+
+
+class Errands:
+    """`work` is set when there may be something to do. `tell` is called with what was settled: its messages are in the
+    outbox.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        actions: Slow,
+        *,
+        workers: int,
+        trouble: Trouble,
+        tell: Callable[[Settled], None],
+    ) -> None:
+        self.work = asyncio.Event()
+        self._journal, self._actions, self._trouble, self._tell = journal, actions, trouble, tell
+        self._workers = workers
+        self._threads = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="slow-actions")
+        self._out: dict[asyncio.Task[None], Errand] = {}
+        self._rests: dict[Name, tuple[float, float]] = {}  # until when by the boot clock, and for how long
+        self._next: float | None = None
+        self.news = asyncio.Event()  # set when something was settled; who waits for that clears it first
+
+    async def run(self) -> None:
+        """Starts what can be started until cancelled; then what is out goes on. Raises StoreDamaged."""
+        while True:
+            self.work.clear()
+            try:
+                await self.begin()
+            except StoreDamaged:
+                raise
+            except StoreError as error:
+                self._trouble.say("errands", f"scripts can't be started: {error}")
+                await asyncio.sleep(PAUSE)
+                continue
+            self._trouble.over("errands")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._patience()):
+                    await self.work.wait()
+
+    async def begin(self) -> None:
+        """Starts whatever there is a free worker for. Raises StoreError."""
+        for task in [each for each in self._out if each.done()]:
+            del self._out[task]
+            task.result()
+        now = self._journal.now().boot
+        begun = await self._journal.begin(
+            busy=[each.lane for each in self._out.values()],
+            limit=self._workers - len(self._out),
+            resting=[name for name, (until, _) in self._rests.items() if until > now],
+        )
+        self._next = begun.next_end
+        for errand in begun.errands:
+            task = asyncio.create_task(self._errand(errand))
+            self._out[task] = errand
+            task.add_done_callback(lambda _: self.work.set())
+        if begun.deletes:
+            self._say(await self._journal.settle(Turn(deletes=begun.deletes), {}))
+
+    async def idle(self) -> None:
+        """Returns when nothing is out; for a moment, if `run` runs."""
+        while pending := [each for each in self._out if not each.done()]:
+            await asyncio.wait(pending)
+
+    async def stop(self, patience: float) -> None:
+        """Waits for what is out, up to `patience` seconds. What is ended then is left to the next start: it has not
+        been settled. Call it when `run` has ended.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self.idle()
+        for task in self._out:
+            task.cancel()
+        self._actions.stop()
+        await asyncio.gather(*self._out, return_exceptions=True)
+        self._threads.shutdown()
+
+    async def _errand(self, errand: Errand) -> None:
+        outcome = await asyncio.get_running_loop().run_in_executor(self._threads, self._carry_out, errand)
+        self._remember(errand.work.name, outcome)
+        turn, outcomes = Turn(works=(errand.work,)), {errand.work.name: outcome}
+        attempts = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(StoreError) & tenacity.retry_if_not_exception_type(StoreDamaged),
+            wait=tenacity.wait_fixed(PAUSE),
+            before_sleep=lambda _: self._trouble.say("errands", "what a script did can't be written down"),
+            reraise=True,
+        )
+        self._say(await attempts(self._journal.settle, turn, outcomes))
+
+    def _carry_out(self, errand: Errand) -> Outcome:
+        """In a worker's thread."""
+        work = errand.work
+        if errand.interrupted:
+            return Outcome(apply=Result(key=work.key, problem=INTERRUPTED))
+        if not (work.revert or work.apply):
+            return Outcome()
+        action = self._actions.get(work.action)
+        if action is None:
+            gone = Result(key=work.key, problem=f"{work.action} can't be carried out on this host any more")
+            return Outcome(revert=gone if work.revert else DONE, apply=gone if work.apply else DONE)
+        revert = action.revert(_call(errand, errand.ordered or errand.coming)) if work.revert else DONE
+        apply = action.apply(_call(errand, errand.coming or errand.ordered)) if work.apply else DONE
+        return Outcome(revert=revert, apply=apply)
+
+    def _say(self, settled: Settled) -> None:
+        self._tell(settled)
+        self.news.set()
+        self.work.set()
+
+    def _remember(self, name: Name, outcome: Outcome) -> None:
+        """What failed rests, longer and longer while it goes on failing."""
+        _, rest = self._rests.pop(name, (0.0, FIRST_REST / 2))
+        if outcome.problem:
+            rest = min(2 * rest, LONGEST_REST)
+            self._rests[name] = self._journal.now().boot + rest, rest
+            self._trouble.say("scripts", f"{name[0]} failed, {name[1]}: {outcome.problem}")
+        elif not self._rests:
+            self._trouble.over("scripts")
+
+    def _patience(self) -> float | None:
+        """Seconds until there may be something to do without being told; None: not before."""
+        due = [until for until, _ in self._rests.values()] + ([] if self._next is None else [self._next])
+        if len(self._out) >= self._workers or not due:
+            return None
+        left = min(due, default=FOREVER) - self._journal.now().boot
+        return LOOK if left <= 0 else min(left, LOOK)
+
+
+def _call(errand: Errand, order: Order | None) -> Call:
+    work, coming = errand.work, errand.coming
+    return Call(
+        key=work.key,
+        target=work.target,
+        arguments=work.arguments,
+        alert=order.alert if order else {},
+        lasting=coming is None or coming.lasting,
+        in_force=errand.in_force,
+    )

@@ -1,0 +1,138 @@
+"""Errands: what slow actions have to do, each for one effect, read from the journal whenever a worker is free.
+
+Who is out on an errand has that effect to himself: nothing else is planned for it, and what comes for it waits here, in
+order, until the errand is settled. So a crash finds everything unsettled and nothing lost. What was about to be started
+is written down before it is: what lasts is done again after a crash, and what just happens never is, because nobody can
+tell how far it came.
+"""
+
+from collections.abc import Collection, Iterator
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from agent.journal import planning
+from agent.journal.planning import Ending, Name, Work
+from agent.journal.times import Now
+from shared import codec
+from shared.messages import Order
+from shared.store import Connection
+
+_ENDED = """
+SELECT h.action, h.key, e.target FROM holders h JOIN effects e ON e.action = h.action AND e.key = h.key
+WHERE h.slow = 1 AND (h.lifted = 1 OR h.ends <= ?) ORDER BY h.ends
+"""
+_TAKEN = """
+SELECT action, key, target FROM orders WHERE status IS NULL AND slow = 1 AND key != '' ORDER BY seq
+"""
+_FORGOTTEN = """
+SELECT action, key, target FROM effects e WHERE slow = 1 AND boot != (SELECT boot FROM identity) AND EXISTS
+    (SELECT 1 FROM holders h WHERE h.action = e.action AND h.key = e.key)
+"""
+_LEFT_OVER = """
+SELECT action, key, target FROM effects e WHERE slow = 1 AND NOT EXISTS
+    (SELECT 1 FROM holders h WHERE h.action = e.action AND h.key = e.key)
+"""
+_FIRST = """
+SELECT o.*, EXISTS (SELECT 1 FROM tombstones t WHERE t.order_id = o.id) AS buried FROM orders o
+WHERE status IS NULL AND slow = 1 AND action = ? AND key = ? ORDER BY seq LIMIT 1
+"""
+_EFFECT = """
+SELECT body, boot = (SELECT boot FROM identity) AS is_of_this_boot FROM effects WHERE action = ? AND key = ?
+"""
+_DELETES = "SELECT * FROM orders WHERE status IS NULL AND slow = 1 AND key = '' ORDER BY seq"
+_IS_OPEN = """
+SELECT 1 FROM holders WHERE order_id = ?1 UNION ALL SELECT 1 FROM orders WHERE id = ?1 AND status IS NULL LIMIT 1
+"""
+_START = "UPDATE orders SET started_at = ? WHERE id = ?"
+_NEXT_END = "SELECT min(ends) FROM holders WHERE slow = 1"
+
+
+class Errand(Struct, frozen=True, kw_only=True):
+    """One effect's work, with at most one order that joins. `interrupted`: that one just happens, and was started
+    before, by an agent that was killed.
+    """
+
+    work: Work
+    ordered: Order | None  # the order that put it in force
+    coming: Order | None
+    in_force: bool
+    interrupted: bool
+
+    @property
+    def lane(self) -> Name:
+        """In which one comes after the other: an action's target, and for those without one the effect."""
+        return self.work.action, self.work.target or self.work.key
+
+
+class Begun(Struct, frozen=True, kw_only=True):
+    """What is to be done now."""
+
+    errands: tuple[Errand, ...]
+    deletes: tuple[Ending, ...]  # all that they lift has ended
+    next_end: float | None  # the boot clock's reading
+
+
+def begin(connection: Connection, now: Now, *, busy: Collection[Name], limit: int, resting: Collection[Name]) -> Begun:
+    """Up to `limit` errands in other lanes than the `busy` ones, marked as started. `resting` are effects that failed
+    a moment ago: what nobody ordered just now isn't tried again.
+    """
+    lanes = set(busy)
+    errands: list[Errand] = []
+    for action, key, target in _candidates(connection, now, resting):
+        if len(errands) >= limit:
+            break
+        lane = action, target or key
+        if lane not in lanes:
+            lanes.add(lane)
+            errands.append(_errand(connection, (action, key), now))
+    started = (each.coming.id for each in errands if each.work.apply and each.coming)
+    connection.executemany(_START, [(now.wall, order_id) for order_id in started])
+    return Begun(
+        errands=tuple(errands),
+        deletes=tuple(_deletes(connection)),
+        next_end=connection.execute(_NEXT_END).fetchone()[0],
+    )
+
+
+def _candidates(connection: Connection, now: Now, resting: Collection[Name]) -> Iterator[tuple[str, str, str]]:
+    """Ends first, like everywhere: who is let go late is wronged, who is blocked late is blocked all the same."""
+    yield from connection.execute(_ENDED, (now.boot,)).fetchall()
+    yield from connection.execute(_TAKEN).fetchall()
+    for query in (_FORGOTTEN, _LEFT_OVER):
+        yield from (row for row in connection.execute(query).fetchall() if (row[0], row[1]) not in resting)
+
+
+def _errand(connection: Connection, name: Name, now: Now) -> Errand:
+    """An order that comes for what is in force already only moves its end, and its script isn't bothered."""
+    row = connection.execute(_FIRST, name).fetchone()
+    joining = [] if row is None else [planning.joining_in(row, planning.order_in(row), now)]
+    effect = connection.execute(_EFFECT, name).fetchone()
+    work = planning.work_for(connection, name, joining, now)
+    in_force = bool(work.staying and effect["is_of_this_boot"])
+    started, comes = any(each.started for each in joining), any(not each.word for each in joining)
+    one_shot = any(not each.order.lasting for each in joining)
+    interrupted = one_shot and started
+    wanted = (comes and one_shot) or (bool(work.staying or comes) and not in_force)
+    unsure = started and not comes and not one_shot  # lifted, or over, while the agent was down
+    return Errand(
+        work=replace(
+            work,
+            slow=True,
+            body=row["body"] if row else b"",
+            apply=wanted and not interrupted,
+            revert=not work.staying and (effect is not None or unsure),
+        ),
+        ordered=codec.decode(effect["body"], Order) if effect and effect["body"] else None,
+        coming=joining[0].order if joining else None,
+        in_force=in_force,
+        interrupted=interrupted,
+    )
+
+
+def _deletes(connection: Connection) -> Iterator[Ending]:
+    """Those that can be answered."""
+    for row in connection.execute(_DELETES).fetchall():
+        order = planning.order_in(row)
+        if not any(connection.execute(_IS_OPEN, (each,)).fetchone() for each in order.lifts):
+            yield planning.ending_in(row, order)
