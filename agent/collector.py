@@ -1,6 +1,6 @@
-"""Follows log files and ships their lines to the managers: at once when idle, coalesced under load.
+"""Follows log files and the systemd journal and ships their lines: at once when idle, coalesced under load.
 
-What was written while a batch was on its way is the next batch. One batch of a file is on its way at a time: the
+What was written while a batch was on its way is the next batch. One batch of a source is on its way at a time: the
 manager drops what lies at or below the highest offset that it has of a file, so a batch that overtook one which the
 broker refused would take its lines with it. Nothing is buffered here: a broker that is away leaves the lines where
 they are, in the log.
@@ -13,36 +13,32 @@ from pathlib import Path
 import structlog
 
 from agent.logs import positions
-from agent.logs.lines import Line
+from agent.logs.journald import Journald
+from agent.logs.positions import JournalPlace, Place
+from agent.logs.shipping import Shipping
 from agent.logs.source import Piece, Source
 from agent.logs.watching import Watching
 from shared import codec
-from shared.broker import Publication
 from shared.clock import Clock
-from shared.errors import BrokerError, Disconnected, MessageError, StoreError
-from shared.ids import digest
-from shared.instants import instant
-from shared.messages import Cursor, LogBatch, LogLine
+from shared.errors import StoreError
+from shared.messages import LogBatch
 from shared.outbox import Sender
-from shared.settings import FollowedFile
-from shared.store import Store
-from shared.topology import LOGS
+from shared.settings import FollowedLog
+from shared.store import Connection, Store
 
 SCHEMA = positions.SCHEMA
 LOOK_AGAIN = 5.0  # s: for what could not be read, and for what inotify does not tell
 SAVE_EVERY = 0.5  # s: a sync for every line would compete with the journal's for the disk
-PAUSE_AFTER_NACK = 0.5  # s: a full queue doesn't empty faster for being asked again
-PAUSE_AFTER_LOSS = 0.05
 
 log = structlog.get_logger()
 
 
 class Collector:
-    """Follows `files` until cancelled. `store` keeps the positions; `sender` confirms with the manager's queue."""
+    """Follows `logs` until cancelled. `store` keeps the positions; `sender` confirms with the manager's queue."""
 
     def __init__(
         self,
-        files: Sequence[FollowedFile],
+        logs: Sequence[FollowedLog],
         agent_id: str,
         store: Store,
         sender: Sender,
@@ -50,21 +46,33 @@ class Collector:
         *,
         encode: Callable[[LogBatch], bytes] = codec.encode,
     ) -> None:
-        self._files = {Path(each.path).absolute(): each.from_start for each in files}
-        self._agent_id, self._store, self._sender, self._clock = agent_id, store, sender, clock
-        self._encode = encode
+        self._files = {Path(each.path).absolute(): each.from_start for each in logs if each.path}
+        self._wanted = {each.name: each for each in logs if each.journal}
+        self._store, self._clock = store, clock
+        self._shipping = Shipping(agent_id, sender, clock, encode)
         self._watching = Watching()
         self._sources: list[Source] = []
+        self._journals: list[Journald] = []
         self._unsaved: set[Source] = set()
+        self._moved: set[Journald] = set()  # and not written down
         self._savable = True
         self.ready = asyncio.Event()  # what is written from now on is noticed
-        self.shipped = 0  # lines that the broker confirmed
-        self.skipped = 0  # lines that could not be sent in any way
+
+    @property
+    def shipped(self) -> int:
+        """Lines that the broker confirmed."""
+        return self._shipping.shipped
+
+    @property
+    def skipped(self) -> int:
+        """Lines that could not be sent in any way."""
+        return self._shipping.skipped
 
     async def run(self) -> None:
         """Follows until cancelled, then writes down how far it came. Raises StoreError if that can't be read."""
         try:
             self._sources = [await self._source(path, from_start) for path, from_start in self._files.items()]
+            self._journals = [await self._journal(each) for each in self._wanted.values()]
             await self._save()
             self.ready.set()
             async with asyncio.TaskGroup() as tasks:
@@ -73,6 +81,8 @@ class Collector:
                 tasks.create_task(self._save_now_and_then())
                 for source in self._sources:
                     tasks.create_task(self._follow(source))
+                for journal in self._journals:
+                    tasks.create_task(journal.follow())
         finally:
             for source in self._sources:
                 source.close()
@@ -86,6 +96,14 @@ class Collector:
         source.start()
         self._unsaved.add(source)
         return source
+
+    async def _journal(self, wanted: FollowedLog) -> Journald:
+        place = await self._store.run(lambda connection: positions.load_journal(connection, wanted.name))
+        since = 0.0 if wanted.from_start else self._clock.wall()
+        # written down at first sight, so that what is logged before the first batch isn't lost with a crash
+        journal = Journald(wanted, place or JournalPlace(since=since), self._shipping, self._moved.add)
+        self._moved.add(journal)
+        return journal
 
     async def _hear(self) -> None:
         async for number in self._watching.events():
@@ -125,61 +143,11 @@ class Collector:
             self._unsaved.add(source)
             await self._save()
         if piece.lines:
-            await self._ship_lines(str(source.path), piece, piece.lines, piece.next)
+            await self._shipping.ship(str(source.path), piece.read.place.file, piece.lines, piece.next)
         else:
             await asyncio.sleep(0)  # going past what is no line may take a while, and others have a turn
         source.advance(piece)
         self._unsaved.add(source)
-
-    async def _ship_lines(self, path: str, piece: Piece, some: Sequence[Line], end: int) -> None:
-        """Ships `some`, which end at `end`: together, or in halves, or without the one line that can't be sent."""
-        try:
-            publication = self._publication(path, piece.read.place.file, some, end)
-        except (MessageError, ValueError, TypeError) as error:
-            if len(some) == 1:
-                self.skipped += 1
-                log.warning("skipping a line that can't be sent", action="line_skipped", path=path, error=str(error))
-                return
-            half = len(some) // 2
-            await self._ship_lines(path, piece, some[:half], some[half].offset)
-            await self._ship_lines(path, piece, some[half:], end)
-            return
-        await self._send(publication)
-        self.shipped += len(some)
-
-    def _publication(self, path: str, file: str, some: Sequence[Line], end: int) -> Publication:
-        now = self._clock.wall()
-        lines = [LogLine(text=each.text, at=instant(each.text, now) or now, offset=each.offset) for each in some]
-        first = some[0].offset
-        batch = LogBatch(
-            agent_id=self._agent_id,
-            source=path,
-            lines=tuple(lines),
-            collected_at=now,
-            cursor=Cursor(file=file, first=first, next=end),
-        )
-        return Publication(
-            exchange=LOGS,
-            routing_key=f"log.{self._agent_id}",
-            kind="log",
-            message_id=digest(self._agent_id, path, file, first, end),
-            body=self._encode(batch),
-        )
-
-    async def _send(self, publication: Publication) -> None:
-        """Returns when the broker has it, however long that takes."""
-        said = False
-        while True:
-            await self._sender.writable()
-            try:
-                return await self._sender.send(publication)
-            except Disconnected:
-                await asyncio.sleep(PAUSE_AFTER_LOSS)
-            except BrokerError as error:
-                if not said:
-                    log.warning("the broker takes no log lines; trying again", action="logs_refused", error=str(error))
-                said = True
-                await asyncio.sleep(PAUSE_AFTER_NACK)
 
     async def _save_now_and_then(self) -> None:
         while True:
@@ -188,17 +156,27 @@ class Collector:
 
     async def _save(self) -> None:
         """Writes positions down. If that fails they are only sent again after a restart, and dropped by the manager."""
-        unsaved = {source for source in self._unsaved if source.seen}
-        if not unsaved:
+        unsaved, moved = {source for source in self._unsaved if source.seen}, set(self._moved)
+        if not unsaved and not moved:
             return
         self._unsaved -= unsaved
+        self._moved -= moved
         places = [(str(source.path), source.place) for source in unsaved]
+        in_journals = [(journal.name, journal.place) for journal in moved]
         try:
-            await self._store.run(lambda connection: positions.save(connection, places))
+            await self._store.run(lambda connection: _write(connection, places, in_journals))
         except StoreError as error:
             self._unsaved |= unsaved
+            self._moved |= moved
             if self._savable:  # said once, and not twice a second
                 log.warning("can't write down how far the logs were read", action="positions_unsaved", error=str(error))
             self._savable = False
         else:
             self._savable = True
+
+
+def _write(
+    connection: Connection, places: Sequence[tuple[str, Place]], in_journals: Sequence[tuple[str, JournalPlace]]
+) -> None:
+    positions.save(connection, places)
+    positions.save_journals(connection, in_journals)

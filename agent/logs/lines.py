@@ -12,6 +12,7 @@ MAX_LINES = 1_000  # in a batch: more would keep the loop busy for over 5 ms
 MAX_BATCH = 256 * 1024
 ENVELOPE = 8 * 1024  # what a batch weighs without its lines, and to spare
 LINE_WEIGHT = 32  # of an instant, an offset and three headers
+ROOM = MAX_BATCH - ENVELOPE
 
 
 class Line(Struct, frozen=True, kw_only=True, gc=False):
@@ -35,7 +36,7 @@ def cut(chunk: bytes, offset: int, *, within_line: bool) -> Cut:
     is left for later, unless it is over MAX_LINE.
     """
     lines: list[Line] = []
-    room = MAX_BATCH - ENVELOPE
+    room = ROOM
     start = _skip(chunk, 0) if within_line else 0
     while len(lines) < MAX_LINES and start < len(chunk):
         end = chunk.find(b"\n", start, start + MAX_LINE + 1)
@@ -56,6 +57,16 @@ def unfinished(chunk: bytes, offset: int) -> Cut:
     return Cut(lines=[Line(text=text, offset=offset)], next=offset + len(chunk))
 
 
+def weight(text: str) -> int:
+    """Bytes that a line takes of a batch's ROOM."""
+    return (len(text) if text.isascii() else len(text.encode())) + LINE_WEIGHT
+
+
+def bounded(text: str) -> str:
+    """`text`, cut and marked if it is longer than a line may be."""
+    return text if len(text) <= MAX_LINE and len(text.encode()) <= MAX_LINE else _marked(text)
+
+
 def _skip(chunk: bytes, start: int) -> int:
     """Where the line after the one at `start` begins; the end if the newline isn't there yet."""
     return chunk.find(b"\n", start) + 1 or len(chunk)
@@ -67,5 +78,9 @@ def _text(raw: bytes, *, whole: bool) -> tuple[str, int]:
     size = len(text) if text.isascii() else len(text.encode())
     if whole and size <= MAX_LINE:
         return text, size
-    kept = text.encode()[: MAX_LINE - len(MARK)].decode("utf-8", "ignore") + MARK
+    kept = _marked(text)
     return kept, len(kept.encode())
+
+
+def _marked(text: str) -> str:
+    return text.encode()[: MAX_LINE - len(MARK)].decode("utf-8", "ignore") + MARK

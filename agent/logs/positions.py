@@ -1,4 +1,4 @@
-"""How far each followed file was shipped, written down: a position moves after the broker's confirm and never before.
+"""How far each followed file and journal was shipped, written down: it moves after the broker's confirm, never before.
 
 Losing the last moments of it is harmless. What is sent again goes under the same identity and offsets, and the
 manager drops what it has.
@@ -20,6 +20,11 @@ CREATE TABLE IF NOT EXISTS files (
     seq INTEGER NOT NULL,
     PRIMARY KEY (path, file)
 );
+CREATE TABLE IF NOT EXISTS journals (
+    source TEXT PRIMARY KEY,
+    cursor TEXT NOT NULL,
+    since REAL NOT NULL
+);
 """
 _LOAD = "SELECT file, inode, position, before, seq FROM files WHERE path = ? ORDER BY seq"
 _SAVE = """
@@ -28,6 +33,11 @@ ON CONFLICT (path, file) DO UPDATE
 SET inode = excluded.inode, position = excluded.position, before = excluded.before, seq = excluded.seq
 """
 _PRUNE = "DELETE FROM files WHERE path = ? AND seq <= ?"
+_LOAD_JOURNAL = "SELECT cursor, since FROM journals WHERE source = ?"
+_SAVE_JOURNAL = """
+INSERT INTO journals (source, cursor, since) VALUES (?, ?, ?)
+ON CONFLICT (source) DO UPDATE SET cursor = excluded.cursor, since = excluded.since
+"""
 
 KEPT = 50  # files that one path had: enough to know each that rotation still keeps
 
@@ -53,6 +63,13 @@ class Place(Struct, frozen=True, kw_only=True):
         return bool(self.before) and not self.before.endswith(b"\n")
 
 
+class JournalPlace(Struct, frozen=True, kw_only=True):
+    """A place in a journal: the entry at `cursor` and all before it were shipped; without one, what came `since`."""
+
+    cursor: str = ""
+    since: float = 0.0  # Unix seconds
+
+
 def load(connection: Connection, path: str) -> list[Place]:
     """Every known place in the files that `path` had, the latest file last; none for a path never followed."""
     return [
@@ -74,3 +91,14 @@ def save(connection: Connection, places: Iterable[tuple[str, Place]]) -> None:
         row = (path, place.file, str(place.inode), place.position, place.before, place.seq)
         connection.execute(_SAVE, row)
         connection.execute(_PRUNE, (path, place.seq - KEPT))
+
+
+def load_journal(connection: Connection, source: str) -> JournalPlace | None:
+    """The place in a journal; None for one that was never followed."""
+    row = connection.execute(_LOAD_JOURNAL, (source,)).fetchone()
+    return None if row is None else JournalPlace(cursor=row["cursor"], since=row["since"])
+
+
+def save_journals(connection: Connection, places: Iterable[tuple[str, JournalPlace]]) -> None:
+    """Writes down places in journals by source."""
+    connection.executemany(_SAVE_JOURNAL, ((source, place.cursor, place.since) for source, place in places))

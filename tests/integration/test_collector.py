@@ -14,7 +14,7 @@ from shared import codec, topology
 from shared.broker import Consumer, Publisher
 from shared.clock import SystemClock
 from shared.messages import LogBatch
-from shared.settings import FollowedFile
+from shared.settings import FollowedLog
 from shared.store import Store
 from shared.topology import MANAGER_LOGS
 from tests.running import running
@@ -54,7 +54,7 @@ def the_logs_queue(**arguments: object) -> topology.Queue:
 async def following(broker: Broker, log: Path, logs: topology.Queue) -> AsyncIterator[Publisher]:
     publisher = Publisher(broker.settings, "agent", [*topology.exchanges(), logs])
     store = Store(log.with_name("collector.db"), collector.SCHEMA)
-    one = Collector([FollowedFile(path=str(log))], "web1", store, publisher, SystemClock())
+    one = Collector([FollowedLog(path=str(log))], "web1", store, publisher, SystemClock())
     async with running(publisher.run(), one.run()):
         await one.ready.wait()
         await publisher.connected.wait()

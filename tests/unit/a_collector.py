@@ -12,7 +12,7 @@ from shared.broker import Publication
 from shared.clock import SystemClock
 from shared.errors import BrokerError, Disconnected, StoreError
 from shared.messages import LogBatch, LogLine
-from shared.settings import FollowedFile
+from shared.settings import FollowedLog
 from shared.store import Store
 from tests.waiting import eventually
 
@@ -103,7 +103,7 @@ class AHost:
         self.log = folder / name
         self._database = folder / "collector.db"
         self.manager = manager
-        self.settings = FollowedFile(path=str(self.log), from_start=from_start)
+        self.settings = FollowedLog(path=str(self.log), from_start=from_start)
         self._rotations = 0
 
     @asynccontextmanager

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import SettingsError
-from shared.settings import AgentSettings, FollowedFile, ManagerSettings, listen_address, load
+from shared.settings import AgentSettings, FollowedLog, ManagerSettings, listen_address, load
 
 AGENT = """
 [broker]
@@ -53,8 +53,8 @@ def test_a_file_is_read_into_types(file) -> None:
     assert settings.broker.queue_type == "quorum"
     assert (settings.agent.id, settings.agent.roles, settings.agent.labels) == ("web1", ("server",), {"site": "a"})
     assert settings.agent.logs == (
-        FollowedFile(path="/var/log/auth.log"),
-        FollowedFile(path="/var/log/nginx/access.log", from_start=True),
+        FollowedLog(path="/var/log/auth.log"),
+        FollowedLog(path="/var/log/nginx/access.log", from_start=True),
     )
     assert settings.metrics.listen == ""
 
@@ -69,7 +69,7 @@ def test_a_file_is_read_into_types(file) -> None:
         ("THWART_AGENT_ALLOW", "10.0.0.1, 2001:db8::/32,", "agent", "allow", ("10.0.0.1", "2001:db8::/32")),
         ("THWART_AGENT_ALLOW", '["10.0.0.1"]', "agent", "allow", ("10.0.0.1",)),
         ("THWART_AGENT_LABELS", '{"site": "b"}', "agent", "labels", {"site": "b"}),
-        ("THWART_AGENT_LOGS", '[{"path": "/x"}]', "agent", "logs", (FollowedFile(path="/x"),)),
+        ("THWART_AGENT_LOGS", '[{"path": "/x"}]', "agent", "logs", (FollowedLog(path="/x"),)),
         ("THWART_BROKER_URLS", "amqp://one/,amqp://two/", "broker", "urls", ("amqp://one/", "amqp://two/")),
         ("THWART_LOG_LEVEL", "debug", "log", "level", "debug"),
     ],
