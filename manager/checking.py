@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from manager.correlation import Ruleset, load, shipped
 from manager.responses.configuration import Configuration, Remark, examine
-from manager.responses.review import review
+from manager.responses.review import notes, review
 from manager.xml import read_elements
 from shared.errors import ConfigurationError
 
@@ -32,6 +32,7 @@ class Report(Struct, frozen=True, kw_only=True):
     ruleset: Ruleset
     errors: tuple[Remark, ...]
     warnings: tuple[Remark, ...]
+    notes: tuple[Remark, ...]  # what is well to know, and no reason to change anything
 
 
 def check(files: Sequence[Path], rules: Sequence[Path]) -> Report:
@@ -54,6 +55,7 @@ def check(files: Sequence[Path], rules: Sequence[Path]) -> Report:
         ruleset=ruleset,
         errors=tuple(Remark(path=each.path, line=each.line or 0, message=each.message) for each in errors),
         warnings=tuple(warnings),
+        notes=tuple(note for each in configurations for note in notes(each)),
     )
 
 

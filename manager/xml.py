@@ -17,12 +17,13 @@ from shared.errors import ConfigurationError
 MAX_BYTES = 16 * 1024 * 1024  # of one file; the largest ruleset in one file is about 1 MiB
 
 _COMMENT = re.compile(r"<!--.*?(-->|\Z)", re.DOTALL)
-_DECLARATION = re.compile(r"<\?xml\s.*?\?>", re.DOTALL)
+_DECLARATION = re.compile(r"<\?xml\s[^<>]{0,200}\?>")
 _DOCTYPE = re.compile(r"<!\s*(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 _ESCAPED_LESS_THAN = re.compile(r"(?<!\\)((?:\\\\)*)\\<")  # an odd number of backslashes
 _BARE_AMPERSAND = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#[0-9]+|#x[0-9A-Fa-f]+);)")
-_TAG = re.compile(r"<(/?)([A-Za-z_][\w.-]*)[^<>]*?(/?)>")
+_TAG = re.compile(r"<(/?)([A-Za-z_][\w.-]*+)[^<>]*?(/?)>")  # `*+`: a name of a megabyte is looked at once
 _ROOT = "thwart-root"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class Element(Struct, frozen=True, kw_only=True):
@@ -75,11 +76,15 @@ def parse_elements(text: str, path: Path, error: type[ConfigurationError] = Conf
 
 def _read(path: Path, error: type[ConfigurationError]) -> str:
     try:
-        body = path.read_bytes()
+        with path.open("rb") as file:
+            body = file.read(MAX_BYTES + 1)  # /dev/zero has no end
     except OSError as wrong:
         raise error(f"can't be read: {wrong.strerror or wrong}", path=path) from wrong
     if len(body) > MAX_BYTES:
         raise error(f"is larger than {MAX_BYTES // 1024 // 1024} MiB", path=path)
+    if b"\0" in body and not body.startswith(_UTF16):
+        line = body.count(b"\n", 0, body.index(b"\0")) + 1
+        raise error("holds a zero byte, so it is no text; is it the right file?", path=path, line=line)
     try:
         return body.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as wrong:
@@ -119,10 +124,13 @@ def _element(node: etree._Element, path: Path) -> Element:
 
 def _explain(wrong: etree.XMLSyntaxError, text: str, path: Path, error: type[ConfigurationError]) -> NoReturn:
     """Raise with what was probably meant: an element that opens inside its own kind was to close it."""
+    if "Excessive depth" in str(wrong.msg):
+        raise error("elements are nested deeper than anybody means", path=path, line=wrong.lineno) from wrong
     opened: list[tuple[str, int]] = []
+    line, counted = 1, 0
     for tag in _TAG.finditer(text):
         closes, name, empty = tag.groups()
-        line = _line(text, tag)
+        line, counted = line + text.count("\n", counted, tag.start()), tag.start()
         if closes:
             if not opened:
                 raise error(f"`</{name}>` closes nothing that is open", path=path, line=line) from wrong

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from manager.checking import Report
 from manager.responses.configuration import Remark
+from manager.responses.foreign_sections import Skipped
 from manager.responses.response import Response
 from shared import durations
 from shared.targets import text_of
@@ -31,8 +32,10 @@ def as_json(report: Report) -> None:
         "white_list": list(_white_list(report)),
         "rules": len(report.ruleset.rules),
         "decoders": len(report.ruleset.decoders),
+        "skipped": [_skipped(each) for each in _not_ours(report)],
         "errors": [_remark(each) for each in report.errors],
         "warnings": [_remark(each) for each in report.warnings],
+        "notes": [_remark(each) for each in report.notes],
     }
     click.echo(json.dumps(document, indent=2))
 
@@ -45,11 +48,35 @@ def as_table(report: Report) -> None:
         Console().print(_table(some))
     if listed := list(_white_list(report)):
         click.echo(f"never blocked (white_list): {', '.join(listed)}")
+    _print_skipped(report)
     for remark in report.errors:
         click.echo(f"{click.style('error', fg='red', bold=True)}: {_line(remark)}")
     for remark in report.warnings:
         click.echo(f"{click.style('warning', fg='yellow')}: {_line(remark)}")
+    for remark in report.notes:
+        click.echo(f"note: {_line(remark)}")
     click.echo(_summary(report, responses))
+
+
+def _print_skipped(report: Report) -> None:
+    """One line for each kind of section, with what does the same here; the options of <global> in one."""
+    for configuration in report.configurations:
+        for each in configuration.skipped:
+            instead = f"; here: {each.instead}" if each.instead else ""
+            click.echo(f"not ours, skipped: <{each.name}> (line {_lines(each)}){instead}")
+        if configuration.not_ours:
+            options = ", ".join(f"{each.name} (line {_lines(each)})" for each in configuration.not_ours)
+            click.echo(f"not ours, skipped: in <global> all but <white_list>: {options}")
+
+
+def _lines(skipped: Skipped) -> str:
+    return ", ".join(map(str, skipped.lines))
+
+
+def _not_ours(report: Report) -> Iterator[tuple[str, Skipped]]:
+    for configuration in report.configurations:
+        yield from (("", each) for each in configuration.skipped)
+        yield from (("global", each) for each in configuration.not_ours)
 
 
 def _table(responses: Iterable[Response]) -> Table:
@@ -132,6 +159,17 @@ def _summary(report: Report, responses: list[Response]) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _skipped(found: tuple[str, Skipped]) -> dict[str, Any]:
+    inside, what = found
+    return {
+        "path": str(what.path),
+        "inside": inside or None,
+        "name": what.name,
+        "lines": what.lines,
+        "instead": what.instead or None,
+    }
 
 
 def _remark(remark: Remark) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from msgspec import Struct, field
 
 from manager.responses import active_response, commands, white_list
 from manager.responses.commands import Command
+from manager.responses.foreign_sections import Skipped, skipped
 from manager.responses.options import fail
 from manager.responses.response import Response
 from manager.responses.white_list import HostPattern
@@ -53,6 +54,8 @@ class Configuration(Struct, frozen=True, kw_only=True):
     allowlist: Allowlist = field(default_factory=Allowlist)
     hosts: tuple[HostPattern, ...] = ()
     warnings: tuple[Remark, ...] = ()
+    skipped: tuple[Skipped, ...] = ()  # sections that aren't ours
+    not_ours: tuple[Skipped, ...] = ()  # options of <global> that aren't
 
 
 def load(path: Path) -> Configuration:
@@ -96,6 +99,8 @@ class _Reader:
         self._networks: list[Network] = []
         self._hosts: list[HostPattern] = []
         self._warnings: list[Remark] = []
+        self._skipped: tuple[Skipped, ...] = ()
+        self._not_ours: tuple[Skipped, ...] = ()
 
     def read(self, sections: Sequence[Element]) -> None:
         """Reads everything; what is wrong with one section doesn't hide what is wrong with the next."""
@@ -103,7 +108,9 @@ class _Reader:
         options = [option for section in by_name["global"] for option in section.children]
         listed = [option for option in options if option.name == "white_list"]
         others = [option for option in options if option.name != "white_list"]
-        self._attempt(_misspelt, [section for section in sections if section.name not in _OURS] + others)
+        foreign = [section for section in sections if section.name not in _OURS]
+        self._skipped, self._not_ours = skipped(foreign), skipped(others)
+        self._attempt(_misspelt, foreign + others)
         self._attempt(self._command, by_name["command"])  # before the responses: the order in the file is free
         self._attempt(self._response, by_name["active-response"])
         self._attempt(self._white_list, listed)
@@ -116,6 +123,8 @@ class _Reader:
             allowlist=Allowlist((network, BECAUSE) for network in self._networks),
             hosts=tuple(self._hosts),
             warnings=tuple(sorted(self._warnings, key=lambda each: each.line)),
+            skipped=self._skipped,
+            not_ours=self._not_ours,
         )
 
     def _attempt(self, read: Callable[[Element], None], elements: Sequence[Element]) -> None:

@@ -4,8 +4,8 @@ from manager.correlation.rules import Rule
 from shared.messages import Alert
 
 # what Thwart itself logs, and what scripts of active responses log: both hold the attacker's address once more
-_OWN_PROGRAMS = frozenset({"thwart", "thwart-agent"})
-_OWN_DECODERS = frozenset({"thwart", "ar_log", "ar_log_json"})
+OWN_PROGRAMS = frozenset({"thwart", "thwart-agent"})
+OWN_DECODERS = frozenset({"thwart", "ar_log", "ar_log_json"})
 
 
 def responds(alert: Alert, rule: Rule | None) -> bool:
@@ -19,4 +19,4 @@ def is_own(alert: Alert) -> bool:
     An attacker who forges the name hides only what was logged under that name, and no service logs under it.
     """
     decoders = {alert.decoder.get("name"), alert.decoder.get("parent")}
-    return alert.predecoder.get("program_name") in _OWN_PROGRAMS or not _OWN_DECODERS.isdisjoint(decoders)
+    return alert.predecoder.get("program_name") in OWN_PROGRAMS or not OWN_DECODERS.isdisjoint(decoders)
