@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from manager.correlation import decoders, rules
-from manager.correlation.decoders import Decoder
+from manager.correlation.decoders import Decoder, Definition
 from manager.correlation.reading import check_attributes, expand, fail
 from manager.correlation.rules import Rule
 from manager.xml import Element, read_elements
@@ -23,6 +23,7 @@ class Ruleset(Struct, frozen=True, kw_only=True):
         str, tuple[str, ...]
     ]  # ids by the parent's id, "" for the roots; in the order in which they are tried
     decoders: tuple[Decoder, ...]
+    definitions: tuple[Definition, ...] = ()  # what the decoders were linked from, in file order
 
 
 def shipped() -> Path:
@@ -44,7 +45,9 @@ def load(paths: Sequence[Path]) -> Ruleset:
             else:
                 for rule in _rules_in(element):
                     known[rule.id] = _replacing(known.get(rule.id), rule)
-    return Ruleset(rules=known, children=_linked(known), decoders=decoders.link(definitions))
+    return Ruleset(
+        rules=known, children=_linked(known), decoders=decoders.link(definitions), definitions=tuple(definitions)
+    )
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:
