@@ -17,6 +17,14 @@ _NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 _MONTHS = {name: number for number, name in enumerate(_NAMES, 1)}
 _SECONDS = {f":{number:02}": float(number) for number in range(61)}  # 60 is a leap second
 _DAY_AND_MINUTE = re.compile(r"([A-Z][a-z]{2}) ([ 0-3]\d) (\d\d):(\d\d)", re.ASCII)
+# Access logs, in whose client's words a quote never stands bare: the first one opens the request.
+_REQUEST = re.compile(
+    r"[^\"]{0,400}\[(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d:\d\d)(:\d\d) ([+-](?:[01]\d|2[0-3])[0-5]\d)\] \"", re.ASCII
+)
+# `Mon Nov 24 16:00:00 2025 `, with a fraction or in brackets: Apache's error log, vsftpd's own
+_CTIME = re.compile(
+    r"\[?[A-Z][a-z]{2} ([A-Z][a-z]{2}) ([ \d]\d) (\d\d:\d\d)(:\d\d)(?:\.\d{1,9})? (\d{4})[\] ]", re.ASCII
+)
 _ISO = re.compile(
     r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d)(:\d\d)(?:[.,](\d{1,9}))?(Z|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?", re.ASCII
 )
@@ -25,6 +33,7 @@ _ISO = re.compile(
 def instant(text: str, near: float, zone: tzinfo | None = None, year: int | None = None) -> float | None:
     """The Unix seconds that `text` begins with, as RFC 3164 (`Dec 10 06:55:46`) or ISO 8601; None if it doesn't.
 
+    Access logs have it behind the client (`[10/Dec/2025:06:55:46 +0100] "`), some files in ctime's form.
     `zone` (None: the host's) is for stamps that name none. RFC 3164 has no year: it is the one that brings the
     stamp nearest to `near` (Unix seconds), or `year`. About 1 µs a line, because a minute is worked out once.
     """
@@ -39,12 +48,25 @@ def instant(text: str, near: float, zone: tzinfo | None = None, year: int | None
 def _iso(text: str, near: float, zone: tzinfo | None) -> float | None:
     found = _ISO.match(text)
     if found is None:
-        return None
+        return _of_a_server(text, near, zone)
     minute, colon_second, fraction, offset = found.groups()
     minutes = _iso_minutes(minute, zone if offset is None else _fixed(offset))
     if not minutes or colon_second not in _SECONDS:
         return None
     return _nearest(minutes, near) + _SECONDS[colon_second] + (float(f"0.{fraction}") if fraction else 0.0)
+
+
+def _of_a_server(text: str, near: float, zone: tzinfo | None) -> float | None:
+    """What web and FTP servers begin their own files' lines with."""
+    if found := _REQUEST.match(text):
+        day, month, year, minute, colon_second, offset = found.groups()
+        zone = _fixed(offset)
+    elif found := _CTIME.match(text):
+        month, day, minute, colon_second, year = found.groups()
+    else:
+        return None
+    minutes = _minutes(f"{month} {day} {minute}", None, int(year), zone)
+    return _nearest(minutes, near) + _SECONDS[colon_second] if minutes and colon_second in _SECONDS else None
 
 
 def _nearest(candidates: tuple[float, ...], near: float) -> float:

@@ -8,6 +8,7 @@ import gzip
 import heapq
 import io
 import os
+import re
 import sys
 import time
 import zlib
@@ -27,6 +28,7 @@ STANDARD_INPUT = "-"
 MAX_LINE = 64 * 1024  # bytes; what is longer is cut there
 _AHEAD = 86_400.0  # s that a line may be later than its file's last change: clocks, zones
 _GZIP = b"\x1f\x8b"
+_STAMP = re.compile(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d ", re.ASCII)
 
 
 class LogFile(Struct, frozen=True, kw_only=True):
@@ -59,7 +61,7 @@ class LogFile(Struct, frozen=True, kw_only=True):
                     near = at = named
                     year = None
                 # `Dec 10 06:55:46 ` says all there is to say: most lines of a busy log are as old as the one before
-                known = stamp if stamp.endswith(" ") else ""
+                known = stamp if _STAMP.fullmatch(stamp) else ""
             yield LogLine(agent_id="", source=name, file=name, offset=offset, at=at, text=text)
 
 

@@ -6,8 +6,9 @@ It knows what the shipped rules use, and expects lines in the order of their tim
 import re
 
 from manager.correlation import LogLine, Rule, Ruleset
+from manager.correlation.dialects import Pattern
 
-_HEADER = re.compile(r"\S+ +\S+ \S+ (\S+) ([^\s\[:]+)(?:\[\d+\])?: (.*)", re.DOTALL)
+_HEADER = re.compile(r"(?:[A-Z]\S+ +\S+ \S+|\d{4}-\S+) (\S+) ([^\s\[:]+)(?:\[\d+\])?: (.*)", re.DOTALL)
 
 
 class PlainCorrelator:
@@ -22,9 +23,8 @@ class PlainCorrelator:
     def feed(self, line: LogLine) -> str | None:
         """The id of the rule that fires."""
         header = _HEADER.fullmatch(line.text)
-        if header is None:
-            return None
-        event = {"at": line.at, "program": header[2], "message": header[3], "final": "", "used": -1, "fields": {}}
+        program, message = (header[2], header[3]) if header else ("", line.text)
+        event = {"at": line.at, "program": program, "message": message, "final": "", "used": -1, "fields": {}}
         event["decoder"], event["fields"] = self._decoded(event)
         path = self._descend(event, "")
         if not path:
@@ -37,13 +37,16 @@ class PlainCorrelator:
         return rule.id if rule.level and not rule.noalert else None
 
     def _decoded(self, event: dict) -> tuple[str, dict]:
+        message = event["message"]
         for decoder in self._decoders:
-            if decoder.program.plainly(event["program"]):
-                for chain in decoder._chains:
-                    found = chain.prematch.regex.search(event["message"])
-                    if found:
-                        return decoder.name, chain.take(event["message"], 0, found.end())
-                return decoder.name, {}
+            claimed = _from(decoder.prematch, message, 0)
+            if claimed is None or (decoder.program and not decoder.program.plainly(event["program"])):
+                continue
+            for chain in decoder._chains:
+                behind = _from(chain.prematch, message, claimed if chain.prematch_offset else 0)
+                if behind is not None:
+                    return decoder.name, chain.take(message, claimed, behind if chain.prematch else claimed)
+            return decoder.name, {}
         return "", {}
 
     def _descend(self, event: dict, parent: str) -> list[str]:
@@ -59,13 +62,15 @@ class PlainCorrelator:
         patterns = [each for each in (rule.match, rule.regex) if each]
         if not all(each.plainly(event["message"]) for each in patterns):
             return False
+        if not all(each.pattern.plainly(event["fields"].get(each.field, "\0")) for each in rule.fields):
+            return False
         return not rule.frequency or self._counted(rule, event)
 
     def _counted(self, rule: Rule, event: dict) -> bool:
         counted = [
             each
             for each in self._seen
-            if each["final"] in rule.counts_rules
+            if self._counts(rule, each["final"])
             and each["used"] < rule.level
             and _key(rule, each) == _key(rule, event) is not None
             and event["at"] - each["at"] <= rule.timeframe
@@ -76,12 +81,23 @@ class PlainCorrelator:
             each["used"] = rule.level
         return True
 
+    def _counts(self, rule: Rule, other: str) -> bool:
+        return other in rule.counts_rules or rule.counts_group in self._rules[other].groups
+
     def _silent(self, rule: Rule, event: dict) -> bool:
         key = (rule.id, _key(rule, event) or "")
         if key in self._fired and event["at"] - self._fired[key] < rule.ignore:
             return True
         self._fired[key] = event["at"]
         return False
+
+
+def _from(pattern: Pattern | None, message: str, start: int) -> int | None:
+    """Where the pattern ends behind `start`, which is the end of none; None when it isn't there."""
+    if pattern is None:
+        return start
+    found = pattern.regex.search(message[start:])
+    return start + found.end() if found else None
 
 
 def _key(rule: Rule, event: dict) -> str | None:

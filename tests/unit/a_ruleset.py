@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from manager.correlation import Correlator, Firing, LogLine, Ruleset, load, shipped
+from manager.correlation import Correlator, Firing, LogLine, Rule, Ruleset, load, shipped
+from manager.correlation.events import Event
 
 START = 1_764_000_000.0
 ATTACKER = "203.0.113.9"
@@ -58,3 +59,29 @@ def when(firings: Sequence[Firing], rule: str) -> list[float]:
 def feed_all(correlator: Correlator, lines: Iterable[LogLine]) -> list[Firing]:
     """Feeds the lines one by one; what fired."""
     return [firing for line in lines if (firing := correlator.feed(line)) is not None]
+
+
+class Ends:
+    """Listens to a rule as what counts it does, and notes which lines end there, by which decoder."""
+
+    def __init__(self, rule: Rule, seen: list[tuple[Rule, Event]]) -> None:
+        self._rule, self._seen = rule, seen
+
+    def add(self, event: Event) -> None:
+        """One more."""
+        self._seen.append((self._rule, event))
+
+
+def ended(correlator: Correlator, lines: Iterable[LogLine]) -> list[tuple[Rule, Event]]:
+    """Where each line ends, whether a rule fires or not; nothing of those that no rule is for."""
+    seen: list[tuple[Rule, Event]] = []
+    for node in correlator._nodes.values():
+        node.listeners = (*node.listeners, Ends(node.rule, seen))
+    feed_all(correlator, lines)
+    return seen
+
+
+def final_of(correlator: Correlator, lines: Iterable[LogLine]) -> tuple[str, str, str]:
+    """The rule, the level and the decoder that the last of the lines ends with."""
+    rule, event = ended(correlator, lines)[-1]
+    return rule.id, str(rule.level), event.decoder.name if event.decoder else ""

@@ -115,3 +115,32 @@ def test_what_was_stamped_within_half_a_year_is_read_back(at: int, away: int) ->
     stamped = datetime.fromtimestamp(at, UTC)
     assert instant(f"{stamped:%b %d %H:%M:%S} web1 x", at + away, UTC) == at
     assert instant(f"{stamped.isoformat()} web1 x", at + away, BERLIN) == at
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '203.0.113.9 - - [24/Nov/2026:13:00:01 +0100] "GET / HTTP/1.1" 404 153 "-" "-"',
+        'www.example.com:443 2001:db8::9 - a b [24/Nov/2026:12:00:01 +0000] "GET / HTTP/1.1" 404 153 "-" "-"',
+        '203.0.113.9 - [01/Jan/2020:00:00:00 +0000] [24/Nov/2026:12:00:01 +0000] "GET / HTTP/1.1" 404 153 "-" "-"',
+        "[Tue Nov 24 12:00:01.123456 2026] [auth_basic:error] [pid 42] [client 203.0.113.9:5678] AH01617: user a",
+        'Tue Nov 24 12:00:01 2026 [pid 4711] [admin] FAIL LOGIN: Client "203.0.113.9"',
+    ],
+)
+def test_web_and_ftp_servers_own_files_are_read(line: str) -> None:
+    """An access log's stamp stands behind the client, and no user name can stand in for it; others are ctime's."""
+    assert instant(line, NOW, UTC) == NOW + 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '203.0.113.9 - - [31/Feb/2026:13:00:01 +0100] "GET / HTTP/1.1" 404 153',
+        '203.0.113.9 - - [24/Nov/2026:13:00:99 +0100] "GET / HTTP/1.1" 404 153',
+        '203.0.113.9 - - "[24/Nov/2026:13:00:01 +0100] "GET / HTTP/1.1" 404 153',
+        "Tue Nov 24 12:00:01",
+    ],
+)
+def test_what_only_looks_like_a_servers_stamp_is_none(line: str) -> None:
+    """Days that don't exist and stamps that stand among a client's words are no instants."""
+    assert instant(line, NOW, UTC) is None
