@@ -16,11 +16,14 @@ from manager.api.api import Api
 from manager.api.blocks import BlockRoutes
 from manager.api.dead_letters import DeadLetterRoutes
 from manager.api.decisions import Decisions
+from manager.api.events import EventRoutes
 from manager.api.looks import Looks
+from manager.api.offenders import OffenderRoutes
 from manager.api.orders import OrderRoutes
 from manager.api.server import ApiServer, bind
 from manager.api.tokens import Tokens
 from manager.approvals import Approvals
+from manager.broadcast import Broadcast
 from manager.catchup import CatchUp
 from manager.chronicle import Chronicle
 from manager.correlation import Correlator
@@ -30,12 +33,14 @@ from manager.foreign import Orders
 from manager.hearing import Events, Heartbeats
 from manager.ledger import positions
 from manager.ledger.ledger import Ledger
+from manager.many import Many
 from manager.metrics import Metrics
 from manager.panic import Panic
 from manager.parts import REAL, Parts
 from manager.persistence import until_stored
 from manager.policy import AllowPolicy
 from manager.reload import Reload
+from manager.removal import Removal
 from manager.responses.responses import Responses
 from manager.roster import Roster
 from manager.senders import Senders
@@ -84,7 +89,8 @@ class _Daemon:
         self.logged = parts.consumer(settings.broker, "logs", (topology.MANAGER_LOGS,), PREFETCH)
         self.links = {"orders": self.publisher, "events": self.said, "logs": self.logged}
         self.metrics = Metrics(settings.manager.answer_objective)
-        self.chronicle = Chronicle(self.metrics, self.clock)
+        self.broadcast = Broadcast(self.clock)
+        self.chronicle = Chronicle(self.metrics, self.clock, self.broadcast)
         self.roster = Roster(self.store, self.clock)
         notify = Notify()
         self.signs = Signs(self.store, self.roster, self.links, notify)
@@ -132,7 +138,7 @@ class _Daemon:
         return [
             ApiServer(self.api.app(), self.bound).run(),
             AgentLogs(self.logged, self.thread, self.dispatch, dead, chronicle, self.metrics).run(),
-            Events(said, self.ledger, self.catch_up, self.thread, dead, chronicle, self.clock).run(),
+            Events(said, self.ledger, self.catch_up, self.thread, dead, chronicle, self.broadcast, self.clock).run(),
             Heartbeats(said, self.catch_up, dead).run(),
             Orders(said, self.ledger, self.roster, self.senders, self.thread, dead, chronicle).run(),
             dead.keep(said, topology.MANAGER_DEAD),
@@ -149,6 +155,7 @@ class _Daemon:
     async def _stop(self, links: Tasks, work: Tasks) -> None:
         self.signs.stopping()
         # 1. Nothing new: requests end, deliveries that are in hand stay unacked and come again.
+        self.broadcast.close()
         await work.stop()
         # 2. What is in the ledger goes out while the connection is there; what does not is sent after the next start.
         if self.publisher.connected.is_set():
@@ -237,8 +244,10 @@ class _Daemon:
             OrderRoutes(self.ledger),
             Decisions(self.approvals, self.panic, self.chronicle),
             AllowRoutes(self.policy, self.roster, self.chronicle),
-            AgentRoutes(self.roster),
+            AgentRoutes(self.roster, self.policy, self._removal(), self.chronicle),
+            OffenderRoutes(self.ledger, self.thread.forget),
             DeadLetterRoutes(self.ledger),
+            EventRoutes(self.broadcast),
         )
         return Api(tokens, self._looks(), self.signs, [route for noun in nouns for route in noun.routes()])
 
@@ -247,10 +256,19 @@ class _Daemon:
             self.dispatch,
             self.ledger,
             self.roster,
+            self.policy,
+            Many(self.store, self.roster, self.clock, allowlist=self.policy.allowlist, wake=self.outbox.wake),
             self.chronicle,
             forget=self.thread.forget,
             manual_timeout=self.settings.manual_timeout,
         )
+
+    def _removal(self) -> Removal:
+        async def drop_queue(agent_id: str) -> None:
+            queue, lock = topology.agent_queue_name(agent_id), topology.agent_lock(agent_id)
+            await self.publisher.remove_queue(queue, lock)
+
+        return Removal(self.store, self.roster, self.catch_up, drop_queue)
 
     def _looks(self) -> Looks:
         return Looks(

@@ -91,6 +91,15 @@ class CatchUp:
             self._agreed.pop(event.agent_id, None)
             self._stirred.add(event.agent_id)
 
+    def forget(self, agent_id: str) -> None:
+        """The agent was removed: whoever comes under that name is somebody new."""
+        for some in (self._lacking, self._stirred, self._differed, self._put_off, self._otherwise, self._untold):
+            some.discard(agent_id)
+        self._unwritten.pop(agent_id, None)
+        self._agreed.pop(agent_id, None)
+        for pace in (self._brought, self._corrected, self._reminded, self._told):
+            pace.clear(agent_id)
+
     def _compare_policy(self, heartbeat: Heartbeat) -> None:
         """Twice running, because a change may be on its way."""
         agent_id = heartbeat.agent_id

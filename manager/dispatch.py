@@ -17,9 +17,8 @@ from manager.ledger.standing import LedgerStanding
 from manager.lifting import Lifting, lift
 from manager.responses.breaker import Gate
 from manager.responses.verdict import Judge, Offence, Refusal, Sighting, Verdict
-from manager.roster import Members, Roster
+from manager.roster import Members, Roster, unknown
 from shared.clock import Clock
-from shared.errors import UnknownAgent
 from shared.ids import digest
 from shared.messages import Location, Operation, Order
 from shared.store import Connection, Store
@@ -124,7 +123,7 @@ class Dispatch:
         """
         target = normalise_address(request.address)
         members = self._roster.members()
-        _check_known(request.agents, members)
+        check_known(request.agents, members)
         return await self._place(
             request.request_id, "add", lambda connection: self._block(connection, request, target, members)
         )
@@ -177,27 +176,8 @@ class Dispatch:
 
     def _block(self, connection: Connection, request: BlockRequest, target: str, members: Members) -> list[Order]:
         self._allowlist().check(target)  # in here, so that no entry can be added between this and the order
-        now = self._clock.wall()
-        named = tuple(sorted(set(request.agents)))
-        order = Order(
-            id=digest(request.request_id, "", "add", (), request.location, named, target),
-            operation="add",
-            action=BLOCK,
-            location=request.location,
-            agents=named,
-            target=target,
-            timeout=request.timeout,
-            issued_at=now,
-            deadline=now + (request.timeout or UNTIL_LIFTED),
-            expires_at=None if request.timeout is None else now + request.timeout,
-            reason=request.reason,
-            issuer=request.issuer,
-            dry_run=request.dry_run,
-        )
-        if pause.find(connection) is None:
-            orders.put(connection, order, request.request_id, members.audience(order.location, named))
-        else:
-            on_hold.keep(connection, order, request.request_id, "paused", (), now)
+        order = block_order(request, target, self._clock.wall())
+        place(connection, order, request.request_id, members)
         return [order]
 
     def _unblock(self, connection: Connection, request: UnblockRequest, target: str, members: Members) -> list[Order]:
@@ -257,8 +237,36 @@ class _Turn:
         return None
 
 
-def _check_known(agents: Sequence[str], members: Members) -> None:
-    unknown = [agent for agent in agents if agent not in members]
-    if unknown:
-        known = ", ".join(members.ids()) or "none has been heard of yet"
-        raise UnknownAgent(f"no agent is called {', '.join(unknown)}; known agents: {known}")
+def block_order(request: BlockRequest, target: str, now: float) -> Order:
+    """The order that does as `request` says to `target`, which is in the one spelling."""
+    named = tuple(sorted(set(request.agents)))
+    return Order(
+        id=digest(request.request_id, "", "add", (), request.location, named, target),
+        operation="add",
+        action=BLOCK,
+        location=request.location,
+        agents=named,
+        target=target,
+        timeout=request.timeout,
+        issued_at=now,
+        deadline=now + (request.timeout or UNTIL_LIFTED),
+        expires_at=None if request.timeout is None else now + request.timeout,
+        reason=request.reason,
+        issuer=request.issuer,
+        dry_run=request.dry_run,
+    )
+
+
+def place(connection: Connection, order: Order, request_id: str, members: Members) -> None:
+    """Writes down a person's order, to be sent, or on hold while the manager is paused."""
+    if pause.find(connection) is None:
+        orders.put(connection, order, request_id, members.audience(order.location, order.agents))
+    else:
+        on_hold.keep(connection, order, request_id, "paused", (), order.issued_at)
+
+
+def check_known(agents: Sequence[str], members: Members) -> None:
+    """Raises UnknownAgent when one of these isn't in the roster."""
+    strangers = [agent for agent in agents if agent not in members]
+    if strangers:
+        raise unknown(strangers, members.ids())

@@ -14,6 +14,7 @@ from msgspec import Struct
 from manager.allowlist import Told, effective
 from manager.ledger import allowed, orders
 from manager.ledger.allowed import Allowed
+from manager.ledger.schema import FOREVER
 from manager.ledger.views import AllowEntry, Listing
 from manager.lifting import Lifting, lift
 from manager.roster import Members, Roster
@@ -38,6 +39,7 @@ class AllowRequest(Struct, frozen=True, kw_only=True):
     network: str
     reason: str = ""
     issuer: str = ""
+    keep: float | None = None  # s that it stays on the list; None: until somebody takes it off
 
 
 class Changed(Struct, frozen=True, kw_only=True):
@@ -72,6 +74,7 @@ class AllowPolicy:
         self._one = asyncio.Lock()  # a change that fails puts back what was before it, and not what another one made
         self._told = Told.of(store.run_now(allowed.told) or Policy(version=0, entries=()))
         self._file: tuple[PolicyEntry, ...] = ()
+        self._next_end = FOREVER  # of an entry that is on the list for a time
         with self._refusing():
             self._say(store.run_now(self._with_members(self._taking_over(listed))))
 
@@ -102,6 +105,8 @@ class AllowPolicy:
     async def add(self, request: AllowRequest) -> Changed:
         """Puts a network on the list, and lifts what overlaps it; a repeat lifts what has come to be since.
 
+        One that is on it already stays there until the later of the two ends.
+
         Raises InvalidTarget, AllowlistFull, StoreError.
         """
         network = parse_network(request.network.strip())
@@ -118,7 +123,8 @@ class AllowPolicy:
         )
 
         def work(connection: Connection, members: Members, now: float) -> Changed:
-            entry = Allowed(network=name, reason=request.reason, issuer=request.issuer, added_at=now)
+            until = FOREVER if request.keep is None else now + request.keep
+            entry = Allowed(network=name, reason=request.reason, issuer=request.issuer, added_at=now, until=until)
             allowed.add(connection, entry)
             _lift(connection, Allowlist([(network, "")]), word, members, now)
             self._tell(connection, self._file, now)
@@ -138,6 +144,16 @@ class AllowPolicy:
             return Changed(version=self.version, network=name)
 
         return await self._change(work)
+
+    async def end_due(self) -> None:
+        """Takes off the list what was on it for a time that is over. Every second. Raises StoreError."""
+
+        def work(connection: Connection, members: Members, now: float) -> Changed:
+            self._tell(connection, self._file, now)
+            return Changed(version=self.version, network="")
+
+        if self._next_end <= self._clock.wall():
+            await self._change(work)
 
     async def outdo(self, version: int) -> None:
         """Gives the list a version after `version`, unless no right clock can have made that. Raises StoreError."""
@@ -185,11 +201,11 @@ class AllowPolicy:
     async def _change(self, work: _Work) -> Changed:
         """Runs `work` as one transaction; what it sets here is put back if that fails."""
         async with self._one:
-            before = (self._told, self._file)
+            before = (self._told, self._file, self._next_end)
             try:
                 changed = await self._store.run(self._with_members(work))
             except StoreError:
-                self._told, self._file = before
+                self._told, self._file, self._next_end = before
                 raise
         self._say(changed)
         self._wake()
@@ -210,7 +226,9 @@ class AllowPolicy:
 
         The last step: nothing after it may fail but the commit.
         """
-        entries = effective(file, allowed.entries(connection))
+        allowed.end(connection, now)
+        by_hand = allowed.entries(connection)
+        entries = effective(file, by_hand)
         before = self._told.policy
         if entries != before.entries or before.version == 0 or after is not None:
             version = max(before.version + 1, (after or 0) + 1, int(now))
@@ -226,6 +244,7 @@ class AllowPolicy:
             self._told = told
             outbox.put(connection, [told.publication("all")])
         self._file = file
+        self._next_end = min((each.until for each in by_hand), default=FOREVER)
 
 
 def _lift(connection: Connection, entries: Allowlist, word: Lifting, members: Members, now: float) -> list[Order]:
@@ -242,4 +261,5 @@ def _entry(added: Allowed) -> AllowEntry:
         source="",
         issuer=added.issuer,
         added_at=added.added_at,
+        until=None if added.until >= FOREVER else added.until,
     )

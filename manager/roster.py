@@ -4,6 +4,7 @@ A heartbeat costs no commit unless it says something that others depend on: a ne
 """
 
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Literal
 
 from msgspec import Struct
@@ -12,10 +13,12 @@ from manager.ledger import agents
 from manager.ledger.agents import Agent
 from manager.ledger.orders import Audience
 from shared.clock import Clock
+from shared.errors import UnknownAgent
 from shared.messages import Heartbeat
 from shared.store import Store
 
 SILENT_AFTER = 30.0  # s without a heartbeat
+SHOWN = 10  # names in a sentence
 
 Life = Literal["living", "silent"]
 
@@ -56,6 +59,13 @@ class Roster:
         """One agent, or None for a name that nobody goes by."""
         return self._agents.get(agent_id)
 
+    def find(self, agent_id: str) -> Agent:
+        """One agent. Raises UnknownAgent, which says whom there is."""
+        agent = self._agents.get(agent_id)
+        if agent is None:
+            raise unknown([agent_id], self._agents)
+        return agent
+
     def life(self, agent: Agent) -> Life:
         """`living` when it was heard of within 30 s."""
         since = abs(self._clock.wall() - agent.seen_at)  # a clock that was put back says nothing about the agent
@@ -82,7 +92,12 @@ class Roster:
 
     def written(self, some: Sequence[Agent]) -> None:
         """Says that the ledger has these."""
-        self._unwritten -= {agent.id for agent in some if self._agents[agent.id] is agent}
+        self._unwritten -= {agent.id for agent in some if self._agents.get(agent.id) is agent}
+
+    def forget(self, agent_id: str) -> None:
+        """Nobody goes by that name any more, until a heartbeat comes: then it is somebody new."""
+        self._agents.pop(agent_id, None)
+        self._unwritten.discard(agent_id)
 
     def _take(self, heartbeat: Heartbeat, now: float) -> Heard:
         known = self._agents.get(heartbeat.agent_id)
@@ -96,6 +111,17 @@ class Roster:
             journal_changed=known is not None and known.heartbeat.journal != heartbeat.journal,
             queue_made=heartbeat.queue == "new",
         )
+
+
+def unknown(names: Sequence[str], known: Iterable[str]) -> UnknownAgent:
+    """That nobody goes by `names`, and whom was probably meant, or else who is there."""
+    there = sorted(known)
+    near = sorted({each for name in names for each in get_close_matches(name, there)})
+    if len(there) <= SHOWN:
+        advice = f"known agents: {', '.join(there) or 'none has been heard of yet'}"
+    else:
+        advice = f"is {' or '.join(near)} meant?" if near else "`thwart agents` lists those that are"
+    return UnknownAgent(f"no agent is called {', '.join(names)}; {advice}")
 
 
 class Members:

@@ -97,11 +97,16 @@ def agent_queue(agent_id: str, roles: tuple[str, ...], queue_type: QueueType) ->
     server = "server" in roles
     keys = [f"local.{agent_id}", f"agent.{agent_id}", "all", *(["server"] if server else [])]
     return Queue(
-        name=f"{_OF_AGENT}{agent_id}",
+        name=agent_queue_name(agent_id),
         bindings=tuple((ORDERS, key) for key in keys),
         unbound=() if server else ((ORDERS, "server"),),
         arguments=_arguments(queue_type, {"x-dead-letter-exchange": DEAD}),
     )
+
+
+def agent_queue_name(agent_id: str) -> str:
+    """The name of the queue of an agent's orders."""
+    return f"{_OF_AGENT}{agent_id}"
 
 
 def agent_of(queue: str) -> str:

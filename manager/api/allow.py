@@ -20,7 +20,7 @@ from manager.dispatch import Placed
 from manager.ledger.views import AllowEntry
 from manager.policy import AllowPolicy, AllowRequest, Changed
 from manager.roster import Roster
-from shared.errors import InvalidTarget, UnknownAgent
+from shared.errors import InvalidTarget
 from shared.targets import Allowlist, Network, normalise_address, overlap, parse_network, text_of
 
 
@@ -46,7 +46,9 @@ class AllowRoutes:
     async def add(self, request: Request, issuer: str) -> Answer:
         wish = await requests.read(request, NewAllow)
         changed = await self._policy.add(
-            AllowRequest(request_id=wish.request_id, network=wish.network, reason=wish.reason, issuer=issuer)
+            AllowRequest(
+                request_id=wish.request_id, network=wish.network, reason=wish.reason, issuer=issuer, keep=wish.keep
+            )
         )
         self._chronicle.placed(Placed(orders=changed.lifted, repeated=False))
         return 200, _changed(changed, ())
@@ -74,10 +76,7 @@ class AllowRoutes:
         return tuple(each for each in listing.entries if overlap(network, parse_network(each.network)))
 
     def _at(self, agent_id: str, network: Network) -> AtAgent:
-        agent = self._roster.get(agent_id)
-        if agent is None:
-            known = ", ".join(each.id for each in self._roster.agents()) or "none has been heard of yet"
-            raise UnknownAgent(f"no agent is called {agent_id}; known agents: {known}")
+        agent = self._roster.find(agent_id)
         own = Allowlist.of(agent.heartbeat.addresses, "its own address").overlapping(network)
         return AtAgent(
             id=agent.id,

@@ -32,5 +32,13 @@ class OrderRoutes:
         order_id = request.path_params["order_id"]
         story = await self._ledger.order(order_id)
         if story is None:
-            raise HTTPException(404, f"no order, or more than one, has an id that begins with {order_id[:64]!r}")
+            raise HTTPException(404, await self._why_not_one(order_id))
         return 200, story
+
+    async def _why_not_one(self, beginning: str) -> str:
+        some = await self._ledger.starting(beginning)
+        if some:
+            return (
+                f"more than one order has an id that begins with {beginning[:64]!r}: {', '.join(some)}; give more of it"
+            )
+        return f"no order has an id that begins with {beginning[:64]!r}; `thwart orders` lists the newest"

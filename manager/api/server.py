@@ -17,6 +17,7 @@ from shared.settings import listen_address
 AT_ONCE = 100  # connections and requests that are answered; above it 503
 MOST = 200  # connections that are taken: no caller may use up the files that broker and ledger need
 PATIENCE = 10.0  # s for a request to come in and be answered, without which its connection is cut
+STALLED = 6  # times PATIENCE that a stream may find its reader not reading; then nobody is there any more
 GRACE = 2  # s for requests that are being answered when the daemon stops
 
 log = structlog.get_logger()
@@ -72,6 +73,7 @@ class _Protocol(H11Protocol):
     """HTTP, as long as it gets on: uvicorn itself waits for ever for a request that never ends, or never begins."""
 
     _cut: asyncio.TimerHandle | None = None
+    _stalled = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -89,7 +91,16 @@ class _Protocol(H11Protocol):
 
     def _wait_again(self) -> None:
         self._stop_waiting()
-        self._cut = self.loop.call_later(PATIENCE, self.transport.abort)
+        self._cut = self.loop.call_later(PATIENCE, self._run_out)
+
+    def _run_out(self) -> None:
+        """A stream may go on for as long as its reader takes what is sent, and longer: its last line may be waiting."""
+        streams = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        self._stalled = self._stalled + 1 if self.flow.write_paused else 0
+        if streams and self._stalled < STALLED:
+            self._wait_again()
+        else:
+            self.transport.abort()
 
     def _stop_waiting(self) -> None:
         if self._cut is not None:

@@ -1,4 +1,4 @@
-"""`thwart agents`: who is there."""
+"""`thwart agents`: who is there, how they are, and taking out who is gone."""
 
 from pathlib import Path
 from typing import Literal
@@ -9,16 +9,24 @@ from manager.cli import options
 from shared import command_line
 
 
-@click.command("agents")
+@click.group("agents", cls=command_line.Noun)
+def command() -> None:
+    """Who is there, what they can carry out, what troubles them. `thwart agents` alone lists."""
+
+
+@command.command("list")
+@click.option("--state", type=click.Choice(["living", "silent"]), help="Only agents in this state.")
+@click.option("--label", metavar="NAME[=VALUE]", help="Only agents with this label.")
 @command_line.output
 @options.api
-def command(output: Literal["table", "json"], api: str, token_file: Path) -> None:
+def list_(state: str | None, label: str | None, output: Literal["table", "json"], api: str, token_file: Path) -> None:
     """List agents: living or silent, what they can carry out, what troubles them.
 
     \b
     Examples:
       thwart agents
-      thwart agents -o json
+      thwart agents --state silent
+      thwart agents list --label site=berlin -o json
     """
     from manager.api.bodies.agents import Agents
     from manager.cli.client import Client
@@ -26,5 +34,56 @@ def command(output: Literal["table", "json"], api: str, token_file: Path) -> Non
     from manager.cli.shows.table import as_json
 
     with Client(api, token_file) as client:
-        found = client.get("/v1/agents", Agents).agents
+        found = client.get("/v1/agents", Agents, state=state, label=label or None).agents
     as_json(found) if output == "json" else print_agents(found)
+
+
+@command.command("show")
+@click.argument("agent_id", metavar="ID")
+@command_line.output
+@options.api
+def show(agent_id: str, output: Literal["table", "json"], api: str, token_file: Path) -> None:
+    """Show one agent: what it can carry out by which backend, what it can't and why, how its clock and host differ.
+
+    \b
+    Example:
+      thwart agents show web1
+    """
+    from urllib.parse import quote
+
+    from manager.api.bodies.agents import AgentView
+    from manager.cli.client import Client
+    from manager.cli.shows.agents import print_agent
+    from manager.cli.shows.table import as_json
+
+    with Client(api, token_file) as client:
+        found = client.get(f"/v1/agents/{quote(agent_id, safe='')}", AgentView)
+    as_json(found) if output == "json" else print_agent(found)
+
+
+@command.command("remove")
+@click.argument("agent_id", metavar="ID")
+@command_line.output
+@options.api
+def remove(agent_id: str, output: Literal["table", "json"], api: str, token_file: Path) -> None:
+    """Forget an agent that is gone for good: nothing more is expected of it, and its queue is deleted.
+
+    One that is living is refused: stop it first. What is in force on its host ends there on its time. When it comes
+    back it is new, and is sent all that is in force for it.
+
+    \b
+    Example:
+      thwart agents remove web7
+    """
+    from urllib.parse import quote
+
+    from manager.api.bodies.agents import AgentRemoved
+    from manager.cli.client import Client
+    from manager.cli.shows.table import as_json
+
+    with Client(api, token_file) as client:
+        removed = client.delete(f"/v1/agents/{quote(agent_id, safe='')}", AgentRemoved)
+    if output == "json":
+        as_json(removed)
+    else:
+        click.echo(f"{removed.id} is removed; {removed.withdrawn} orders that were open there are withdrawn")

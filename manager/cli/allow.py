@@ -5,39 +5,46 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from manager.cli import options
+from manager.cli import addresses, options
 from shared import command_line
 
 if TYPE_CHECKING:
     from manager.api.bodies.allow import AllowChanged, AllowChecked
 
 
-@click.group("allow")
+@click.group("allow", cls=command_line.Noun)
 def command() -> None:
-    """Addresses and networks that are never blocked, on top of <white_list> in ossec.conf."""
+    """Addresses and networks that are never blocked, on top of <white_list> in ossec.conf. Alone it lists."""
 
 
 @command.command("add")
 @click.argument("network")
 @click.option("--reason", default="", help="A sentence that whoever is refused a block of it will read.")
+@click.option("--for", "span", metavar="TIME", help="90, 10m, 2h, 1d; then off the list.  [default: until removed]")
 @command_line.output
 @options.api
-def add(network: str, reason: str, output: Literal["table", "json"], api: str, token_file: Path) -> None:
+def add(
+    network: str, reason: str, span: str | None, output: Literal["table", "json"], api: str, token_file: Path
+) -> None:
     """Put NETWORK, an address or a CIDR, on the list, and lift every block that overlaps it.
 
     Agents refuse blocks of it as soon as they hear of it, and lift what they have of it by themselves; one that is
-    away does so when it is back. Orders of a response with <white_list_exempt> stay.
+    away does so when it is back. Orders of a response with <white_list_exempt> stay. What is on the list already stays
+    until the later of the two ends; to shorten it, remove it first.
 
     \b
     Examples:
       thwart allow add 198.51.100.7 --reason "the monitoring"
       thwart allow add 2001:db8:7::/48
+      thwart allow add 203.0.113.9 --for 2h
     """
+    network, keep = addresses.network_of(network), addresses.span_of(span, hint="--for")
+
     from manager.api.bodies.allow import AllowChanged, NewAllow
     from manager.cli.client import Client, request_id
 
     with Client(api, token_file) as client:
-        wish = NewAllow(request_id=request_id(), network=network, reason=reason)
+        wish = NewAllow(request_id=request_id(), network=network, reason=reason, keep=keep)
         changed = client.post("/v1/allow", wish, AllowChanged)
     _report(changed, f"{changed.network} is on the allowlist", output)
 
@@ -53,6 +60,8 @@ def remove(network: str, output: Literal["table", "json"], api: str, token_file:
     Example:
       thwart allow remove 198.51.100.7
     """
+    network = addresses.network_of(network)
+
     from manager.api.bodies.allow import AllowChanged
     from manager.cli.client import Client
 
@@ -102,6 +111,8 @@ def check(address: str, agent: str | None, output: Literal["table", "json"], api
       thwart allow check 203.0.113.9
       thwart allow check 203.0.113.0/24 --agent web1
     """
+    address = addresses.network_of(address, hint="ADDRESS")
+
     from manager.api.bodies.allow import AllowChecked
     from manager.cli.client import Client
     from manager.cli.shows.table import as_json

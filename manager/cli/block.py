@@ -1,17 +1,21 @@
-"""`thwart block`: orders a block by hand."""
+"""`thwart block`: orders a block by hand, or thousands."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TextIO
 
 import click
 
-from manager.cli import options
+from manager.cli import addresses, options
 from shared import command_line
-from shared.errors import InvalidDuration, InvalidTarget
+
+if TYPE_CHECKING:
+    from manager.api.bodies.blocks import NewBlock
+    from manager.cli.client import Client
 
 
 @click.command("block")
-@click.argument("address")
+@click.argument("address", required=False)
 @click.option("--agent", "agents", multiple=True, metavar="ID", help="On this agent; may be repeated.")
 @click.option("--server", is_flag=True, help="On the manager hosts.")
 @click.option("--all", "everywhere", is_flag=True, help="On all agents and manager hosts.")
@@ -19,12 +23,13 @@ from shared.errors import InvalidDuration, InvalidTarget
 @click.option("--reason", default="", help="A sentence that is kept with the order.")
 @click.option("--dry-run", is_flag=True, help="Go through everything, change nothing.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait up to 5 s for the agents' answers.")
+@options.many
 @command_line.output
 @options.api
 @click.pass_context
 def command(
     ctx: click.Context,
-    address: str,
+    address: str | None,
     agents: tuple[str, ...],
     server: bool,
     everywhere: bool,
@@ -32,16 +37,23 @@ def command(
     reason: str,
     dry_run: bool,
     wait: bool,
+    file: TextIO | None,
+    skip_bad: bool,
+    request_id: str | None,
     output: Literal["table", "json"],
     api: str,
     token_file: Path,
 ) -> None:
-    """Block ADDRESS, an IPv4 or IPv6 address or network (CIDR).
+    """Block ADDRESS, an IPv4 or IPv6 address or network (CIDR), or every one in a file.
 
     Without a place it is blocked on all agents and manager hosts. What is protected is refused, and so is a network
     with anything protected in it. Blocks of a network and of what lies inside it end each on its own. Ends with 0
     when no agent said no, 1 when one did or the manager refused, 2 for wrong usage, 3 when the manager can't be
     reached.
+
+    A file has one address a line; `#` begins a comment. With a line that is no address nothing is done, unless
+    --skip-bad says so. No breaker holds back what a person orders. Nobody's answer is waited for; `thwart orders
+    --state waiting` shows what is still to come. A run that was cut off goes on with the --request-id that it printed.
 
     \b
     Examples:
@@ -51,18 +63,21 @@ def command(
       thwart block 203.0.113.9 --agent web1 --agent web2 --for 1d
       thwart block 2001:db8::9 --server --for forever
       thwart block 203.0.113.9 --dry-run -o json
+      thwart block --file bad-hosts.txt --for 1d --reason "the list of today"
+      grep -v ^# list.txt | thwart block --file - -o json
     """
-    target, timeout = target_of(address), _timeout(span)
-    location = _location(agents, server, everywhere)
+    if (address is None) == (file is None):
+        raise click.UsageError("give one ADDRESS, or --file FILE")
+    timeout, location = addresses.timeout_of(span), _location(agents, server, everywhere)
+    target = addresses.target_of(address) if address is not None else ""
 
     from msgspec import UNSET
 
-    from manager.api.bodies.blocks import Given, NewBlock
-    from manager.cli import following
-    from manager.cli.client import Client, request_id
+    from manager.api.bodies.blocks import NewBlock
+    from manager.cli import client
 
     wish = NewBlock(
-        request_id=request_id(),
+        request_id=request_id or client.request_id(),
         address=target,
         location=location,
         agents=agents,
@@ -70,22 +85,41 @@ def command(
         reason=reason,
         dry_run=dry_run,
     )
-    with Client(api, token_file) as client:
-        given = client.post("/v1/blocks", wish, Given)
-        opening = _opening(given.orders[0].timeout, target, location, agents, dry_run)
-        following.say(given, f"on hold: {opening}" if given.on_hold else opening)
-        outcome = following.follow(client, given, wait=wait and not given.on_hold)
-    ctx.exit(0 if following.report(outcome, output) else 1)
+    with client.Client(api, token_file) as http:
+        done = _one(http, wish, wait, output) if file is None else _many(http, wish, file, skip_bad, output)
+    ctx.exit(0 if done else 1)
 
 
-def target_of(address: str) -> str:
-    """The address or network as orders spell it; what is none is wrong usage."""
-    from shared.targets import normalise_address
+def _one(http: "Client", wish: "NewBlock", wait: bool, output: Literal["table", "json"]) -> bool:
+    from manager.api.bodies.blocks import Given
+    from manager.cli import following
 
-    try:
-        return normalise_address(address)
-    except InvalidTarget as error:
-        raise click.BadParameter(str(error), param_hint="ADDRESS") from error
+    given = http.post("/v1/blocks", wish, Given)
+    opening = _opening(given.orders[0].timeout, wish)
+    following.say(given, f"on hold: {opening}" if given.on_hold else opening)
+    return following.report(following.follow(http, given, wait=wait and not given.on_hold), output)
+
+
+def _many(http: "Client", wish: "NewBlock", file: TextIO, skip_bad: bool, output: Literal["table", "json"]) -> bool:
+    from manager.api.bodies.blocks import GivenMany, NewBlocks
+    from manager.cli import many
+
+    good, bad = many.lines_of(file, skip_bad=skip_bad)
+
+    def part(some: Sequence[str]) -> GivenMany:
+        body = NewBlocks(
+            request_id=wish.request_id,
+            addresses=tuple(some),
+            location=wish.location,
+            agents=wish.agents,
+            timeout=wish.timeout,
+            reason=wish.reason,
+            dry_run=wish.dry_run,
+        )
+        return http.post("/v1/blocks/many", body, GivenMany)
+
+    done = "blocks only tried" if wish.dry_run else "blocks ordered"
+    return many.report(many.send(good, bad, wish.request_id, part), done, output)
 
 
 def _location(agents: tuple[str, ...], server: bool, everywhere: bool) -> Literal["agent", "server", "all"]:
@@ -96,25 +130,10 @@ def _location(agents: tuple[str, ...], server: bool, everywhere: bool) -> Litera
     return "all"
 
 
-def _timeout(span: str | None) -> float | Literal["forever"] | None:
-    """Seconds, or None for what the manager is set to."""
-    from shared.durations import seconds
-
-    if span is None or span == "forever":
-        return "forever" if span else None
-    try:
-        timeout = seconds(span)
-    except InvalidDuration as error:
-        raise click.BadParameter(f"{error}, or forever", param_hint="--for") from error
-    if not timeout:
-        raise click.BadParameter("0 is no time; write forever for a block that stays", param_hint="--for")
-    return timeout
-
-
-def _opening(timeout: float | None, target: str, location: str, agents: tuple[str, ...], dry_run: bool) -> str:
+def _opening(timeout: float | None, wish: "NewBlock") -> str:
     from manager.cli.shows.orders import place
     from shared import durations
 
     span = "for ever, until it is lifted" if timeout is None else f"for {durations.words(timeout)}"
-    word = "only trying to block" if dry_run else "blocking"
-    return f"{word} {target} on {place(location, agents)} {span}"
+    word = "only trying to block" if wish.dry_run else "blocking"
+    return f"{word} {wish.address} on {place(wish.location, wish.agents)} {span}"

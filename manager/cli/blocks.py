@@ -5,26 +5,73 @@ from typing import Literal
 
 import click
 
-from manager.cli import options
+from manager.cli import addresses, options
 from shared import command_line
 
 
-@click.command("blocks")
+@click.group("blocks", cls=command_line.Noun)
+def command() -> None:
+    """What is blocked, where, for how much longer, and by which order. `thwart blocks` alone lists."""
+
+
+@command.command("list")
+@click.option("--agent", metavar="ID", help="Only what is in force on this agent.")
+@click.option("--target", metavar="ADDRESS", help="Only blocks of this address or network.")
+@click.option("--order", metavar="ID", help="Only what this order holds; the beginning of its id will do.")
 @command_line.output
 @options.api
-def command(output: Literal["table", "json"], api: str, token_file: Path) -> None:
+def list_(
+    agent: str | None,
+    target: str | None,
+    order: str | None,
+    output: Literal["table", "json"],
+    api: str,
+    token_file: Path,
+) -> None:
     """List what is blocked, where, and for how much longer.
 
     \b
     Examples:
       thwart blocks
-      thwart blocks -o json
+      thwart blocks --agent web1
+      thwart blocks list --order 3f2a9c -o json
     """
+    target = target and addresses.target_of(target, hint="--target")
+
     from manager.api.bodies.blocks import Blocks
     from manager.cli.client import Client
     from manager.cli.shows.blocks import print_blocks
     from manager.cli.shows.table import as_json
 
     with Client(api, token_file) as client:
-        found = client.get("/v1/blocks", Blocks).blocks
+        found = client.get("/v1/blocks", Blocks, agent=agent, target=target, order=order).blocks
     as_json(found) if output == "json" else print_blocks(found)
+
+
+@command.command("show")
+@click.argument("address")
+@command_line.output
+@options.api
+def show(address: str, output: Literal["table", "json"], api: str, token_file: Path) -> None:
+    """Show all that blocks ADDRESS, an address or a network (CIDR).
+
+    Where it is in force, since when and for how much longer, by which orders (the block on a host ends when the last
+    of them does), which networks cover it, what lies in it, and what is on hold or on its way.
+
+    \b
+    Examples:
+      thwart blocks show 203.0.113.9
+      thwart blocks show 203.0.113.0/24 -o json
+    """
+    from urllib.parse import quote
+
+    target = addresses.target_of(address)
+
+    from manager.cli.client import Client
+    from manager.cli.shows.blocks import print_block
+    from manager.cli.shows.table import as_json
+    from manager.ledger.views import BlockStory
+
+    with Client(api, token_file) as client:
+        story = client.get(f"/v1/blocks/{quote(target, safe='')}", BlockStory)
+    as_json(story) if output == "json" else print_block(story)

@@ -22,6 +22,22 @@ def url(command: Command) -> Command:
     )(command)
 
 
+def many(command: Command) -> Command:
+    """`--file FILE`, `--skip-bad`, `--request-id ID`: for commands that take thousands of addresses."""
+    for option in (
+        click.option("--request-id", metavar="ID", help="With --file: go on with a run that was cut off."),
+        click.option("--skip-bad", is_flag=True, help="With --file: leave out lines that are no address."),
+        click.option(
+            "--file",
+            type=click.File(encoding="utf-8", errors="replace"),
+            metavar="FILE",
+            help="One address a line; - is standard input.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def api(command: Command) -> Command:
     """`--api URL` and `--token-file FILE`, both with a variable."""
     token = click.option(

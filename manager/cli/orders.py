@@ -10,7 +10,7 @@ from shared import command_line
 
 _STATES = [
     *("unsent", "waiting", "overdue", "unroutable", "applied", "unchanged"),
-    *("lifted", "simulated", "refused", "stale", "failed", "ended", "on-hold", "not-approved"),
+    *("lifted", "simulated", "refused", "stale", "failed", "ended", "withdrawn", "on-hold", "not-approved"),
 ]
 
 

@@ -1,12 +1,17 @@
 """`thwart unblock`: lifts every block of an address, or of everybody."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TextIO
 
 import click
 
-from manager.cli import options
+from manager.cli import addresses, options
 from shared import command_line
+
+if TYPE_CHECKING:
+    from manager.api.bodies.blocks import NewUnblock, NewUnblocks
+    from manager.cli.client import Client
 
 
 @click.command("unblock")
@@ -15,6 +20,8 @@ from shared import command_line
 @click.option("--yes", is_flag=True, help="With --everything: don't ask.")
 @click.option("--reason", default="", help="A sentence that is kept with the order.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait up to 5 s for the agents' answers.")
+@click.option("--keep", metavar="TIME", help="Also keep it unblocked for so long: 90, 10m, 2h, 1d.")
+@options.many
 @command_line.output
 @options.api
 @click.pass_context
@@ -25,15 +32,22 @@ def command(
     yes: bool,
     reason: str,
     wait: bool,
+    keep: str | None,
+    file: TextIO | None,
+    skip_bad: bool,
+    request_id: str | None,
     output: Literal["table", "json"],
     api: str,
     token_file: Path,
 ) -> None:
-    """Lift every block of ADDRESS, wherever it is in force or on its way.
+    """Lift every block of ADDRESS, wherever it is in force or on its way; or of every address in a file.
 
     Blocks of a network around it, or of what lies inside it, stay, and an agent where such a network is blocked says
     so. What was counted of it is forgotten, so that its next log line does not bring the block back. Ends with 0 also
     when there was nothing to lift.
+
+    With --keep it is on the allowlist for so long, and then off it by itself: nothing blocks it, and what covered it is
+    lifted as well. Without it the next offence blocks it again.
 
     With --everything it lifts every lasting order that is not over, whoever gave it. What offends afterwards is
     blocked again at once: to prevent that, `thwart pause` first.
@@ -43,26 +57,58 @@ def command(
       thwart unblock 203.0.113.9
       thwart unblock 2001:db8::9 --reason "a customer's"
       thwart unblock 203.0.113.0/24
+      thwart unblock 203.0.113.9 --keep 1h --reason "they are mending it"
+      thwart unblock --file list.txt
       thwart pause && thwart unblock --everything
     """
-    if everything == (address is not None):
-        raise click.UsageError("give one ADDRESS, or --everything")
-    if address is None:
+    if everything + (address is not None) + (file is not None) != 1:
+        raise click.UsageError("give one ADDRESS, or --file FILE, or --everything")
+    if keep is not None and address is None:
+        raise click.UsageError("--keep is for one ADDRESS; for many, `thwart allow add` a network that holds them")
+    if everything:
         _everything(yes, reason, output, api, token_file)
         return
+    target = "" if address is None else addresses.target_of(address)
+    kept = addresses.span_of(keep, hint="--keep")
 
-    from manager.api.bodies.blocks import Given, NewUnblock
+    from manager.api.bodies.blocks import NewUnblock, NewUnblocks
+    from manager.cli import client
+
+    one = request_id or client.request_id()
+    with client.Client(api, token_file) as http:
+        if file is None:
+            done = _one(http, NewUnblock(request_id=one, address=target, reason=reason, keep=kept), wait, output)
+        else:
+            wish = NewUnblocks(request_id=one, addresses=("",), reason=reason)
+            done = _many(http, wish, file, skip_bad, output)
+    ctx.exit(0 if done else 1)
+
+
+def _one(http: "Client", wish: "NewUnblock", wait: bool, output: Literal["table", "json"]) -> bool:
+    from manager.api.bodies.blocks import Given
     from manager.cli import following
-    from manager.cli.block import target_of
-    from manager.cli.client import Client, request_id
+    from shared import durations
 
-    target = target_of(address)
-    with Client(api, token_file) as client:
-        wish = NewUnblock(request_id=request_id(), address=target, reason=reason)
-        given = client.post("/v1/unblocks", wish, Given)
-        following.say(given, f"lifting the block of {target}" if given.orders else f"{target} is not blocked anywhere")
-        outcome = following.follow(client, given, wait=wait and bool(given.orders))
-    ctx.exit(0 if following.report(outcome, output) else 1)
+    given = http.post("/v1/unblocks", wish, Given)
+    opening = f"lifting the block of {wish.address}" if given.orders else f"{wish.address} is not blocked anywhere"
+    following.say(given, opening)
+    if wish.keep:
+        click.echo(f"nothing blocks {wish.address} for {durations.words(wish.keep)}; see `thwart allow list`", err=True)
+    return following.report(following.follow(http, given, wait=wait and bool(given.orders)), output)
+
+
+def _many(http: "Client", wish: "NewUnblocks", file: TextIO, skip_bad: bool, output: Literal["table", "json"]) -> bool:
+    from msgspec.structs import replace
+
+    from manager.api.bodies.blocks import GivenMany
+    from manager.cli import many
+
+    good, bad = many.lines_of(file, skip_bad=skip_bad)
+
+    def part(some: Sequence[str]) -> GivenMany:
+        return http.post("/v1/unblocks/many", replace(wish, addresses=tuple(some)), GivenMany)
+
+    return many.report(many.send(good, bad, wish.request_id, part), "lifts ordered", output)
 
 
 def _everything(yes: bool, reason: str, output: Literal["table", "json"], api: str, token_file: Path) -> None:

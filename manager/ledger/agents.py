@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from manager.ledger import answers
+from manager.ledger.answers import Lapsed
 from shared import codec
 from shared.messages import Heartbeat
 from shared.store import Connection
@@ -13,6 +15,17 @@ _PUT = """
 INSERT INTO agents (id, heartbeat, first_seen_at, seen_at) VALUES (?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET heartbeat = excluded.heartbeat, seen_at = excluded.seen_at
 """
+
+
+_REMOVE = "DELETE FROM agents WHERE id = ?"
+_WITHDRAW = """
+UPDATE order_agents SET state = 'withdrawn', note = 'its agent was removed' WHERE (order_id, agent_id) IN (
+    SELECT order_id, agent_id FROM order_agents
+    WHERE agent_id = ? AND state IN ('waiting', 'unroutable', 'applied', 'unchanged') LIMIT ?)
+RETURNING order_id
+"""
+_UNSEND = "DELETE FROM outbox WHERE routing_key IN (?, ?)"
+SOME = 2_000  # rows in one transaction: whoever decides something waits for the writer
 
 
 class Agent(Struct, frozen=True, kw_only=True):
@@ -41,6 +54,21 @@ def load(connection: Connection) -> list[Agent]:
         )
         for row in connection.execute(_ALL)
     ]
+
+
+def remove(connection: Connection, agent_id: str) -> None:
+    """Forgets one, and what is unsent to it alone."""
+    connection.execute(_REMOVE, (agent_id,))
+    connection.execute(_UNSEND, (f"agent.{agent_id}", f"local.{agent_id}"))
+
+
+def withdraw(connection: Connection, agent_id: str) -> Lapsed:
+    """Expects nothing more of what is open at an agent; some of it, fewer than SOME once it is all.
+
+    An answer that comes yet still wins, and so does the agent when it is back.
+    """
+    rows = connection.execute(_WITHDRAW, (agent_id, SOME)).fetchall()
+    return Lapsed(count=len(rows), closed=tuple(answers.closed(connection, {row["order_id"] for row in rows})))
 
 
 def put(connection: Connection, agents: Iterable[Agent]) -> None:

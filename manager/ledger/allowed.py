@@ -2,17 +2,20 @@
 
 from msgspec import Struct
 
+from manager.ledger.schema import FOREVER
 from shared import codec
 from shared.messages import Policy
 from shared.store import Connection
 from shared.topology import POLICY
 
-_ALL = "SELECT network, reason, issuer, added_at FROM allowed ORDER BY network"
+_ALL = "SELECT network, reason, issuer, added_at, until FROM allowed ORDER BY network"
 _ADD = """
-INSERT INTO allowed (network, reason, issuer, added_at) VALUES (?, ?, ?, ?)
+INSERT INTO allowed (network, reason, issuer, added_at, until) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (network) DO UPDATE SET reason = excluded.reason, issuer = excluded.issuer, added_at = excluded.added_at
 WHERE excluded.reason <> '' AND excluded.reason <> allowed.reason
 """
+_LONGER = "UPDATE allowed SET until = ? WHERE network = ? AND until < ?"
+_END = "DELETE FROM allowed WHERE until <= ?"
 _REMOVE = "DELETE FROM allowed WHERE network = ?"
 _TOLD = "SELECT body FROM policy"
 _TELL = """
@@ -29,24 +32,37 @@ class Allowed(Struct, frozen=True, kw_only=True):
     reason: str
     issuer: str
     added_at: float
+    until: float = FOREVER
 
 
 def entries(connection: Connection) -> list[Allowed]:
     """All of them."""
     return [
-        Allowed(network=row["network"], reason=row["reason"], issuer=row["issuer"], added_at=row["added_at"])
+        Allowed(
+            network=row["network"],
+            reason=row["reason"],
+            issuer=row["issuer"],
+            added_at=row["added_at"],
+            until=row["until"],
+        )
         for row in connection.execute(_ALL)
     ]
 
 
 def add(connection: Connection, entry: Allowed) -> None:
-    """Puts one on the list. One that is there stays as it is, unless there is another reason for it now."""
-    connection.execute(_ADD, (entry.network, entry.reason, entry.issuer, entry.added_at))
+    """Puts one on the list. One that is there stays as it is, unless there is another reason, or a later end, now."""
+    connection.execute(_ADD, (entry.network, entry.reason, entry.issuer, entry.added_at, entry.until))
+    connection.execute(_LONGER, (entry.until, entry.network, entry.until))
 
 
 def remove(connection: Connection, network: str) -> bool:
     """Takes one off the list; False when it isn't on it."""
     return connection.execute(_REMOVE, (network,)).rowcount == 1
+
+
+def end(connection: Connection, now: float) -> None:
+    """Takes off the list what was put on it until then."""
+    connection.execute(_END, (now,))
 
 
 def told(connection: Connection) -> Policy | None:

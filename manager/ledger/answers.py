@@ -41,6 +41,7 @@ WHERE order_id = ? AND agent_id = ? AND (ended_at IS NULL OR (ended_at, outcome,
 RETURNING state
 """
 _SAID = "SELECT * FROM history WHERE order_id = ? AND agent_id = ?"
+_NAMED = "SELECT id, action, target, issued_at, is_foreign FROM orders WHERE id IN ({})"
 _STATE = "SELECT state FROM order_agents WHERE order_id = ? AND agent_id = ?"
 _KNOWN = "SELECT id, is_foreign FROM orders WHERE id IN ({})"
 _FOREIGN = """
@@ -79,6 +80,14 @@ class Closed(Struct, frozen=True, kw_only=True):
     action: str
     target: str
     states: dict[str, int]
+
+
+class Named(Struct, frozen=True, kw_only=True):
+    """What an order is about."""
+
+    action: str
+    target: str
+    issued_at: float | None  # None: a foreign one, whose beginning nobody here knows
 
 
 class Recorded(Struct, frozen=True, kw_only=True):
@@ -169,6 +178,16 @@ def closed(connection: Connection, ids: Iterable[str]) -> list[Closed]:
         )
         one.states[row["state"]] = one.states.get(row["state"], 0) + 1
     return list(found.values())
+
+
+def named(connection: Connection, ids: Iterable[str]) -> dict[str, Named]:
+    """What these orders are about, by id."""
+    return {
+        row["id"]: Named(
+            action=row["action"], target=row["target"], issued_at=None if row["is_foreign"] else row["issued_at"]
+        )
+        for row in _in_chunks(connection, _NAMED, ids)
+    }
 
 
 def _said(event: Event) -> _Said:

@@ -5,16 +5,42 @@ Orders of our own go in through `manager.dispatch`, in transactions that decide 
 
 from collections.abc import Callable, Collection, Sequence
 
-from manager.ledger import answers, dead_letters, foreign, on_hold, orders, positions, reads, retention, unanswered
-from manager.ledger.answers import Closed, Event, Lapsed, Recorded
+from manager.ledger import (
+    answers,
+    blocks,
+    dead_letters,
+    foreign,
+    offenders,
+    on_hold,
+    orders,
+    positions,
+    reads,
+    retention,
+    unanswered,
+)
+from manager.ledger.answers import Closed, Event, Lapsed, Named, Recorded
 from manager.ledger.dead_letters import Undelivered
 from manager.ledger.foreign import Admitted, Given
+from manager.ledger.offenders import Offenders
 from manager.ledger.positions import Position
 from manager.ledger.unanswered import Unanswered
-from manager.ledger.views import Block, DeadLetter, OrderQuery, OrderStory, OrderView
+from manager.ledger.views import (
+    Block,
+    BlockQuery,
+    BlockStory,
+    DeadLetter,
+    Offence,
+    OffenderStory,
+    OrderQuery,
+    OrderStory,
+    OrderView,
+)
 from shared.broker import Publication
 from shared.clock import Clock
 from shared.store import Connection, Store
+
+
+EVERYTHING = BlockQuery()
 
 
 class Ledger:
@@ -112,10 +138,45 @@ class Ledger:
         now = self._now()
         return await self._store.read(lambda connection: reads.order(connection, order_id, now))
 
-    async def blocks(self) -> list[Block]:
-        """What is in force, by the agents' own answers."""
+    async def named(self, ids: Collection[str]) -> dict[str, Named]:
+        """What these orders are about, by id."""
+        return await self._store.read(lambda connection: answers.named(connection, ids))
+
+    async def starting(self, beginning: str) -> list[str]:
+        """The ids of some orders that begin so."""
+        return await self._store.read(lambda connection: reads.starting(connection, beginning))
+
+    async def blocks(self, query: BlockQuery = EVERYTHING) -> list[Block]:
+        """What is in force of what `query` asks for, by the agents' own answers."""
         now = self._clock.wall()
-        return await self._store.read(lambda connection: reads.blocks(connection, now))
+        return await self._store.read(lambda connection: blocks.blocks(connection, query, now))
+
+    async def block(self, target: str) -> BlockStory:
+        """All that concerns the block of an address or network."""
+        now = self._now()
+        return await self._store.read(lambda connection: blocks.story(connection, target, now))
+
+    async def offenders(self, wanted: Offenders) -> list[Offence]:
+        """Who is remembered, whose block ends last first."""
+        now, memory = self._clock.wall(), self._offence_memory
+        return await self._store.read(lambda connection: offenders.listed(connection, wanted, memory, now))
+
+    async def offender(self, target: str) -> OffenderStory:
+        """What is remembered of a target, what responses ordered about it, and what of that is in force."""
+        now, memory = self._now(), self._offence_memory
+
+        def work(connection: Connection) -> OffenderStory:
+            known = offenders.listed(connection, Offenders(target=target), memory, now.at)
+            given = blocks.open_orders(connection, target, now, lambda view: bool(view.order and view.order.response))
+            held = blocks.blocks(connection, BlockQuery(target=target), now.at)
+            return OffenderStory(target=target, offences=tuple(known), orders=given, blocks=tuple(held))
+
+        return await self._store.read(work)
+
+    async def pardon(self, wanted: Offenders) -> list[Offence]:
+        """Forgets what is remembered of a target: its next offence is a first one."""
+        now, memory = self._clock.wall(), self._offence_memory
+        return await self._store.run(lambda connection: offenders.pardon(connection, wanted, memory, now))
 
     async def unanswered(self) -> Unanswered:
         """What agents owe an answer to."""

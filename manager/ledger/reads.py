@@ -1,4 +1,4 @@
-"""The ledger's queries for people: orders, one order's story, blocks in force."""
+"""The ledger's queries for people: orders, and one order's story."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -9,9 +9,7 @@ from manager.ledger.schema import FOREVER
 from manager.ledger.views import (
     AgentOrder,
     AgentOrderState,
-    Block,
     Hold,
-    Holder,
     OrderQuery,
     OrderState,
     OrderStory,
@@ -44,17 +42,12 @@ _OF_ITSELF: dict[OrderState | None, str] = {
 _PAGED = " ORDER BY issued_at DESC, id DESC LIMIT ?"
 _ONE = "SELECT * FROM orders WHERE id = ?"
 _STARTING = "SELECT * FROM orders WHERE id >= ? AND id < ? LIMIT 2"
+_SOME_STARTING = "SELECT id FROM orders WHERE id >= ? AND id < ? ORDER BY id LIMIT 10"
 _AGENTS = "SELECT * FROM order_agents WHERE order_id = ? ORDER BY agent_id"
 _HISTORY = """
 SELECT h.*, oa.order_id IS NOT NULL AS expected FROM history h
     LEFT JOIN order_agents oa ON oa.order_id = h.order_id AND oa.agent_id = h.agent_id
 WHERE h.order_id = ? ORDER BY h.recorded_at, h.said_at, h.kind
-"""
-_BLOCKS = """
-SELECT o.target, o.action, o.lifted_by, oa.order_id, oa.agent_id, oa.until
-FROM orders o JOIN order_agents oa ON oa.order_id = o.id
-WHERE o.until > ? AND o.lasting = 1 AND oa.state IN ('applied', 'unchanged') AND oa.until > ?
-ORDER BY o.target, o.action, oa.agent_id, oa.until DESC, oa.order_id
 """
 
 
@@ -89,19 +82,9 @@ def order(connection: Connection, order_id: str, now: Now) -> OrderStory | None:
     return OrderStory(view=view, alert=alerts.find(connection, view.origin), history=history)
 
 
-def blocks(connection: Connection, now: float) -> list[Block]:
-    """What is in force by the agents' own answers, by target."""
-    found: dict[tuple[str, str], list[Holder]] = {}
-    for row in connection.execute(_BLOCKS, (now, now)):
-        found.setdefault((row["target"], row["action"]), []).append(
-            Holder(
-                agent_id=row["agent_id"],
-                order_id=row["order_id"],
-                until=None if row["until"] >= FOREVER else row["until"],
-                lifting=row["lifted_by"] is not None,
-            )
-        )
-    return [Block(target=target, action=action, holders=tuple(some)) for (target, action), some in found.items()]
+def starting(connection: Connection, beginning: str) -> list[str]:
+    """The ids of some orders that begin so."""
+    return [row["id"] for row in connection.execute(_SOME_STARTING, (beginning, f"{beginning}\uffff"))]
 
 
 def _newest_first(connection: Connection, query: OrderQuery) -> Iterator[Row]:

@@ -156,7 +156,8 @@ CREATE TABLE IF NOT EXISTS allowed (
     network TEXT PRIMARY KEY,
     reason TEXT NOT NULL,
     issuer TEXT NOT NULL,
-    added_at REAL NOT NULL
+    added_at REAL NOT NULL,
+    until REAL NOT NULL                 -- off the list from then on, or FOREVER
 );
 CREATE TABLE IF NOT EXISTS policy (
     one INTEGER PRIMARY KEY CHECK (one = 1),

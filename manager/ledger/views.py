@@ -23,6 +23,7 @@ AgentOrderState = Literal[
     "failed",
     "ended",
     "on-hold",  # taken back by a pause
+    "withdrawn",  # its agent was removed while it was open
 ]
 OrderState = AgentOrderState | Literal["unsent", "not-approved"]
 
@@ -41,6 +42,7 @@ _BY_NEED: tuple[AgentOrderState, ...] = (
     "simulated",
     "lifted",
     "ended",
+    "withdrawn",
     "on-hold",
 )
 
@@ -141,6 +143,7 @@ class AllowEntry(Struct, frozen=True, kw_only=True):
     source: str  # the path of the file that lists it; empty when it was added by hand
     issuer: str = ""
     added_at: float | None = None
+    until: float | None = None  # off the list from then on; None: until it is taken off
 
 
 class Listing(Struct, frozen=True, kw_only=True):
@@ -155,8 +158,10 @@ class Holder(Struct, frozen=True, kw_only=True):
 
     agent_id: str
     order_id: str
+    since: float  # when it was carried out there, the agent's clock
     until: float | None  # None: until lifted
     lifting: bool  # a delete is on its way
+    response: str  # whose order it is; empty when a person gave it
 
 
 class Block(Struct, frozen=True, kw_only=True):
@@ -165,6 +170,43 @@ class Block(Struct, frozen=True, kw_only=True):
     target: str
     action: str
     holders: tuple[Holder, ...]  # by agent, the latest end first
+
+
+class BlockQuery(Struct, frozen=True, kw_only=True):
+    """Which blocks to list."""
+
+    target: str | None = None  # normalised
+    agent: str | None = None  # where
+    order: str | None = None  # the beginning of the id of an order that holds them
+
+
+class BlockStory(Struct, frozen=True, kw_only=True):
+    """Everything that blocks an address or network, and what is coming."""
+
+    target: str
+    blocks: tuple[Block, ...]  # of it, one for each action
+    around: tuple[Block, ...]  # of networks that cover it
+    inside: tuple[Block, ...]  # of what lies in it
+    orders: tuple[OrderView, ...]  # on it, that hold it or may come to; newest first
+
+
+class Offence(Struct, frozen=True, kw_only=True):
+    """At which offence a target is with a response."""
+
+    response: str
+    target: str
+    offence: int  # 1 for the first
+    ends_at: float | None  # of its last block; None: until lifted
+    forgotten_at: float | None  # if nothing happens until then; None: not as long as it is blocked
+
+
+class OffenderStory(Struct, frozen=True, kw_only=True):
+    """What is remembered of an offender, and what was done about it."""
+
+    target: str
+    offences: tuple[Offence, ...]  # by response
+    orders: tuple[OrderView, ...]  # that responses gave, newest first
+    blocks: tuple[Block, ...]  # in force
 
 
 class Pause(Struct, frozen=True, kw_only=True):
@@ -190,6 +232,13 @@ class Objection(Struct, frozen=True, kw_only=True):
 
     order_id: str  # as it was asked for
     target: str
+    why: str
+
+
+class Declined(Struct, frozen=True, kw_only=True):
+    """An address of many with which nothing was done, and why."""
+
+    address: str
     why: str
 
 

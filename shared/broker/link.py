@@ -225,6 +225,29 @@ class Link:
         for exchange, key in queue.unbound:
             await self.ask(partial(_queue_unbind, channel, queue.name, exchange, key))
 
+    async def remove_queue(self, name: str, lock: Queue) -> None:
+        """Deletes a queue and what is in it, while holding the lock of whoever consumes it. Twice is safe.
+
+        Raises LockHeld when that one is connected, Disconnected.
+        """
+        connection = self._connection
+        if connection is None:
+            raise Disconnected("not connected to the broker")
+        channel: Channel = await self.ask(lambda done: connection.channel(on_open_callback=done))
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        channel.add_on_close_callback(lambda _, reason: fail(answer, _error_of(reason)))
+        self._asked.add(answer)
+        try:
+            channel.queue_declare(lock.name, exclusive=True, arguments=lock.arguments)
+            channel.queue_delete(name)
+            channel.queue_delete(lock.name, callback=lambda _: resolve(answer, None))  # the three go in this order
+            await answer
+        except (AMQPError, ValueError) as error:
+            raise Disconnected(words(error)) from error
+        finally:
+            self._asked.discard(answer)
+        channel.close()
+
     async def _exists(self, queue: Queue) -> bool:
         """Asks on a channel of its own, which a `no` closes."""
         connection = self._connection

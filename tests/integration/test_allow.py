@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from shared.messages import Policy
-from tests.integration.a_manager_daemon import ATTACKER, LISTED, OSSEC_CONF, Hands, RunningManager, known, state_of
+from tests.integration.a_manager_daemon import ATTACKER, LISTED, OSSEC_CONF, Hands, known, state_of
 from tests.stage.judge import Judge
 from tests.waiting import eventually, wait_for
 
@@ -28,35 +28,25 @@ WRONG = (
 
 
 @pytest.fixture
-def manager(guard, broker, tmp_path):
-    running = RunningManager(guard, broker, tmp_path)
-    running.start()
-    return running
-
-
-@pytest.fixture
 def judge(broker):
     judge = Judge(broker.url)
     yield judge
     judge.close()
 
 
-async def test_adding_lifts_and_says_so(manager, broker, judge):
+async def test_adding_lifts_and_says_so(manager, web1, judge):
     """What was lifted is printed, the agent is sent the lift and then the list, and a block is refused from then on."""
-    async with Hands(broker, "web1") as hands:
-        await hands.beat("web1")
-        await known(manager, "web1")
-        manager.thwart("block", ATTACKER, "--no-wait")
-        order = await hands.order("web1")
-        await hands.answer(order, "web1")
-        await state_of(manager, order, {"web1": "applied"})
-        done = await asyncio.to_thread(manager.thwart, "allow", "add", "203.0.113.77/24", "--reason", "the office")
-        assert (done.returncode, done.stderr) == (0, "")
-        opening, lifting = done.stdout.splitlines()
-        lift = await hands.order("web1")
-        assert opening == f"{OFFICE} is on the allowlist"
-        assert lifting == (f"lifting firewall-drop {ATTACKER} on all agents and manager hosts (order {lift.id[:12]})")
-        assert (lift.operation, lift.lifts, lift.reason) == ("delete", (order.id,), "on the allowlist: the office")
+    manager.thwart("block", ATTACKER, "--no-wait")
+    order = await web1.order("web1")
+    await web1.answer(order, "web1")
+    await state_of(manager, order, {"web1": "applied"})
+    done = await asyncio.to_thread(manager.thwart, "allow", "add", "203.0.113.77/24", "--reason", "the office")
+    assert (done.returncode, done.stderr) == (0, "")
+    opening, lifting = done.stdout.splitlines()
+    lift = await web1.order("web1")
+    assert opening == f"{OFFICE} is on the allowlist"
+    assert lifting == (f"lifting firewall-drop {ATTACKER} on all agents and manager hosts (order {lift.id[:12]})")
+    assert (lift.operation, lift.lifts, lift.reason) == ("delete", (order.id,), "on the allowlist: the office")
     policies = await eventually(lambda: [each for each in judge.heard(Policy) if len(each.entries) == 2])
     assert [(each.network, each.reason) for each in policies[-1].entries] == [
         (LISTED, "white_list"),
@@ -132,17 +122,14 @@ def test_what_can_not_be_done_ends_with_1(manager):
         assert words in done.stderr, done.stderr
 
 
-async def test_a_reload_lifts_what_the_file_lists_anew(manager, broker):
+async def test_a_reload_lifts_what_the_file_lists_anew(manager, web1):
     """As adding does; and what it no longer lists may be blocked."""
-    async with Hands(broker, "web1") as hands:
-        await hands.beat("web1")
-        await known(manager, "web1")
-        manager.thwart("block", ATTACKER, "--no-wait")
-        order = await hands.order("web1")
-        (manager.folder / "ossec.conf").write_text(OSSEC_CONF.replace(LISTED, OFFICE))
-        manager.process.signal(signal.SIGHUP)
-        lift = await hands.order("web1")
-        assert lift.lifts == (order.id,)
+    manager.thwart("block", ATTACKER, "--no-wait")
+    order = await web1.order("web1")
+    (manager.folder / "ossec.conf").write_text(OSSEC_CONF.replace(LISTED, OFFICE))
+    manager.process.signal(signal.SIGHUP)
+    lift = await web1.order("web1")
+    assert lift.lifts == (order.id,)
     assert manager.thwart("block", LISTED, "--no-wait").returncode == 0
     assert manager.thwart("block", ATTACKER, "--no-wait").returncode == 1
 

@@ -12,69 +12,51 @@ from tests.integration.a_manager_daemon import ATTACKER, LISTED, Hands, RunningM
 pytestmark = pytest.mark.broker
 
 
-@pytest.fixture
-def manager(guard, broker, tmp_path):
-    running = RunningManager(guard, broker, tmp_path)
-    running.start()
-    return running
-
-
-async def test_a_block_says_what_it_does_and_waits_for_the_answer(manager, broker):
+async def test_a_block_says_what_it_does_and_waits_for_the_answer(manager, web1):
     """`thwart block` says where and for how long, shows each agent's answer and ends with 0."""
-    async with Hands(broker, "web1") as hands:
-        await hands.beat("web1")
-        await known(manager, "web1")
-        running = asyncio.create_task(
-            asyncio.to_thread(manager.thwart, "block", ATTACKER, "--for", "10m", "--reason", "ticket 4711")
-        )
-        order = await hands.order("web1")
-        assert (order.timeout, order.reason, order.location) == (600, "ticket 4711", "all")
-        await hands.answer(order, "web1")
-        done = await running
+    running = asyncio.create_task(
+        asyncio.to_thread(manager.thwart, "block", ATTACKER, "--for", "10m", "--reason", "ticket 4711")
+    )
+    order = await web1.order("web1")
+    assert (order.timeout, order.reason, order.location) == (600, "ticket 4711", "all")
+    await web1.answer(order, "web1")
+    done = await running
     assert done.returncode == 0, done.stderr
     assert f"blocking {ATTACKER} on all agents and manager hosts for 10 min" in done.stderr
     assert "no manager host is covered" in done.stderr
     assert "applied" in done.stdout
 
 
-async def test_networks_are_blocked_and_lifted_like_addresses(manager, broker):
+async def test_networks_are_blocked_and_lifted_like_addresses(manager, web1):
     """In their one spelling, host bits cleared; lifting one lifts no other block inside it, and what the agent says
     about it is shown."""
     network = "203.0.113.0/24"
-    async with Hands(broker, "web1") as hands:
-        await hands.beat("web1")
-        await known(manager, "web1")
-        for address in ("203.0.113.9/24", ATTACKER):
-            running = asyncio.create_task(asyncio.to_thread(manager.thwart, "block", address))
-            await hands.answer(await hands.order("web1"), "web1")
-            done = await running
-            assert done.returncode == 0, done.stderr
-        blocks = manager.thwart("blocks", "-o", "json")
-        assert network in blocks.stdout
-        assert ATTACKER in blocks.stdout
-        running = asyncio.create_task(asyncio.to_thread(manager.thwart, "unblock", ATTACKER))
-        delete = await hands.order("web1")
-        assert delete.target == ATTACKER
-        await hands.answer(delete, "web1", "lifted", detail=f"still covered by {network}")
-        assert f"still covered by {network}" in (await running).stdout
-        running = asyncio.create_task(asyncio.to_thread(manager.thwart, "unblock", network))
-        delete = await hands.order("web1")
-        assert (delete.target, len(delete.lifts)) == (network, 1)
-        await hands.answer(delete, "web1", "lifted")
-        assert (await running).returncode == 0
-
-
-async def test_a_block_that_an_agent_did_not_carry_out_ends_with_1(manager, broker):
-    """What an agent refuses or fails to do is shown, and scripts can tell."""
-    async with Hands(broker, "web1") as hands:
-        await hands.beat("web1")
-        await known(manager, "web1")
-        running = asyncio.create_task(
-            asyncio.to_thread(manager.thwart, "block", ATTACKER, "--agent", "web1", "-o", "json")
-        )
-        order = await hands.order("web1")
-        await hands.answer(order, "web1", "refused", detail="protected: \x1b[31mthe gateway")
+    for address in ("203.0.113.9/24", ATTACKER):
+        running = asyncio.create_task(asyncio.to_thread(manager.thwart, "block", address))
+        await web1.answer(await web1.order("web1"), "web1")
         done = await running
+        assert done.returncode == 0, done.stderr
+    blocks = manager.thwart("blocks", "-o", "json")
+    assert network in blocks.stdout
+    assert ATTACKER in blocks.stdout
+    running = asyncio.create_task(asyncio.to_thread(manager.thwart, "unblock", ATTACKER))
+    delete = await web1.order("web1")
+    assert delete.target == ATTACKER
+    await web1.answer(delete, "web1", "lifted", detail=f"still covered by {network}")
+    assert f"still covered by {network}" in (await running).stdout
+    running = asyncio.create_task(asyncio.to_thread(manager.thwart, "unblock", network))
+    delete = await web1.order("web1")
+    assert (delete.target, len(delete.lifts)) == (network, 1)
+    await web1.answer(delete, "web1", "lifted")
+    assert (await running).returncode == 0
+
+
+async def test_a_block_that_an_agent_did_not_carry_out_ends_with_1(manager, web1):
+    """What an agent refuses or fails to do is shown, and scripts can tell."""
+    running = asyncio.create_task(asyncio.to_thread(manager.thwart, "block", ATTACKER, "--agent", "web1", "-o", "json"))
+    order = await web1.order("web1")
+    await web1.answer(order, "web1", "refused", detail="protected: \x1b[31mthe gateway")
+    done = await running
     assert done.returncode == 1
     (story,) = json.loads(done.stdout)["orders"]
     assert story["view"]["agents"][0]["state"] == "refused"

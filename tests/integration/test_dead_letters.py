@@ -8,18 +8,11 @@ import pytest
 from shared import topology
 from shared.broker import Publisher
 from tests.fault.queues import Queues
-from tests.integration.a_manager_daemon import ATTACKER, Hands, RunningManager, known
+from tests.integration.a_manager_daemon import ATTACKER, Hands, known
 from tests.running import connected
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.broker
-
-
-@pytest.fixture
-def manager(guard, broker, tmp_path):
-    running = RunningManager(guard, broker, tmp_path)
-    running.start()
-    return running
 
 
 async def test_an_order_that_the_broker_lets_expire_is_stale_at_once(manager, broker):

@@ -25,13 +25,6 @@ README = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.fixture
-def manager(guard, broker, tmp_path):
-    running = RunningManager(guard, broker, tmp_path)
-    running.start()
-    return running
-
-
-@pytest.fixture
 def logins(broker):
     some = Logins(broker)
     yield some
@@ -97,16 +90,13 @@ async def test_our_own_orders_come_by_and_stay_ours(manager, broker):
         assert manager.rows("SELECT count(*) FROM dead_letters") == [(0,)]
 
 
-async def test_a_foreign_delete_ends_an_order_of_ours(manager, broker):
+async def test_a_foreign_delete_ends_an_order_of_ours(manager, web1):
     """The agent lifts it, and the ledger shows by which delete."""
-    async with Hands(broker, "web1") as hands:
-        await hands.beat("web1")
-        await known(manager, "web1")
-        await asyncio.to_thread(manager.thwart, "block", ATTACKER)
-        order = await hands.order("web1")
-        delete = a_delete("siem-says-no", order.id, location="all", agents=())
-        await hands.publish(topology.ORDERS, "all", codec.encode(delete), "order", delete.id)
-        await eventually(lambda: manager.get(f"/v1/orders/{order.id}")["view"]["lifted_by"] == delete.id)
+    await asyncio.to_thread(manager.thwart, "block", ATTACKER)
+    order = await web1.order("web1")
+    delete = a_delete("siem-says-no", order.id, location="all", agents=())
+    await web1.publish(topology.ORDERS, "all", codec.encode(delete), "order", delete.id)
+    await eventually(lambda: manager.get(f"/v1/orders/{order.id}")["view"]["lifted_by"] == delete.id)
 
 
 async def test_an_order_for_nobody_known_is_unroutable(manager, broker):
@@ -119,19 +109,16 @@ async def test_an_order_for_nobody_known_is_unroutable(manager, broker):
         assert said["agents"] == ["ghost"]
 
 
-async def test_orders_wait_while_the_manager_is_away(manager, broker):
+async def test_orders_wait_while_the_manager_is_away(manager, web1):
     """What was published and answered meanwhile is in the ledger, whole, when the manager is back."""
-    async with Hands(broker, "web1") as hands:
-        await hands.beat("web1")
-        await known(manager, "web1")
-        manager.kill()
-        order = an_order("while-away")
-        await hands.publish(topology.ORDERS, "agent.web1", codec.encode(order), "order", order.id)
-        await hands.answer(await hands.order("web1"), "web1")
-        manager.start()
-        await eventually(lambda: manager.call("GET", "/v1/orders/while-away").is_success)
-        await state_of(manager, order, {"web1": "applied"})
-        assert manager.get("/v1/orders/while-away")["view"]["order"]["target"] == ATTACKER
+    manager.kill()
+    order = an_order("while-away")
+    await web1.publish(topology.ORDERS, "agent.web1", codec.encode(order), "order", order.id)
+    await web1.answer(await web1.order("web1"), "web1")
+    manager.start()
+    await eventually(lambda: manager.call("GET", "/v1/orders/while-away").is_success)
+    await state_of(manager, order, {"web1": "applied"})
+    assert manager.get("/v1/orders/while-away")["view"]["order"]["target"] == ATTACKER
 
 
 def _strange() -> dict[str, tuple[str, bytes]]:

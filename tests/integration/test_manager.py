@@ -22,13 +22,6 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.broker
 
 
-@pytest.fixture
-def manager(guard, broker, tmp_path):
-    running = RunningManager(guard, broker, tmp_path)
-    running.start()
-    return running
-
-
 async def test_lines_become_an_alert_and_an_order_in_one_transaction(manager, broker):
     """Log lines that make a rule fire put alert, order and position into the ledger, and the order goes out."""
     async with Hands(broker, "web1", "web2") as hands:
@@ -66,62 +59,50 @@ async def test_answers_and_ends_are_merged(manager, broker):
         assert manager.metric("thwart_log_to_applied_seconds_count") == 1
 
 
-async def test_a_batch_that_comes_again_counts_nothing_twice(manager, broker):
+async def test_a_batch_that_comes_again_counts_nothing_twice(manager, web1):
     """Lines that living windows have counted are dropped when their batch is delivered again."""
-    async with Hands(broker, "web1") as hands:
-        await hands.beat("web1")
-        await known(manager, "web1")
-        for _ in range(COUNT):
-            await hands.log(attack(count=1))
-        await eventually(lambda: manager.metric("thwart_log_lines_known_total") == COUNT - 1)
-        assert not fired(manager)
-        await hands.log(attack(first=1, count=COUNT - 1))
-        assert (await hands.order("web1")).target == ATTACKER
+    for _ in range(COUNT):
+        await web1.log(attack(count=1))
+    await eventually(lambda: manager.metric("thwart_log_lines_known_total") == COUNT - 1)
+    assert not fired(manager)
+    await web1.log(attack(first=1, count=COUNT - 1))
+    assert (await web1.order("web1")).target == ATTACKER
 
 
-async def test_a_restart_keeps_positions(manager, broker):
+async def test_a_restart_keeps_positions(manager, web1):
     """A batch that comes again after a restart counts nothing: its lines lie at or below the stored position."""
-    async with Hands(broker, "web1") as hands:
-        await hands.beat("web1")
-        await known(manager, "web1")
-        await hands.log(attack())
-        await hands.order("web1")
-        assert manager.stop() == 0
-        manager.start()
-        await hands.log(attack())
-        await eventually(lambda: manager.metric("thwart_log_lines_known_total") == COUNT)
-        assert manager.metric("thwart_log_lines_total") == 0
-        assert len(fired(manager)) == 1
+    await web1.log(attack())
+    await web1.order("web1")
+    assert manager.stop() == 0
+    manager.start()
+    await web1.log(attack())
+    await eventually(lambda: manager.metric("thwart_log_lines_known_total") == COUNT)
+    assert manager.metric("thwart_log_lines_total") == 0
+    assert len(fired(manager)) == 1
 
 
-async def test_a_crash_forgets_what_was_half_counted(manager, broker):
+async def test_a_crash_forgets_what_was_half_counted(manager, web1):
     """After SIGKILL a half-filled window starts anew: the lines before it are known, and count no more."""
-    async with Hands(broker, "web1") as hands:
-        await hands.beat("web1")
-        await known(manager, "web1")
-        await hands.log(attack(count=COUNT - 1))
-        await eventually(lambda: manager.rows("SELECT position FROM positions"))
-        manager.kill()
-        manager.start()
-        await hands.log(attack(first=0, count=COUNT))
-        await eventually(lambda: manager.metric("thwart_log_lines_total") == 1)
-        assert not fired(manager)
-        await hands.log(attack(first=COUNT, count=COUNT - 1))
-        assert (await hands.order("web1")).target == ATTACKER
+    await web1.log(attack(count=COUNT - 1))
+    await eventually(lambda: manager.rows("SELECT position FROM positions"))
+    manager.kill()
+    manager.start()
+    await web1.log(attack(first=0, count=COUNT))
+    await eventually(lambda: manager.metric("thwart_log_lines_total") == 1)
+    assert not fired(manager)
+    await web1.log(attack(first=COUNT, count=COUNT - 1))
+    assert (await web1.order("web1")).target == ATTACKER
 
 
-async def test_answers_wait_while_the_manager_is_away(manager, broker):
+async def test_answers_wait_while_the_manager_is_away(manager, web1):
     """What agents say to nobody is in the ledger once the manager is back."""
-    async with Hands(broker, "web1") as hands:
-        await hands.beat("web1")
-        await known(manager, "web1")
-        await hands.log(attack())
-        order = await hands.order("web1")
-        manager.kill()
-        await hands.answer(order, "web1")
-        await hands.end(order, "web1")
-        manager.start()
-        await state_of(manager, order, {"web1": "ended"})
+    await web1.log(attack())
+    order = await web1.order("web1")
+    manager.kill()
+    await web1.answer(order, "web1")
+    await web1.end(order, "web1")
+    manager.start()
+    await state_of(manager, order, {"web1": "ended"})
 
 
 async def test_the_broker_may_go_and_come(manager, broker):
@@ -161,15 +142,12 @@ async def test_a_new_agent_is_brought_up_to_date(manager, broker):
         assert (await hands.order("web4", within=2)).id == given["id"]
 
 
-async def test_an_agent_whose_queue_was_deleted_is_brought_up_to_date(manager, broker):
+async def test_an_agent_whose_queue_was_deleted_is_brought_up_to_date(manager, web1):
     """An agent that says that it made its queue anew gets what is in force."""
-    async with Hands(broker, "web1") as hands:
-        await hands.beat("web1")
-        await known(manager, "web1")
-        manager.call("POST", "/v1/blocks", json=_wish("lost-with-queue"))
-        first = await hands.order("web1")
-        await hands.beat("web1", queue="new")
-        assert (await hands.order("web1", within=2)).id == first.id
+    manager.call("POST", "/v1/blocks", json=_wish("lost-with-queue"))
+    first = await web1.order("web1")
+    await web1.beat("web1", queue="new")
+    assert (await web1.order("web1", within=2)).id == first.id
 
 
 async def test_an_agent_without_a_queue_gets_its_order_once_it_has_one(manager, broker):
@@ -185,58 +163,46 @@ async def test_an_agent_without_a_queue_gets_its_order_once_it_has_one(manager, 
         assert (await hands.order("web1")).id == given["id"]
 
 
-async def test_an_attacker_on_the_white_list_is_not_blocked(manager, broker):
+async def test_an_attacker_on_the_white_list_is_not_blocked(manager, web1):
     """A protected source fires the rule and gets no order; the refusal says why."""
-    async with Hands(broker, "web1") as hands:
-        await hands.beat("web1")
-        await known(manager, "web1")
-        await hands.log(attack(source=LISTED))
-        (refusal,) = await eventually(lambda: manager.said("not_ordered"))
-        assert refusal["reason"] == "protected"
-        assert manager.rows("SELECT count(*) FROM orders") == [(0,)]
-        assert manager.metric('thwart_refusals_total{reason="protected"}') == 1
+    await web1.log(attack(source=LISTED))
+    (refusal,) = await eventually(lambda: manager.said("not_ordered"))
+    assert refusal["reason"] == "protected"
+    assert manager.rows("SELECT count(*) FROM orders") == [(0,)]
+    assert manager.metric('thwart_refusals_total{reason="protected"}') == 1
 
 
-async def test_a_lifted_block_is_not_brought_back_by_the_next_line(manager, broker):
+async def test_a_lifted_block_is_not_brought_back_by_the_next_line(manager, web1):
     """`unblock` forgets what was counted: the window has to fill anew."""
-    async with Hands(broker, "web1") as hands:
-        await hands.beat("web1")
-        await known(manager, "web1")
-        await hands.log(attack(count=COUNT - 1))
-        await eventually(lambda: manager.metric("thwart_log_lines_total") == COUNT - 1)
-        assert manager.call("POST", "/v1/unblocks", json={"request_id": "unblock-1", "address": ATTACKER}).is_success
-        await hands.log(attack(first=COUNT - 1, count=1))
-        await eventually(lambda: manager.metric("thwart_log_lines_total") == COUNT)
-        assert not fired(manager)
+    await web1.log(attack(count=COUNT - 1))
+    await eventually(lambda: manager.metric("thwart_log_lines_total") == COUNT - 1)
+    assert manager.call("POST", "/v1/unblocks", json={"request_id": "unblock-1", "address": ATTACKER}).is_success
+    await web1.log(attack(first=COUNT - 1, count=1))
+    await eventually(lambda: manager.metric("thwart_log_lines_total") == COUNT)
+    assert not fired(manager)
 
 
-async def test_lines_from_before_a_blocks_end_are_no_part_of_the_next_offence(manager, broker):
+async def test_lines_from_before_a_blocks_end_are_no_part_of_the_next_offence(manager, web1):
     """When the last holder ends, what was counted until then leaves the window; what comes after counts."""
-    async with Hands(broker, "web1") as hands:
-        await hands.beat("web1")
-        await known(manager, "web1")
-        await hands.log(attack())
-        order = await hands.order("web1")
-        await hands.answer(order, "web1")
-        await hands.log(attack(first=COUNT, count=COUNT - 1))
-        await eventually(lambda: manager.metric("thwart_log_lines_total") == 2 * COUNT - 1)
-        await hands.end(order, "web1")
-        await state_of(manager, order, {"web1": "ended"})
-        await hands.log(attack(first=2 * COUNT - 1, count=1))
-        await eventually(lambda: manager.metric("thwart_log_lines_total") == 2 * COUNT)
-        assert len(fired(manager)) == 1
+    await web1.log(attack())
+    order = await web1.order("web1")
+    await web1.answer(order, "web1")
+    await web1.log(attack(first=COUNT, count=COUNT - 1))
+    await eventually(lambda: manager.metric("thwart_log_lines_total") == 2 * COUNT - 1)
+    await web1.end(order, "web1")
+    await state_of(manager, order, {"web1": "ended"})
+    await web1.log(attack(first=2 * COUNT - 1, count=1))
+    await eventually(lambda: manager.metric("thwart_log_lines_total") == 2 * COUNT)
+    assert len(fired(manager)) == 1
 
 
-async def test_a_late_alert_is_recorded_and_orders_nothing(manager, broker):
+async def test_a_late_alert_is_recorded_and_orders_nothing(manager, web1):
     """Lines that are older than `max_alert_age` are written down and act on nobody."""
-    async with Hands(broker, "web1") as hands:
-        await hands.beat("web1")
-        await known(manager, "web1")
-        await hands.log(attack(at=1_764_000_000.0))
-        (late,) = await eventually(lambda: manager.said("late"))
-        assert late["alerts"] == COUNT
-        assert manager.rows("SELECT DISTINCT late FROM alerts") == [(1,)]
-        assert manager.rows("SELECT count(*) FROM orders") == [(0,)]
+    await web1.log(attack(at=1_764_000_000.0))
+    (late,) = await eventually(lambda: manager.said("late"))
+    assert late["alerts"] == COUNT
+    assert manager.rows("SELECT DISTINCT late FROM alerts") == [(1,)]
+    assert manager.rows("SELECT count(*) FROM orders") == [(0,)]
 
 
 async def test_it_stops_cleanly_and_says_so(manager):

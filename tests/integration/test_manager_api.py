@@ -47,13 +47,6 @@ WRONG_PATHS = (
 )
 
 
-@pytest.fixture
-def manager(guard, broker, tmp_path):
-    running = RunningManager(guard, broker, tmp_path)
-    running.start()
-    return running
-
-
 def test_only_who_has_the_token_is_answered(manager):
     """Every route but `/metrics` wants the bearer token; anything else is 401 and changes nothing."""
     for path in ("/v1/orders", "/v1/orders/x", "/v1/blocks", "/v1/agents", "/v1/health"):
@@ -166,21 +159,18 @@ async def test_orders_are_found_by_what_they_are(manager, broker):
     assert manager.get(f"/v1/orders/{one['id'][:8]}")["view"]["id"] == one["id"]
 
 
-async def test_a_lift_names_what_it_ends(manager, broker):
+async def test_a_lift_names_what_it_ends(manager, web1):
     """Unblocking orders a delete of every block of the address; of an address that isn't blocked it orders nothing."""
-    async with Hands(broker, "web1") as hands:
-        await hands.beat("web1")
-        await known(manager, "web1")
-        manager.call("POST", "/v1/blocks", json=BLOCK)
-        block = await hands.order("web1")
-        await hands.answer(block, "web1")
-        lifted = manager.call("POST", "/v1/unblocks", json={"request_id": "request-2", "address": ATTACKER})
-        assert lifted.status_code == 201
-        order = await hands.order("web1")
-        assert (order.operation, order.lifts, order.issuer) == ("delete", (block.id,), "operator")
-        await hands.answer(order, "web1", "lifted")
-        await hands.end(block, "web1", cause="lifted")
-        await state_of(manager, block, {"web1": "ended"})
+    manager.call("POST", "/v1/blocks", json=BLOCK)
+    block = await web1.order("web1")
+    await web1.answer(block, "web1")
+    lifted = manager.call("POST", "/v1/unblocks", json={"request_id": "request-2", "address": ATTACKER})
+    assert lifted.status_code == 201
+    order = await web1.order("web1")
+    assert (order.operation, order.lifts, order.issuer) == ("delete", (block.id,), "operator")
+    await web1.answer(order, "web1", "lifted")
+    await web1.end(block, "web1", cause="lifted")
+    await state_of(manager, block, {"web1": "ended"})
     other = manager.call("POST", "/v1/unblocks", json={"request_id": "request-2", "address": "203.0.113.10"})
     assert other.status_code == 409
     nothing = manager.call("POST", "/v1/unblocks", json={"request_id": "request-3", "address": ATTACKER})

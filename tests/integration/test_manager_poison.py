@@ -27,13 +27,6 @@ GARBAGE = (
 )
 
 
-@pytest.fixture
-def manager(guard, broker, tmp_path):
-    running = RunningManager(guard, broker, tmp_path)
-    running.start()
-    return running
-
-
 @pytest.mark.parametrize(
     ("exchange", "key"),
     [

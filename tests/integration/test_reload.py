@@ -74,7 +74,7 @@ async def test_a_rule_that_changed_counts_afresh(manager, broker):
         ("rules.xml", None, ""),
     ],
 )
-async def test_what_is_wrong_is_refused_and_the_old_stays(manager, broker, name, text, where):
+async def test_what_is_wrong_is_refused_and_the_old_stays(manager, web1, name, text, where):
     """It is said with file and line, shown by health and counted; rules and responses go on as they were."""
     path = manager.folder / name
     before = manager.get("/v1/health")["configured_at"]
@@ -86,34 +86,28 @@ async def test_what_is_wrong_is_refused_and_the_old_stays(manager, broker, name,
     health = manager.get("/v1/health")
     assert (health["configured_at"], health["configuration_refused"][: len(str(path))]) == (before, str(path))
     assert manager.metric('thwart_configuration_reloads_total{result="refused"}') == 1
-    async with Hands(broker, "web1") as hands:
-        await hands.beat("web1")
-        await known(manager, "web1")
-        await hands.log(attack(count=5))
-        assert (await hands.order("web1")).timeout == 600.0
+    await web1.log(attack(count=5))
+    assert (await web1.order("web1")).timeout == 600.0
     _write(manager, rules=RULES, conf=OSSEC_CONF)
     await _reload(manager)
     health = manager.get("/v1/health")
     assert (health["configured_at"] > before, health["configuration_refused"]) == (True, "")
 
 
-async def test_escalation_survives_another_order_of_the_blocks(manager, broker):
+async def test_escalation_survives_another_order_of_the_blocks(manager, web1):
     """A response is known by what it says: after the blocks changed places the second offence is the second."""
     _write(manager, conf=BOTH)
     await _reload(manager)
-    async with Hands(broker, "web1") as hands:
-        await hands.beat("web1")
-        await known(manager, "web1")
-        await hands.log(attack(count=5))
-        first = await hands.order("web1")
-        assert (first.offence, first.timeout) == (1, 600.0)
-        _write(manager, conf=TURNED)
-        await _reload(manager)
-        manager.thwart("unblock", ATTACKER)
-        assert (await hands.order("web1")).operation == "delete"
-        await hands.log(attack(first=10, count=5, at=time.time() + 0.5))
-        second = await hands.order("web1")
-        assert (second.response, second.offence, second.timeout) == (first.response, 2, 20 * 60.0)
+    await web1.log(attack(count=5))
+    first = await web1.order("web1")
+    assert (first.offence, first.timeout) == (1, 600.0)
+    _write(manager, conf=TURNED)
+    await _reload(manager)
+    manager.thwart("unblock", ATTACKER)
+    assert (await web1.order("web1")).operation == "delete"
+    await web1.log(attack(first=10, count=5, at=time.time() + 0.5))
+    second = await web1.order("web1")
+    assert (second.response, second.offence, second.timeout) == (first.response, 2, 20 * 60.0)
 
 
 async def test_what_the_white_list_gains_is_protected_at_once(manager, broker):
@@ -127,24 +121,21 @@ async def test_what_the_white_list_gains_is_protected_at_once(manager, broker):
         assert manager.rows("SELECT count(*) FROM orders") == [(0,)]
 
 
-async def test_a_burst_loses_no_line_to_reloads(manager, broker):
+async def test_a_burst_loses_no_line_to_reloads(manager, web1):
     """While lines pour in the files are read again and again: each line counts, each attacker is blocked once."""
     attackers = [f"203.0.113.{number}" for number in range(1, 101)]
     _write(manager, conf=OSSEC_CONF.replace("<location>all", "<location>local"))  # of `all` 20 a minute pass
     await _reload(manager)
-    async with Hands(broker, "web1") as hands:
-        await hands.beat("web1")
-        await known(manager, "web1")
-        for part in range(5):
-            for number, source in enumerate(attackers):
-                await hands.log(attack(first=part, count=1, source=source, file=f"1:{number}"))
-                if number % 25 == 0:
-                    manager.process.signal(signal.SIGHUP)
-        orders = await hands.orders("web1", 20, within=20)
-        await eventually(lambda: manager.metric("thwart_log_lines_total") == 5 * len(attackers), 15)
-        counted = manager.rows("SELECT count(*), count(DISTINCT target) FROM orders WHERE operation = 'add'")
-        assert (counted, len(orders)) == ([(100, 100)], 20)
-        assert manager.metric('thwart_configuration_reloads_total{result="ok"}') >= 3
+    for part in range(5):
+        for number, source in enumerate(attackers):
+            await web1.log(attack(first=part, count=1, source=source, file=f"1:{number}"))
+            if number % 25 == 0:
+                manager.process.signal(signal.SIGHUP)
+    orders = await web1.orders("web1", 20, within=20)
+    await eventually(lambda: manager.metric("thwart_log_lines_total") == 5 * len(attackers), 15)
+    counted = manager.rows("SELECT count(*), count(DISTINCT target) FROM orders WHERE operation = 'add'")
+    assert (counted, len(orders)) == ([(100, 100)], 20)
+    assert manager.metric('thwart_configuration_reloads_total{result="ok"}') >= 3
 
 
 async def test_many_signals_are_few_reloads(manager):

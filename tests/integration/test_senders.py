@@ -18,13 +18,6 @@ pytestmark = pytest.mark.broker
 
 
 @pytest.fixture
-def manager(guard, broker, tmp_path):
-    running = RunningManager(guard, broker, tmp_path)
-    running.start()
-    return running
-
-
-@pytest.fixture
 def logins(broker):
     some = Logins(broker)
     yield some

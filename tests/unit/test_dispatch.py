@@ -195,7 +195,8 @@ async def test_blocks_are_what_agents_have_answered(manager):
     await manager.answer(order, "web1", "applied")
     (block,) = await manager.ledger.blocks()
     assert block.target == ATTACKER
-    assert block.holders == (Holder(agent_id="web1", order_id=order.id, until=START + 600, lifting=False),)
+    held = {"agent_id": "web1", "order_id": order.id, "since": START, "until": START + 600}
+    assert block.holders == (Holder(**held, lifting=False, response=""),)
     await manager.unblock()
     assert [holder.lifting for holder in (await manager.ledger.blocks())[0].holders] == [True]
     manager.clock.passed = 601.0

@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 
 from manager.approvals import Word
-from manager.ledger import reads
+from manager.ledger import agents, reads
 from manager.ledger.reads import Now
 from manager.ledger.views import OrderQuery, OrderState
 from tests.unit.a_conf import block
@@ -52,6 +52,9 @@ async def _some_of_each(here: Incident) -> None:
     await manager.block("waiting", address="203.0.113.30")
     manager.confirm()
     await manager.block("nobody", location="server")
+    await manager.hear("gone")
+    await manager.block("withdrawn", address="203.0.113.32", location="agent", agents=("gone",))
+    manager.store.run_now(lambda connection: agents.withdraw(connection, "gone"))
     await manager.block("unsent", address="203.0.113.31")
     assert held.target != ATTACKER
 

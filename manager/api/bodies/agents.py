@@ -4,6 +4,22 @@ from typing import Literal
 
 from msgspec import Struct
 
+from manager.api.bodies.body import Body, Some
+
+
+class AgentFilter(Body, frozen=True, kw_only=True):
+    """The query of GET /v1/agents. GET /v1/agents/ID answers one `AgentView`."""
+
+    state: Literal["living", "silent"] | None = None
+    label: Some | None = None  # `name` or `name=value`
+
+
+class AgentRemoved(Struct, frozen=True, kw_only=True):
+    """DELETE /v1/agents/ID: nothing more is expected of it, and its queue is gone."""
+
+    id: str
+    withdrawn: int  # orders that were open there
+
 
 class AgentView(Struct, frozen=True, kw_only=True):
     """An agent as it was last heard of. Instants are Unix seconds by the manager's clock."""
@@ -17,6 +33,9 @@ class AgentView(Struct, frozen=True, kw_only=True):
     actions: dict[str, str]  # name -> backend
     unsupported: dict[str, str]  # name -> why not
     version: str
+    started_at: float  # its own clock
+    policy: int  # the version of the allowlist that it has
+    policy_current: bool  # that is the latest
     first_seen_at: float
     seen_at: float
     skew: float  # s that its clock is behind ours; the message's way included

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from manager.api.bodies.body import Address, Body, Reason, RequestId
 from manager.ledger.views import AllowEntry
-from shared.messages import AgentId, Order
+from shared.messages import AgentId, Order, Span
 
 
 class NewAllow(Body, frozen=True, kw_only=True):
@@ -15,6 +15,7 @@ class NewAllow(Body, frozen=True, kw_only=True):
     request_id: RequestId
     network: Address
     reason: Reason = ""
+    keep: Span | None = None  # s that it stays on the list; null: until it is taken off
 
 
 class AllowRemoval(Body, frozen=True, kw_only=True):

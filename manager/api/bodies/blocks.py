@@ -4,10 +4,11 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from manager.api.bodies.body import Address, Body, Reason, RequestId
-from manager.ledger.views import Block
+from manager.api.bodies.body import Address, Body, Reason, RequestId, Some
+from manager.ledger.views import Block, Declined
 from shared.messages import AgentId, Order, Span
 
+Addresses = Annotated[tuple[Address, ...], Meta(min_length=1, max_length=1_000)]
 ManualLocation = Literal["server", "agent", "all"]  # nobody saw anything, so there is no `local`
 
 
@@ -23,11 +24,32 @@ class NewBlock(Body, frozen=True, kw_only=True):
     dry_run: bool = False
 
 
+class NewBlocks(Body, frozen=True, kw_only=True):
+    """POST /v1/blocks/many. One `request_id` for all parts of one file, so that a run that was cut off can go on."""
+
+    request_id: RequestId
+    addresses: Addresses
+    location: ManualLocation
+    agents: Annotated[tuple[AgentId, ...], Meta(max_length=1_000)] = ()
+    timeout: Span | Literal["forever"] | UnsetType = UNSET
+    reason: Reason = ""
+    dry_run: bool = False
+
+
 class NewUnblock(Body, frozen=True, kw_only=True):
     """POST /v1/unblocks: lift every block of an address, wherever it is in force."""
 
     request_id: RequestId
     address: Address
+    reason: Reason = ""
+    keep: Span | None = None  # s that it also stays on the allowlist
+
+
+class NewUnblocks(Body, frozen=True, kw_only=True):
+    """POST /v1/unblocks/many."""
+
+    request_id: RequestId
+    addresses: Addresses
     reason: Reason = ""
 
 
@@ -54,6 +76,25 @@ class EverythingLifted(Struct, frozen=True, kw_only=True):
     orders: int
     deletes: int
     after: str | None
+
+
+class GivenMany(Struct, frozen=True, kw_only=True):
+    """What became of the first `taken` addresses; ask again with the others."""
+
+    taken: int
+    orders: int  # that are new
+    repeated: int  # addresses whose order was known already
+    on_hold: bool  # nobody has been sent some of them
+    declined: tuple[Declined, ...]
+    notes: tuple[str, ...] = ()
+
+
+class BlockFilter(Body, frozen=True, kw_only=True):
+    """The query of GET /v1/blocks. GET /v1/blocks/ADDRESS answers one `BlockStory`."""
+
+    agent: Some | None = None
+    target: Some | None = None
+    order: Some | None = None  # the beginning of its id
 
 
 class Blocks(Struct, frozen=True, kw_only=True):

@@ -1,10 +1,14 @@
-"""How agents look."""
+"""How agents look: a line each, or all that is known of one."""
 
 from collections.abc import Sequence
 
+import click
+
 from manager.api.bodies.agents import AgentView
-from manager.cli.shows.table import ago, print_table
+from manager.cli.shows.table import ago, plain, print_table, time_of
 from shared import durations
+
+NOTICED = 5.0  # s that a clock may be off
 
 
 def print_agents(found: Sequence[AgentView]) -> None:
@@ -14,6 +18,40 @@ def print_agents(found: Sequence[AgentView]) -> None:
     print_table(columns, rows, "no agent has been heard of yet")
 
 
+def print_agent(each: AgentView) -> None:
+    """All that is known of one."""
+    facts = [
+        ("agent", each.id),
+        ("state", f"{each.state}, heard of {ago(each.seen_at)} ago"),
+        ("host", each.hostname),
+        ("addresses", ", ".join(each.addresses)),
+        ("roles", ", ".join(each.roles)),
+        ("labels", ", ".join(f"{name}={value}" for name, value in sorted(each.labels.items()))),
+        ("version", each.version),
+        ("running", f"since {time_of(each.started_at)}"),
+        ("known", f"since {time_of(each.first_seen_at)}"),
+        ("allowlist", "as it is" if each.policy_current else f"version {each.policy}, and will be told the latest"),
+        ("holds", f"{each.holds} orders that have more than a minute left"),
+        ("drift", f"{each.drift} effects that its host has otherwise than they should be" if each.drift else "none"),
+        ("unsent", str(each.unsent)),
+        ("clock", _clock(each.skew)),
+        ("trouble", each.trouble or "none"),
+    ]
+    for name, value in facts:
+        if value:
+            click.echo(f"{name + ':':<11}{plain(value)}")
+    rows = [(name, backend, "") for name, backend in sorted(each.actions.items())]
+    rows += [(name, "", why) for name, why in sorted(each.unsupported.items())]
+    print_table(("ACTION", "BACKEND", "WHY NOT"), rows, "it can carry out nothing")
+
+
+def _clock(skew: float) -> str:
+    """The message's way is in it, so a little is nothing."""
+    if abs(skew) <= NOTICED:
+        return "right"
+    return f"{durations.words(abs(skew))} {'behind' if skew > 0 else 'ahead of'} the manager's"
+
+
 def _agent(each: AgentView) -> tuple[str, ...]:
     can, does = ", ".join(each.actions), ", ".join(each.roles)
     seen, holds, trouble = ago(each.seen_at), str(each.holds), _trouble(each)
@@ -21,6 +59,6 @@ def _agent(each: AgentView) -> tuple[str, ...]:
 
 
 def _trouble(each: AgentView) -> str:
-    skew = f"its clock is {durations.words(abs(each.skew))} off" if abs(each.skew) > 5 else ""
+    skew = f"its clock is {durations.words(abs(each.skew))} off" if abs(each.skew) > NOTICED else ""
     drift = f"{each.drift} effects are not as they should be" if each.drift else ""
     return "; ".join(part for part in (each.trouble, drift, skew) if part)

@@ -53,8 +53,12 @@ def plain(text: str) -> str:
     return "".join(each if each.isprintable() else "\ufffd" for each in text)
 
 
-def left(until: float | None) -> str:
-    return "until lifted" if until is None else durations.words(max(0, until - time.time()))
+def left(until: float | None, *, over: str = "0 s") -> str:
+    """How long it is until then; None: for ever. `over` when it is past."""
+    if until is None:
+        return "until lifted"
+    span = until - time.time()
+    return durations.words(span) if span > 0 else over
 
 
 def ago(at: float) -> str:

@@ -1,0 +1,65 @@
+"""Takes an agent that is gone for good out of everything: the roster, what is expected of it, its queue.
+
+Its queue goes first, under the agent's own lock: who is connected is never removed, whatever the heartbeats say.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+from msgspec import Struct
+
+from manager.catchup import CatchUp
+from manager.ledger import agents
+from manager.ledger.answers import Closed, Lapsed
+from manager.roster import Roster
+from shared.errors import AgentLiving, LockHeld
+from shared.store import Store
+
+log = structlog.get_logger()
+
+
+class Removed(Struct, frozen=True, kw_only=True):
+    """Who was removed, and how much was open there."""
+
+    agent_id: str
+    withdrawn: Lapsed
+
+
+class Removal:
+    """`drop_queue` deletes an agent's queue. Raises LockHeld while that agent is connected, BrokerError."""
+
+    def __init__(
+        self, store: Store, roster: Roster, catch_up: CatchUp, drop_queue: Callable[[str], Awaitable[None]]
+    ) -> None:
+        self._store, self._roster, self._catch_up, self._drop_queue = store, roster, catch_up, drop_queue
+
+    async def remove(self, agent_id: str) -> Removed:
+        """Forgets a silent agent; when it comes back it is new, and is sent what is in force.
+
+        Raises UnknownAgent, AgentLiving, BrokerError, StoreError. After any of them it can be asked again.
+        """
+        agent = self._roster.find(agent_id)
+        if self._roster.life(agent) == "living":
+            raise AgentLiving(
+                f"{agent_id} is living; stop it first (`systemctl disable --now thwart-agent` there), "
+                "and remove it once it is silent, half a minute later"
+            )
+        try:
+            await self._drop_queue(agent_id)
+        except LockHeld as held:
+            raise AgentLiving(f"{agent_id} is connected to the broker; stop it first, then remove it") from held
+        withdrawn = await self._withdraw(agent_id)
+        if self._roster.get(agent_id) is agent:  # else it is back, and has its queue again
+            self._roster.forget(agent_id)
+            self._catch_up.forget(agent_id)
+            await self._store.run(lambda connection: agents.remove(connection, agent_id))
+        log.info("an agent was removed", action="agent_removed", agent_id=agent_id, withdrawn=withdrawn.count)
+        return Removed(agent_id=agent_id, withdrawn=withdrawn)
+
+    async def _withdraw(self, agent_id: str) -> Lapsed:
+        count, closed = 0, list[Closed]()
+        while True:  # some at a time: others wait for the writer
+            some = await self._store.run(lambda connection: agents.withdraw(connection, agent_id))
+            count, closed = count + some.count, [*closed, *some.closed]
+            if some.count < agents.SOME:
+                return Lapsed(count=count, closed=tuple(closed))
