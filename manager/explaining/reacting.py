@@ -1,0 +1,109 @@
+"""What responses make of an alert, and why the others don't: the real judge's verdict, put beside each response."""
+
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct
+
+from manager.correlation import Firing, Rule, alert
+from manager.explaining.explanation import Reaction, Responding
+from manager.offline.run import OfflineStanding
+from manager.responses.configuration import Configuration
+from manager.responses.response import Response
+from manager.responses.verdict import Judge, Sighting, Verdict
+from manager.roster import Members
+from shared import durations
+from shared.messages import Alert, AlertRule, Order
+
+
+class Reacted(Struct, frozen=True, kw_only=True):
+    """All responses of a configuration, in its order, and the orders that would go out."""
+
+    responses: tuple[Responding, ...]
+    orders: tuple[Order, ...]
+    note: str = ""
+
+
+class Reactions:
+    """The responses of one session: who was blocked in it counts as blocked, and nobody else.
+
+    `members` gives who is in the fleet, the agent of a name included.
+    """
+
+    def __init__(self, configuration: Configuration, judge: Judge, members: Callable[[str], Members]) -> None:
+        self._configuration, self._judge, self._members = configuration, judge, members
+        self._standing = OfflineStanding()
+
+    def to(self, firing: Firing) -> Reacted:
+        """What follows from an alert."""
+        said = alert(firing)
+        members = self._members(said.agent.id)
+        self._standing.now = firing.at
+        verdict = self._judge(Sighting(alert=said, at=firing.at), members, self._standing, firing.at)
+        responses = tuple(self._each(said, firing.rule, verdict))
+        for offence in verdict.offences:
+            self._standing.offend(offence)
+        for order in verdict.orders:
+            self._standing.hold(order, members)
+        note = "" if firing.rule.responds else "no_ar: no response fires on this rule"
+        if not responses:
+            note = "no response is configured, so nothing is ordered"
+        return Reacted(responses=responses, orders=verdict.orders, note=note)
+
+    def _each(self, said: Alert, rule: Rule, verdict: Verdict) -> Iterable[Responding]:
+        for response in self._configuration.responses:
+            yield _one(response, said, rule, verdict)
+        for response in self._configuration.disabled:
+            yield _told(response, "disabled", "it is switched off (<disabled>)")
+
+
+def _one(response: Response, said: Alert, rule: Rule, verdict: Verdict) -> Responding:
+    if not rule.responds:
+        return _told(response, "not-selected", "no_ar: no response fires on this rule")
+    if not response.selects(said.rule):
+        return _told(response, "not-selected", unselected(response, said.rule))
+    for refusal in verdict.refusals:
+        if refusal.response == response.identity:
+            return _told(response, "refused", f"{refusal.reason}: {refusal.detail}")
+    for order in verdict.orders:
+        if order.response == response.identity:
+            return _told(response, "ordered", selected(response, said.rule), order.id)
+    for order in verdict.orders:
+        if (order.action, order.arguments) == (response.command.action, response.command.arguments):
+            return _told(response, "joined", f"the order of {order.response} does the same, for as long", order.id)
+    return _told(response, "in-force", "its target is blocked by an earlier line, everywhere that it is for")
+
+
+def selected(response: Response, rule: AlertRule) -> str:
+    """Why it fires on the rule."""
+    if rule.id in response.rules:
+        return f"rules_id {rule.id}"
+    level = f"level {rule.level} ≥ {response.level}" if response.level is not None else ""
+    groups = ", ".join(group for group in response.groups if group in rule.groups)
+    return " and ".join(word for word in (level, f"rules_group {groups}" if groups else "") if word)
+
+
+def unselected(response: Response, rule: AlertRule) -> str:
+    """Why it doesn't."""
+    reasons = [f"rules_id {', '.join(response.rules)} isn't {rule.id}"] if response.rules else []
+    if response.level is not None and rule.level < response.level:
+        reasons.append(f"level {rule.level} is below {response.level}")
+    if response.groups and set(response.groups).isdisjoint(rule.groups):
+        reasons.append(f"the rule isn't in group {', '.join(response.groups)}")
+    return "; ".join(reasons)
+
+
+def span(order: Order) -> str:
+    """How long an order holds, in words."""
+    return "until lifted" if order.timeout is None else f"for {durations.words(order.timeout)}"
+
+
+def _told(response: Response, reaction: Reaction, why: str, order_id: str = "") -> Responding:
+    return Responding(
+        response=response.identity,
+        where=response.where,
+        command=response.command.name,
+        location=response.spelt_location,
+        reaction=reaction,
+        why=why,
+        order_id=order_id,
+    )
