@@ -1,0 +1,1 @@
+"""`thwart up`: broker, manager and agent of one host, in the foreground."""
