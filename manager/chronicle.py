@@ -1,25 +1,32 @@
 """What happened, told in log lines and figures. Each order has one line when it is given and one when it is over."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import structlog
 from msgspec import Struct
 
 from manager.approvals import Decided
+from manager.broadcast import Broadcast
 from manager.dispatch import Placed, Taken
-from manager.ledger.answers import Closed, Lapsed, Recorded
+from manager.ledger.answers import Closed, Lapsed, Named, Recorded
 from manager.ledger.foreign import Admitted
 from manager.ledger.views import Standstill
 from manager.metrics import Metrics
+from manager.news import AnswerNews, ExpiryNews, OrderNews, OverNews
 from manager.panic import Lifted
 from manager.ration import Ration
 from manager.reasons import REFUSALS
 from shared.clock import Clock
-from shared.messages import Acknowledgement, Order
+from shared.messages import Acknowledgement, Expiry, Order
 from shared.metrics import closed
 
+Origin = Literal["alert", "person", "approval", "foreign"]
+
 REMEMBERED = 50_000  # orders whose answers are timed; an older one's answer is only counted
+NOBODY_LISTENS: Mapping[str, Named] = {}
+UNKNOWN = Named(action="", target="", issued_at=None)
 
 log = structlog.get_logger()
 
@@ -34,8 +41,8 @@ class _Given(Struct, frozen=True, kw_only=True):
 class Chronicle:
     """Hears what the ledger took. Belongs to the loop; nothing here raises."""
 
-    def __init__(self, metrics: Metrics, clock: Clock) -> None:
-        self._metrics, self._clock = metrics, clock
+    def __init__(self, metrics: Metrics, clock: Clock, broadcast: Broadcast) -> None:
+        self._metrics, self._clock, self._broadcast = metrics, clock, broadcast
         self._refusals, self._held = Ration(clock), Ration(clock)
         self._given: dict[str, _Given] = {}  # by order id; oldest first
 
@@ -58,7 +65,7 @@ class Chronicle:
             return
         for order in placed.orders:
             if placed.on_hold:
-                self._kept(order)
+                self._kept(order, "person")
             else:
                 self._given_out(order, "person", None)
 
@@ -107,13 +114,14 @@ class Chronicle:
                 order_ids=[admitted.order.id],
             )
 
-    def recorded(self, recorded: Recorded) -> None:
-        """Answers and ends."""
+    def recorded(self, recorded: Recorded, named: Mapping[str, Named] = NOBODY_LISTENS) -> None:
+        """Answers and ends; `named` says what their orders are about, for those who listen."""
         for event in recorded.settling:
             if isinstance(event, Acknowledgement):
                 self._answered(event)
+                self._tell_answer(event, named.get(event.order_id, UNKNOWN))
             else:
-                self._metrics.expiries.labels(event.outcome).inc()
+                self._ended(event)
         if recorded.foreign:
             log.warning("answers to orders that were not given here", action="foreign", order_ids=recorded.foreign[:10])
         self._close(recorded.closed)
@@ -127,7 +135,7 @@ class Chronicle:
             self._metrics.log_to_order.observe(max(0.0, order.issued_at - taken.sighting.at))
             self._given_out(order, "alert", taken.sighting.at)
         for order in taken.held:
-            self._kept(order)
+            self._kept(order, "alert")
         for response in taken.tripped:
             log.error(
                 "a response orders too much at once; what is new of it is on hold: see `thwart orders --on-hold`",
@@ -153,8 +161,9 @@ class Chronicle:
             detail=detail,
         )
 
-    def _kept(self, order: Order) -> None:
+    def _kept(self, order: Order, origin: Origin) -> None:
         self._metrics.held.inc()
+        self._broadcast.tell(lambda at: OrderNews(at=at, order=order, origin=origin, on_hold=True))
         self._held.say(
             "an order is on hold",
             action="on_hold",
@@ -164,7 +173,8 @@ class Chronicle:
             response=order.response,
         )
 
-    def _given_out(self, order: Order, origin: str, logged_at: float | None) -> None:
+    def _given_out(self, order: Order, origin: Origin, logged_at: float | None) -> None:
+        self._broadcast.tell(lambda at: OrderNews(at=at, order=order, origin=origin))
         self._metrics.orders.labels(order.operation, order.location, origin).inc()
         self._given[order.id] = _Given(at=self._clock.boot(), logged_at=logged_at)
         if len(self._given) > REMEMBERED:
@@ -202,9 +212,36 @@ class Chronicle:
                 detail=answer.detail,
             )
 
+    def _tell_answer(self, answer: Acknowledgement, about: Named) -> None:
+        self._broadcast.tell(
+            lambda at: AnswerNews(
+                at=at,
+                order_id=answer.order_id,
+                agent_id=answer.agent_id,
+                action=about.action,
+                target=about.target,
+                seconds=None if about.issued_at is None else max(0.0, at - about.issued_at),
+                said=answer,
+            )
+        )
+
+    def _ended(self, end: Expiry) -> None:
+        self._metrics.expiries.labels(end.outcome).inc()
+        words = {"order_id": end.order_id, "agent_id": end.agent_id, "target": end.target}
+        self._broadcast.tell(lambda at: ExpiryNews(at=at, action=end.action, said=end, **words))
+        if end.outcome == "failed":
+            log.warning(
+                "an agent could not end what an order held",
+                action="not_ended",
+                what=end.action,
+                detail=end.detail,
+                **words,
+            )
+
     def _close(self, orders: Sequence[Closed]) -> None:
         for each in orders:
             self._given.pop(each.order_id, None)
+            self._over(each)
             log.info(
                 "an order is over",
                 action="order_over",
@@ -213,6 +250,10 @@ class Chronicle:
                 target=each.target,
                 agents=each.states,
             )
+
+    def _over(self, closed: Closed) -> None:
+        words = {"order_id": closed.order_id, "action": closed.action, "target": closed.target}
+        self._broadcast.tell(lambda at: OverNews(at=at, agents=closed.states, **words))
 
 
 def _outcome(taken: Taken) -> str:

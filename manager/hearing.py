@@ -1,13 +1,15 @@
 """What agents say: answers and ends into the ledger, heartbeats into the roster; each acked once it is written down."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import structlog
 
+from manager.broadcast import Broadcast
 from manager.catchup import CatchUp
 from manager.chronicle import Chronicle
 from manager.dead_letters import DeadLetters
-from manager.ledger.answers import Event, Recorded
+from manager.ledger.answers import Event, Named, Recorded
 from manager.ledger.ledger import Ledger
 from manager.persistence import store_all
 from manager.sources.correlator_thread import CorrelatorThread
@@ -31,10 +33,12 @@ class Events:
         thread: CorrelatorThread,
         dead: DeadLetters,
         chronicle: Chronicle,
+        broadcast: Broadcast,
         clock: Clock,
     ) -> None:
         self._consumer, self._ledger, self._catch_up = consumer, ledger, catch_up
         self._thread, self._dead, self._chronicle, self._clock = thread, dead, chronicle, clock
+        self._broadcast = broadcast
 
     async def run(self) -> None:
         """Takes answers and ends until cancelled."""
@@ -47,12 +51,19 @@ class Events:
                 if event in spoiled:
                     await self._dead.set_aside(delivery, MalformedMessage("it can't be stored"))
             for recorded in results:
-                self._hear(recorded)
+                self._hear(recorded, await self._named(recorded))
             self._consumer.ack_through(deliveries[-1])
 
-    def _hear(self, recorded: Recorded) -> None:
+    async def _named(self, recorded: Recorded) -> Mapping[str, Named]:
+        """What the orders are about that answers name by their ids alone; looked up only for somebody who listens."""
+        if self._broadcast.heard:
+            with suppress(StoreError):  # a listener hears less then, and the answers are acked all the same
+                return await self._ledger.named({event.order_id for event in recorded.settling})
+        return {}
+
+    def _hear(self, recorded: Recorded, named: Mapping[str, Named]) -> None:
         self._catch_up.recorded(recorded)
-        self._chronicle.recorded(recorded)
+        self._chronicle.recorded(recorded, named)
         self._forget(recorded.settling)
 
     def _forget(self, settling: Sequence[Event]) -> None:

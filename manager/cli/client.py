@@ -1,6 +1,8 @@
 """The command line's side of the HTTP API: one call, one answer of a known shape, or an ApiError with its sentence."""
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -17,6 +19,7 @@ from shared.checkup import Checkup
 from shared.errors import ApiError, SettingsError, Unreachable
 
 LIMIT = 10.0  # s for one call
+SILENCE = 15.0  # s in which a stream says at least that nothing happens
 TRIES = 3  # of a request that got no answer: its request id makes it safe to send again
 
 Answer = TypeVar("Answer", bound=Struct)
@@ -30,12 +33,12 @@ def request_id() -> str:
 class Client:
     """Calls the API at `url` with the first token in `token_file`. Raises SettingsError when that can't be read."""
 
-    def __init__(self, url: str, token_file: Path) -> None:
+    def __init__(self, url: str, token_file: Path, *, limit: float = LIMIT) -> None:
         headers = {"Authorization": f"Bearer {tokens.first(token_file)}"}
         try:
             if httpx.URL(url).scheme not in ("http", "https"):
                 raise ValueError("another scheme")  # httpx would find out only when it connects
-            self._http = httpx.Client(base_url=url, headers=headers, timeout=LIMIT, trust_env=False)
+            self._http = httpx.Client(base_url=url, headers=headers, timeout=limit, trust_env=False)
         except (httpx.InvalidURL, ValueError) as error:
             raise SettingsError(f"{url!r} is no address of an API; write http://127.0.0.1:9460") from error
         self._url = url
@@ -53,6 +56,20 @@ class Client:
         """Takes something away. Raises ApiError, Unreachable."""
         return self._answer(kind, "DELETE", path, params=query)
 
+    @contextmanager
+    def listen(self, path: str, **query: Any) -> Iterator[Iterator[bytes]]:
+        """The lines of a stream, as they come; empty ones too. Raises ApiError; Unreachable also when it breaks off."""
+        wanted = {name: value for name, value in query.items() if value is not None}
+        patience = httpx.Timeout(LIMIT, read=SILENCE)
+        try:
+            with self._http.stream("GET", path, params=wanted, timeout=patience) as response:
+                if not response.is_success:
+                    response.read()
+                    self._read(Struct, response)
+                yield _lines(response.iter_bytes())
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+
     def __enter__(self) -> "Client":
         return self
 
@@ -60,7 +77,9 @@ class Client:
         self._http.close()
 
     def _answer(self, kind: type[Answer], method: str, path: str, **request: Any) -> Answer:
-        response = self._call(method, path, **request)
+        return self._read(kind, self._call(method, path, **request))
+
+    def _read(self, kind: type[Answer], response: httpx.Response) -> Answer:
         try:
             if response.is_success:
                 return msgspec.json.decode(response.content, type=kind)
@@ -81,9 +100,18 @@ class Client:
             response: httpx.Response = attempts(self._http.request, method, path, **request)
             return response
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unreachable(
-                f"no manager answers at {self._url}: {error or repr(error)}; is it running? see --api"
-            ) from error
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> Unreachable:
+        return Unreachable(f"no manager answers at {self._url}: {error or repr(error)}; is it running? see --api")
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Whole lines. Only a newline ends one: httpx's own would also break at what Unicode calls a line's end."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from whole
 
 
 def looked_at(url: str) -> Checkup:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
+from manager.broadcast import Broadcast
 from manager.chronicle import Chronicle
 from manager.correlation import Correlator, load, shipped
 from manager.dispatch import Dispatch
@@ -70,7 +71,9 @@ async def reading(manager, deliveries, *, judge=None):
     thread = CorrelatorThread(Correlator(load([shipped()])), await manager.ledger.positions())
     dispatch = manager.dispatch if judge is None else _dispatch(manager, judge)
     metrics = Metrics()
-    logs = AgentLogs(deliveries, thread, dispatch, Nobody(), Chronicle(metrics, manager.clock), metrics)
+    logs = AgentLogs(
+        deliveries, thread, dispatch, Nobody(), Chronicle(metrics, manager.clock, Broadcast(manager.clock)), metrics
+    )
     task = asyncio.create_task(logs.run())
     try:
         yield metrics

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from manager.broadcast import Broadcast
 from manager.chronicle import Chronicle
 from manager.ledger.positions import Position
 from manager.metrics import Metrics
@@ -69,7 +70,7 @@ async def test_an_agent_that_nobody_goes_by_is_warned_of(tmp_path):
         await manager.hear("web1")
         taken = await manager.dispatch.take([sighting("a1")])
         with capture_logs() as said:
-            Chronicle(Metrics(), manager.clock).taken(taken)
+            Chronicle(Metrics(), manager.clock, Broadcast(manager.clock)).taken(taken)
     (warning,) = (each for each in said if each["log_level"] == "warning")
     assert (warning["agents"], warning["order_ids"]) == (("agent-xxx",), [taken[0].orders[0].id])
 

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from manager.broadcast import Broadcast
 from manager.chronicle import Chronicle
 from manager.foreign import Orders
 from manager.ledger.foreign import Given
@@ -67,7 +68,7 @@ class _Queue:
 
 
 def _orders(manager, consumer):
-    senders, chronicle = Senders(manager.roster, ()), Chronicle(Metrics(), manager.clock)
+    senders, chronicle = Senders(manager.roster, ()), Chronicle(Metrics(), manager.clock, Broadcast(manager.clock))
     return Orders(consumer, manager.ledger, manager.roster, senders, None, None, chronicle)
 
 

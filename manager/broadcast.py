@@ -1,0 +1,106 @@
+"""Tells whoever listens what happens to orders. Nobody is waited for: who falls too far behind is cut off."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+
+from manager.news import AnyNews, CutOff, Interest, Listening, Told
+from shared.clock import Clock
+
+MOST = 20  # who may listen at once: each is a connection for as long as it likes
+BEHIND = 10_000  # news that wait for one listener
+QUIET = 5.0  # s without news after which a listener is told that there are none
+
+SLOW = f"too slow: {BEHIND} news were waiting; listen again, `thwart orders` shows what was missed"
+STOPPING = "the manager stops; listen again when it is back"
+
+
+class Listener:
+    """One who listens. Belongs to the loop."""
+
+    def __init__(self, interest: Interest, clock: Clock) -> None:
+        self._interest, self._clock = interest, clock
+        self._waiting: asyncio.Queue[Told] = asyncio.Queue(BEHIND)
+        self._over = asyncio.Event()
+        self._why = ""
+
+    def tell(self, news: Told) -> None:
+        """Takes news for later, or is cut off."""
+        if self._over.is_set() or not self._interest.covers(news):
+            return
+        try:
+            self._waiting.put_nowait(news)
+        except asyncio.QueueFull:
+            while not self._waiting.empty():  # nobody is to take what comes after a gap for the whole
+                self._waiting.get_nowait()
+            self.end(SLOW)
+
+    def end(self, why: str) -> None:
+        """No more news for this one but what is waiting."""
+        self._why = self._why or why
+        self._over.set()
+
+    async def news(self) -> AsyncIterator[AnyNews | None]:
+        """What is told, from the first word to the last; None when there was nothing for a while."""
+        yield Listening(at=self._clock.wall(), version=version("thwart"))
+        over = asyncio.create_task(self._over.wait())
+        try:
+            while not (self._over.is_set() and self._waiting.empty()):
+                yield await self._next(over)
+        finally:
+            over.cancel()
+        yield CutOff(at=self._clock.wall(), why=self._why)
+
+    async def _next(self, over: "asyncio.Task[bool]") -> Told | None:
+        with suppress(asyncio.QueueEmpty):
+            return self._waiting.get_nowait()
+        arriving = asyncio.create_task(self._waiting.get())
+        try:
+            await asyncio.wait((arriving, over), timeout=QUIET, return_when=asyncio.FIRST_COMPLETED)
+            return arriving.result() if arriving.done() else None
+        finally:
+            arriving.cancel()
+
+
+class Broadcast:
+    """Everybody who listens."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._listeners: list[Listener] = []
+        self._closed = False
+
+    @property
+    def heard(self) -> bool:
+        """Whether anybody listens: without, nothing need be looked up."""
+        return bool(self._listeners)
+
+    @property
+    def full(self) -> bool:
+        return len(self._listeners) >= MOST
+
+    def tell(self, make: Callable[[float], Told]) -> None:
+        """Tells everybody what `make` makes of the instant, which is only made if somebody listens."""
+        if self._listeners:
+            news = make(self._clock.wall())
+            for each in self._listeners:
+                each.tell(news)
+
+    @contextmanager
+    def listening(self, interest: Interest) -> Iterator[Listener]:
+        """A listener that hears what happens until this ends."""
+        listener = Listener(interest, self._clock)
+        self._listeners.append(listener)
+        if self._closed:
+            listener.end(STOPPING)
+        try:
+            yield listener
+        finally:
+            self._listeners.remove(listener)
+
+    def close(self) -> None:
+        """Tells everybody that there is no more."""
+        self._closed = True
+        for each in self._listeners:
+            each.end(STOPPING)

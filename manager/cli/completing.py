@@ -1,0 +1,69 @@
+"""Completes values at the shell with what the manager knows: quickly, or not at all, and never with a word.
+
+Which manager, and whose token, is as the command line says so far, or the environment.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from manager.cli.client import Client
+
+PATIENCE = 1.0  # s: who presses Tab waits for it
+MOST = 200
+
+Complete = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]
+Offer = tuple[str, str]  # a value, and a word about it for shells that show one
+
+
+def _from(offers: "Callable[[Client], Iterable[Offer]]") -> Complete:
+    """Completes with `offers` that begin as what is typed does."""
+
+    def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+        from click.shell_completion import CompletionItem
+
+        try:
+            with _client(ctx) as client:
+                some = dict(offers(client))
+        except Exception:  # an error's words would end up in the middle of what is being typed
+            return []
+        return [CompletionItem(value, help=word) for value, word in some.items() if value.startswith(incomplete)]
+
+    return complete
+
+
+def _client(ctx: click.Context) -> "Client":
+    from manager.cli import options
+    from manager.cli.client import Client
+
+    given = {name: ctx.params.get(name) for name in ("api", "token_file")}
+    return Client(given["api"] or options.API_URL, given["token_file"] or options.TOKEN_FILE, limit=PATIENCE)
+
+
+def _orders(client: "Client", **query: Any) -> Iterable[Offer]:
+    from manager.api.bodies.orders import Orders
+
+    found = client.get("/v1/orders", Orders, limit=MOST, **query).orders
+    return [(each.id, f"{each.action} {each.target}, {each.state}") for each in found]
+
+
+def _agents(client: "Client") -> Iterable[Offer]:
+    from manager.api.bodies.agents import Agents
+
+    return [(each.id, each.state) for each in client.get("/v1/agents", Agents).agents]
+
+
+def _blocked(client: "Client") -> Iterable[Offer]:
+    from manager.api.bodies.blocks import Blocks
+
+    return [(each.target, each.action) for each in client.get("/v1/blocks", Blocks).blocks]
+
+
+orders = _from(_orders)
+on_hold = _from(lambda client: _orders(client, state="on-hold"))
+agents = _from(_agents)
+blocked = _from(_blocked)
