@@ -28,12 +28,12 @@ from agent.signs import Signs
 from agent.tasks import again, every, watch_lock
 from agent.trouble import Trouble
 from shared import names, topology
-from shared.broker import Consumer, Publisher, reach
+from shared.broker import Consumer, Publisher, logins, reach
 from shared.clock import Clock, SystemClock
 from shared.errors import InvalidTarget, SettingsError, StoreDamaged, StoreError
 from shared.notify import Notify
 from shared.outbox import Outbox
-from shared.settings import AgentSettings, BrokerSettings
+from shared.settings import AgentSettings, BrokerSettings, listen_address
 from shared.store import Store
 from shared.targets import Allowlist
 
@@ -103,6 +103,17 @@ def agent_id(settings: AgentSettings) -> str:
     if settings.agent.id is not None:
         return names.agent_id(settings.agent.id)
     return names.agent_id_of_host(host.hostname())
+
+
+def checked(settings: AgentSettings) -> list[str]:
+    """What is odd about the settings, without a start. Raises SettingsError for what is wrong with them."""
+    agent_id(settings)
+    _allow(settings)
+    logins(settings.broker)
+    if settings.metrics.listen:
+        listen_address(settings.metrics.listen, "metrics.listen")
+    absent = [each.path for each in settings.agent.logs if each.path and not Path(each.path).exists()]
+    return [f"agent.logs: {path} isn't there; it is followed once it is" for path in absent]
 
 
 class _Daemon:

@@ -37,18 +37,25 @@ def main() -> None:
 
 @main.command(name="run")
 @command_line.config(DEFAULT)
-def run(config: Path | None) -> None:
+@command_line.test
+def run(config: Path | None, test: bool) -> None:
     """Run the agent until SIGTERM. The broker need not be there; blocks stay when the agent ends.
 
     \b
     Examples:
       thwart-agent run
+      thwart-agent run -t
       THWART_AGENT_ID=web1 thwart-agent run --config ./agent.toml
     """
     from agent import app
     from shared import log
 
     settings = _settings(config)
+    if test:
+        for warning in app.checked(settings):
+            click.echo(f"{click.style('warning', fg='yellow')}: {warning}")
+        click.echo(f"settings: {config or 'no file'}, in order; this agent is {app.agent_id(settings)}")
+        return
     log.configure(settings.log)
     asyncio.run(app.run(settings))
 

@@ -41,7 +41,11 @@ def check(files: Sequence[Path], rules: Sequence[Path]) -> Report:
     Rules are read in the order given, after the shipped ones. Raises nothing for what is in a file.
     """
     errors: list[ConfigurationError] = []
-    checked = [each for each in (_checked(path, errors) for path in files) if each]
+    return report([each for each in (_checked(path, errors) for path in files) if each], rules, errors)
+
+
+def report(checked: Sequence[Checked], rules: Sequence[Path], errors: list[ConfigurationError]) -> Report:
+    """With what was found wrong so far."""
     ruleset = _ruleset([*rules, *_of(checked, "rules")], errors)
     configurations, warnings = [], []
     for path in _of(checked, "ossec.conf"):
@@ -61,12 +65,15 @@ def check(files: Sequence[Path], rules: Sequence[Path]) -> Report:
 
 def _checked(path: Path, errors: list[ConfigurationError]) -> Checked | None:
     """None for what can't be read at all, which is an error."""
-    if path.is_dir():
-        return Checked(path=path, kind="rules")
     try:
+        if path.is_dir():
+            return Checked(path=path, kind="rules")
         elements = read_elements(path)
     except ConfigurationError as wrong:
         errors.append(wrong)
+        return None
+    except OSError as wrong:  # a folder on the way there that may not be looked into
+        errors.append(ConfigurationError(f"can't be read: {wrong.strerror or wrong}", path=path))
         return None
     return Checked(path=path, kind="rules" if elements and elements[0].name in _OF_RULES else "ossec.conf")
 
@@ -85,6 +92,8 @@ def _ruleset(paths: Sequence[Path], errors: list[ConfigurationError]) -> Ruleset
             good.append(path)
         except ConfigurationError as wrong:
             errors.append(wrong)
+        except OSError as wrong:
+            errors.append(ConfigurationError(f"can't be read: {wrong.strerror or wrong}", path=wrong.filename or path))
     return ruleset
 
 

@@ -52,6 +52,13 @@ def output(command: Command) -> Command:
     )(command)
 
 
+def test(command: Command) -> Command:
+    """`-t`: the command gets `test`."""
+    return click.option(
+        "-t", "--test", is_flag=True, help="Check settings and files and don't run: ends with 0, or with 2 for errors."
+    )(command)
+
+
 def config(default: Path) -> Callable[[Command], Command]:
     """`--config FILE`. The command gets that file, or `default`, or None when there is no such file."""
     return click.option(

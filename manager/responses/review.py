@@ -17,7 +17,7 @@ _OF_STARTS = frozenset(map(str, (*range(501, 507), 590, 591)))
 _GROUP = "active_response"
 _LOGINS = "authentication_success"
 _MANAGERS = (
-    '<location> {} includes the managers\' hosts: those are the agents with `roles = ["server"]`; see `thwart agents`'
+    "<location> {} means the managers' hosts too: the agents with the role `server`; `thwart agents` shows who has it"
 )
 
 

@@ -1,11 +1,13 @@
 """`thwart check-config` says what is honoured, and everything that is wrong, with file and line."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from agent.cli import main as agent_main
 from manager.cli import main
 from tests.unit.a_conf import block
 from tests.unit.test_configuration import OWNERS_EXAMPLE
@@ -130,3 +132,132 @@ def test_markup_of_the_file_is_no_markup_of_ours(conf):
     """Square brackets in a name don't colour the table or break it."""
     declared = "<command><name>[red]x[/nope]</name><executable>x</executable></command>"
     assert "[red]x[/nope]" in run(conf(declared + block(command="[red]x[/nope]"))).stdout
+
+
+WHOLE = Path(__file__).parent / "files" / "whole_ossec.conf"
+
+
+def test_a_whole_ossec_conf_goes_through():
+    """No error; what is honoured, what isn't ours with its lines, and what would surprise its author."""
+    document = found(WHOLE)
+    assert document["errors"] == []
+    assert [each["command"] for each in document["responses"]] == [
+        "firewall-drop",
+        "firewall-drop",
+        "restart-wazuh",
+        "quarantine",
+        "firewall-drop",
+    ]
+    assert document["white_list"] == ["127.0.0.1", "192.0.2.53", "10.20.0.0/16", "^localhost.localdomain$"]
+    lines = WHOLE.read_text().splitlines()
+    for section in document["skipped"]:
+        assert all(lines[line - 1].strip().startswith(f"<{section['name']}") for line in section["lines"]), section
+    outside = {each["name"]: each for each in document["skipped"] if each["inside"] is None}
+    assert set(outside) >= {"alerts", "remote", "rootcheck", "wodle", "syscheck", "ruleset", "rule_test", "auth"}
+    assert len(outside["localfile"]["lines"]) == 4
+    assert "agent.toml" in outside["localfile"]["instead"]
+    inside = [each["name"] for each in document["skipped"] if each["inside"] == "global"]
+    assert inside[0] == "jsonout_output"
+    assert "white_list" not in inside
+
+
+def test_every_surprise_of_a_whole_file_has_its_line():
+    """Each is at the place that its author would change."""
+    document = found(WHOLE)
+    said = {(each["line"], each["message"].partition(":")[0].partition("(")[0]) for each in document["warnings"]}
+    lines = WHOLE.read_text().splitlines()
+
+    def line(text: str, after: str) -> int:
+        start = next(number for number, each in enumerate(lines) if after in each)
+        return next(number for number, each in enumerate(lines[start:], start + 1) if text in each)
+
+    block = "<active-response>"
+    for where, beginning in (
+        (line("<timeout>60<", block), "<timeout> is ignored"),
+        (line("<timeout>3600<", block), "<timeout> is ignored"),
+        (line("<agent_id>001", block), "<agent_id> is ignored"),
+        (line("<repeated_offenders>60<", block), "without a <timeout> the first block has no end"),
+        (line("<level>3<", block) - 3, "it fires on successful logins too"),
+        (line("<rules_id>502", block) - 3, "rule 502 tells of a restart"),
+        (line("<rules_id>87105", block) - 4, "rule 87105 is in none of the rule files"),
+        (line("<rules_id>87105", block) - 4, "rule 5700 fires no response"),
+        (line("<rules_id>651", block) - 4, "rule 651 is about what responses themselves do"),
+    ):
+        assert any(at == where and message.startswith(beginning) for at, message in said), (where, beginning)
+    notes = [each["message"] for each in document["notes"]]
+    assert notes[0].startswith("no response uses the command disable-account (line 84), win_route-null (line 108)")
+    assert any(each.startswith("<location> all means the managers' hosts too") for each in notes)
+
+
+def test_the_group_of_what_responses_log_is_pointed_out(conf):
+    """Also by its group, and a rule that counts such lines needs no number of Wazuh's."""
+    (warning,) = found(conf(block("<rules_group>active_response</rules_group>", rules="")))["warnings"]
+    assert "is about what responses themselves do" in warning["message"]
+
+
+def test_skipped_sections_are_a_line_each():
+    """For people: what it is, where, and what does the same here."""
+    said = run(WHOLE).stdout.splitlines()
+    (wodle,) = [each for each in said if "<wodle>" in each]
+    assert wodle == "not ours, skipped: <wodle> (line 39, 45)"
+    (options,) = [each for each in said if "in <global> all but <white_list>" in each]
+    assert "update_check (line 13)" in options
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'<!DOCTYPE x [<!ENTITY e "boom">]><ossec_config>&e;</ossec_config>', "DOCTYPE or ENTITY isn't allowed"),
+        (b"global:\n  jsonout_output: yes\n", "holds no response that is on"),
+        (b"\x7fELF\x02\x01\x01\x00\x00\x00", "holds a zero byte, so it is no text"),
+        (b"\xff\xfe<\x00o\x00", "is not UTF-8"),
+        (b"<ossec_config>" + b" " * (16 * 1024 * 1024), "is larger than 16 MiB"),
+        (b"".join(b"<a%d>" % n for n in range(400)) + b"x", "nested deeper than anybody means"),
+        (b"<ossec_config>" + b"<b>\n</b>" * 300_000, "opens here and never closes"),
+        (b"<" + b"a" * 4_000_000, "isn't well-formed"),
+        (b"<?xml " * 500_000, "isn't well-formed"),
+        (b"<!--" * 500_000, "never closes"),
+    ],
+)
+def test_a_file_that_is_something_else_is_said_at_once(tmp_path: Path, body: bytes, expected: str):
+    """Whatever it is and however large: one sentence, exit 2 unless it is merely of no use, no traceback, no wait."""
+    path = tmp_path / "ossec.conf"
+    path.write_bytes(body)
+    began = time.monotonic()
+    result = run(path)
+    assert time.monotonic() - began < 5
+    assert result.exit_code in (0, 2)
+    assert expected in result.stdout
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+def test_a_file_without_an_end_is_refused():
+    """A device is read as far as a file may be long."""
+    assert "is larger than 16 MiB" in run("/dev/zero").stdout
+
+
+def test_manager_and_agent_check_without_starting(conf, tmp_path: Path):
+    """`-t`: settings, ossec.conf and rules; 0, or 2 for an error in any of them."""
+    good, bad = WHOLE, conf("<active-response/>")
+
+    def start(*words: str, of=main, **environment: str) -> Result:
+        return CliRunner().invoke(of, list(words), env={f"THWART_{key}": value for key, value in environment.items()})
+
+    state = str(tmp_path / "state")
+    checked = start("manager", "-t", MANAGER_OSSEC_CONF=str(good), MANAGER_STATE_DIR=state)
+    assert (checked.exit_code, "5 responses" in checked.stdout) == (0, True)
+    for wrong in (
+        {"MANAGER_OSSEC_CONF": str(bad)},
+        {"MANAGER_OSSEC_CONF": str(tmp_path / "none")},
+        {"MANAGER_OSSEC_CONF": str(good), "MANAGER_RULES": str(tmp_path / "none.xml")},
+        {"MANAGER_OSSEC_CONF": str(good), "BROKER_URLS": "http://x"},
+        {"MANAGER_OSSEC_CONF": str(good), "API_LISTEN": "here"},
+        {"MANAGER_OSSEC_CONF": str(good), "API_TOKEN_FILE": str(tmp_path / "none")},
+    ):
+        assert start("manager", "-t", MANAGER_STATE_DIR=state, **wrong).exit_code == 2, wrong
+    agent = {"AGENT_ID": "web1", "AGENT_STATE_DIR": state, "AGENT_LOGS": '[{"path": "/none.log"}]'}
+    checked = start("run", "-t", of=agent_main, **agent)
+    assert (checked.exit_code, "/none.log isn't there" in checked.stdout) == (0, True)
+    for wrong in ({"AGENT_ALLOW": "x"}, {"METRICS_LISTEN": "x"}, {"BROKER_URLS": "x"}, {"AGENT_ID": "a.b"}):
+        assert start("run", "-t", of=agent_main, **agent | wrong).exit_code == 2, wrong
+    assert not (tmp_path / "state").exists()
