@@ -17,9 +17,11 @@ from manager.api.blocks import BlockRoutes
 from manager.api.dead_letters import DeadLetterRoutes
 from manager.api.decisions import Decisions
 from manager.api.events import EventRoutes
+from manager.api.explain import ExplainRoutes
 from manager.api.looks import Looks
 from manager.api.offenders import OffenderRoutes
 from manager.api.orders import OrderRoutes
+from manager.api.rules import RuleRoutes
 from manager.api.server import ApiServer, bind
 from manager.api.tokens import Tokens
 from manager.approvals import Approvals
@@ -248,6 +250,8 @@ class _Daemon:
             OffenderRoutes(self.ledger, self.thread.forget),
             DeadLetterRoutes(self.ledger),
             EventRoutes(self.broadcast),
+            ExplainRoutes(self.reload, lambda what: self._responses(what).judge, self.roster, self.clock),
+            RuleRoutes(self.reload, self.panic),
         )
         return Api(tokens, self._looks(), self.signs, [route for noun in nouns for route in noun.routes()])
 

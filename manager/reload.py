@@ -36,19 +36,32 @@ class Reload:
         self._read, self._follow, self._metrics, self._clock, self._notify = read, follow, metrics, clock, notify
         self.loaded = first  # what is in force
         self._asked = asyncio.Event()
+        self._waiting: list[asyncio.Future[str]] = []
         self.since = clock.wall()  # when what is in force was read
         self.refused = ""  # what was wrong with the files the last time, with file and line; empty when nothing was
         # at once, because a process that has no handler yet is ended by it
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._asked.set)
 
+    async def anew(self) -> str:
+        """What SIGHUP does, waited for: what was wrong with the files, and empty when they are in force."""
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._waiting.append(answer)
+        self._asked.set()
+        return await answer
+
     async def run(self) -> None:
-        """Waits for SIGHUP until cancelled."""
+        """Waits for SIGHUP, or for somebody who wants it `anew`, until cancelled."""
         while True:
             await self._asked.wait()
             self._asked.clear()
+            # whoever asks from here on may have written a file that this turn doesn't read any more
+            waiting, self._waiting = self._waiting, []
             self._notify.reloading()
             await self._reload()
             self._notify.reloaded()
+            for answer in waiting:
+                if not answer.done():
+                    answer.set_result(self.refused)
 
     async def _reload(self) -> None:
         began = self._clock.wall()

@@ -13,13 +13,13 @@ LARGEST_BODY = 64 * 1024  # bytes
 Kind = TypeVar("Kind", bound=Body)
 
 
-async def read(request: Request, kind: type[Kind]) -> Kind:
+async def read(request: Request, kind: type[Kind], largest: int = LARGEST_BODY) -> Kind:
     """The request's body as `kind`. Raises HTTPException for one that is too large, or not that."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > LARGEST_BODY:
-            raise HTTPException(413, f"the body is over {LARGEST_BODY} bytes")
+        if len(body) > largest:
+            raise HTTPException(413, f"the body is over {largest} bytes")
     try:
         return msgspec.json.decode(bytes(body), type=kind)
     except msgspec.ValidationError as error:

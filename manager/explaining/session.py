@@ -69,7 +69,7 @@ def dated(texts: Iterable[str], by: Dated, agent_id: str = "") -> Iterator[LogLi
             at = near = named
             year = None
         yield LogLine(agent_id=agent_id, source=SOURCE, file=SOURCE, offset=offset, at=at, text=text)
-        offset += len(text.encode("utf-8", "surrogateescape")) + 1
+        offset += len(text.encode("utf-8", "backslashreplace")) + 1
 
 
 def explain(session: Session, texts: Sequence[str], now: float, agent_id: str = "") -> tuple[Explanation, ...]:

@@ -31,6 +31,11 @@ def gate(response: Response, target: str, order_id: str, *, running: bool) -> Ga
     return Gate(limit=limit, counts="" if running else counts, approval=response.approval)
 
 
+def usual_limit(response: Response) -> int:
+    """The limit for targets that are single addresses, where the response sets none."""
+    return _usual(response, "192.0.2.1") if response.command.kind in ("address", "script") else _usual(response, "")
+
+
 def _usual(response: Response, target: str) -> int:
     if response.one_shot:
         return ONE_SHOTS
