@@ -24,6 +24,7 @@ from shared.errors import StoreDamaged, StoreError
 from shared.messages import Order
 
 LOOK = 1.0  # s between two looks at the clock while something is to end: a suspended host wakes up late
+MOST = 256  # threads; they are made when there is work for them
 PAUSE = 2.0  # s before what can't be written down is tried again
 FIRST_REST, LONGEST_REST = 10.0, 600.0  # s until what failed and nobody asks for is tried again
 INTERRUPTED = "interrupted: the agent was killed while it ran, and it is not run twice"
@@ -43,7 +44,7 @@ class Slow(Protocol):
 
 class Errands:
     """`work` is set when there may be something to do. `tell` is called with what was settled: its messages are in the
-    outbox.
+    outbox. Of one action up to `workers` are out at once.
     """
 
     def __init__(
@@ -57,12 +58,18 @@ class Errands:
     ) -> None:
         self.work = asyncio.Event()
         self._journal, self._actions, self._trouble, self._tell = journal, actions, trouble, tell
-        self._workers = workers
-        self._threads = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="slow-actions")
+        self._workers = workers  # for each action, so that one which hangs has its own and nobody else's
+        self._threads = ThreadPoolExecutor(max_workers=MOST, thread_name_prefix="slow-actions")
         self._out: dict[asyncio.Task[None], Errand] = {}
         self._rests: dict[Name, tuple[float, float]] = {}  # until when by the boot clock, and for how long
         self._next: float | None = None
+        self._owes = True  # something may be to be done that nobody orders: after a start nobody knows
         self.news = asyncio.Event()  # set when something was settled; who waits for that clears it first
+
+    @property
+    def out(self) -> int:
+        """How many were started and are not known to have ended."""
+        return len(self._out)
 
     async def run(self) -> None:
         """Starts what can be started until cancelled; then what is out goes on. Raises StoreDamaged."""
@@ -82,17 +89,17 @@ class Errands:
                     await self.work.wait()
 
     async def begin(self) -> None:
-        """Starts whatever there is a free worker for. Raises StoreError."""
+        """Starts what can be started. Raises StoreError."""
         for task in [each for each in self._out if each.done()]:
             del self._out[task]
             task.result()
         now = self._journal.now().boot
         begun = await self._journal.begin(
             busy=[each.lane for each in self._out.values()],
-            limit=self._workers - len(self._out),
-            resting=[name for name, (until, _) in self._rests.items() if until > now],
+            limit=self._workers,
+            owed=[name for name, (until, _) in self._rests.items() if until > now] if self._owes else None,
         )
-        self._next = begun.next_end
+        self._next, self._owes = begun.next_end, self._owes and begun.owed
         for errand in begun.errands:
             task = asyncio.create_task(self._errand(errand))
             self._out[task] = errand
@@ -154,6 +161,7 @@ class Errands:
         """What failed rests, longer and longer while it goes on failing."""
         _, rest = self._rests.pop(name, (0.0, FIRST_REST / 2))
         if outcome.problem:
+            self._owes = True
             rest = min(2 * rest, LONGEST_REST)
             self._rests[name] = self._journal.now().boot + rest, rest
             self._trouble.say("scripts", f"{name[0]} failed, {name[1]}: {outcome.problem}")
@@ -163,7 +171,7 @@ class Errands:
     def _patience(self) -> float | None:
         """Seconds until there may be something to do without being told; None: not before."""
         due = [until for until, _ in self._rests.values()] + ([] if self._next is None else [self._next])
-        if len(self._out) >= self._workers or not due:
+        if not due:
             return None
         left = min(due, default=FOREVER) - self._journal.now().boot
         return LOOK if left <= 0 else min(left, LOOK)

@@ -63,7 +63,7 @@ class Executor:
         slow: Slow | None = None,
         workers: int = 1,
     ) -> None:
-        """`slow` are the actions that take their time, for which there are so many `workers`."""
+        """`slow` are the actions that take their time, of each of which so many `workers` may be out."""
         self.work = asyncio.Event()
         self._stopping = asyncio.Event()
         self._journal, self._actions = journal, actions

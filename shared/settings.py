@@ -105,7 +105,7 @@ class HostSettings(Section, frozen=True, kw_only=True):
     logs: tuple[FollowedLog, ...] = ()
     allow: tuple[str, ...] = ()  # addresses and networks, beside the automatic ones
     scripts: str = "/etc/thwart/scripts"  # a folder; each file in it is an action of that name
-    script_workers: Annotated[int, Meta(ge=1, le=64)] = 4  # scripts at work at once
+    script_workers: Annotated[int, Meta(ge=1, le=64)] = 4  # of each script at work at once
     script_timeout: Annotated[float, Meta(gt=0, le=3_600)] = 30.0  # s until one that hangs is killed
     on_stop: Literal["keep", "lift"] = "keep"  # what SIGTERM does to the blocks in force; a crash always keeps them
 

@@ -6,7 +6,8 @@ is written down before it is: what lasts is done again after a crash, and what j
 tell how far it came.
 """
 
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,14 +17,25 @@ from agent.journal.planning import Ending, Name, Work
 from agent.journal.times import Now
 from shared import codec
 from shared.messages import Order
-from shared.store import Connection
+from shared.store import Connection, Row
 
 _ENDED = """
-SELECT h.action, h.key, e.target FROM holders h JOIN effects e ON e.action = h.action AND e.key = h.key
-WHERE h.slow = 1 AND (h.lifted = 1 OR h.ends <= ?) ORDER BY h.ends
+SELECT h.action, h.key, e.target FROM (
+    SELECT action, key, ends FROM holders WHERE lifted = 1 AND slow = 1
+    UNION ALL SELECT action, key, ends FROM holders WHERE lifted = 0 AND slow = 1 AND ends <= ?
+) h JOIN effects e ON e.action = h.action AND e.key = h.key ORDER BY h.ends
+"""
+_ACTIONS = """
+WITH RECURSIVE actions (action) AS (
+    SELECT min(action) FROM orders WHERE status IS NULL AND slow = 1
+    UNION ALL
+    SELECT (SELECT min(action) FROM orders WHERE status IS NULL AND slow = 1 AND action > actions.action) FROM actions
+    WHERE actions.action IS NOT NULL
+)
+SELECT action FROM actions WHERE action IS NOT NULL
 """
 _TAKEN = """
-SELECT action, key, target FROM orders WHERE status IS NULL AND slow = 1 AND key != '' ORDER BY seq
+SELECT action, key, target FROM orders WHERE status IS NULL AND slow = 1 AND action = ? AND key != '' ORDER BY seq
 """
 _FORGOTTEN = """
 SELECT action, key, target FROM effects e WHERE slow = 1 AND boot != (SELECT boot FROM identity) AND EXISTS
@@ -71,36 +83,52 @@ class Begun(Struct, frozen=True, kw_only=True):
     errands: tuple[Errand, ...]
     deletes: tuple[Ending, ...]  # all that they lift has ended
     next_end: float | None  # the boot clock's reading
+    owed: bool  # something that nobody ordered just now is still to be done
 
 
-def begin(connection: Connection, now: Now, *, busy: Collection[Name], limit: int, resting: Collection[Name]) -> Begun:
-    """Up to `limit` errands in other lanes than the `busy` ones, marked as started. `resting` are effects that failed
-    a moment ago: what nobody ordered just now isn't tried again.
+def begin(
+    connection: Connection, now: Now, *, busy: Collection[Name], limit: int, owed: Collection[Name] | None
+) -> Begun:
+    """What can be started in other lanes than the `busy` ones, so that no action has more than `limit` out; marked as
+    started. `owed`: also what a reboot or a failure left to be done, those effects aside; None: not that.
     """
-    lanes = set(busy)
-    errands: list[Errand] = []
-    for action, key, target in _candidates(connection, now, resting):
-        if len(errands) >= limit:
-            break
-        lane = action, target or key
-        if lane not in lanes:
-            lanes.add(lane)
-            errands.append(_errand(connection, (action, key), now))
-    started = (each.coming.id for each in errands if each.work.apply and each.coming)
+    choice = _Choice(connection, now, busy, limit)
+    choice.add(connection.execute(_ENDED, (now.boot,)))  # first: who is let go late is wronged
+    for (action,) in connection.execute(_ACTIONS).fetchall():
+        if choice.has_room(action):  # else thousands that wait for one that hangs would be read each time
+            choice.add(connection.execute(_TAKEN, (action,)))
+    left = [] if owed is None else [row for each in (_FORGOTTEN, _LEFT_OVER) for row in connection.execute(each)]
+    choice.add(row for row in left if (row["action"], row["key"]) not in (owed or ()))
+    started = (each.coming.id for each in choice.errands if each.work.apply and each.coming)
     connection.executemany(_START, [(now.wall, order_id) for order_id in started])
     return Begun(
-        errands=tuple(errands),
+        errands=tuple(choice.errands),
         deletes=tuple(_deletes(connection)),
         next_end=connection.execute(_NEXT_END).fetchone()[0],
+        owed=bool(left),
     )
 
 
-def _candidates(connection: Connection, now: Now, resting: Collection[Name]) -> Iterator[tuple[str, str, str]]:
-    """Ends first, like everywhere: who is let go late is wronged, who is blocked late is blocked all the same."""
-    yield from connection.execute(_ENDED, (now.boot,)).fetchall()
-    yield from connection.execute(_TAKEN).fetchall()
-    for query in (_FORGOTTEN, _LEFT_OVER):
-        yield from (row for row in connection.execute(query).fetchall() if (row[0], row[1]) not in resting)
+class _Choice:
+    """Who goes now."""
+
+    def __init__(self, connection: Connection, now: Now, busy: Collection[Name], limit: int) -> None:
+        self._connection, self._now, self._limit = connection, now, limit
+        self._lanes, self._of_action = set(busy), Counter(action for action, _ in busy)
+        self.errands: list[Errand] = []
+
+    def has_room(self, action: str) -> bool:
+        """Whether one more of it may go."""
+        return self._of_action[action] < self._limit
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Those of these who can."""
+        for action, key, target in rows:
+            lane = action, target or key
+            if self.has_room(action) and lane not in self._lanes:
+                self._lanes.add(lane)
+                self._of_action[action] += 1
+                self.errands.append(_errand(self._connection, (action, key), self._now))
 
 
 def _errand(connection: Connection, name: Name, now: Now) -> Errand:
