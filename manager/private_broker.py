@@ -280,3 +280,10 @@ def free_port() -> int:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on this port of loopback."""
+    with suppress(OSError), socket.create_server((LOOPBACK, port)):
+        return True
+    return False

@@ -24,6 +24,7 @@ _COMMANDS = {  # name -> module, whose `command` it is; imported when it is aske
     "refuse": "manager.cli.refuse",
     "resume": "manager.cli.resume",
     "unblock": "manager.cli.unblock",
+    "up": "manager.cli.up",
 }
 
 

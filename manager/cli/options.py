@@ -1,5 +1,6 @@
 """Options of the commands that talk to the manager: where its API is, whose token to show."""
 
+import os
 from pathlib import Path
 
 import click
@@ -8,6 +9,14 @@ from shared.command_line import Command
 
 API_URL = "http://127.0.0.1:9460"
 TOKEN_FILE = Path("/var/lib/thwart/manager/api.token")
+UP = Path("/var/lib/thwart/up")  # where `thwart up` keeps its state
+TOKEN_FILE_OF_UP = UP / "manager" / TOKEN_FILE.name
+
+
+def token_file() -> Path:
+    """Where a token is looked for: what `thwart up` made, where no manager of its own has."""
+    # a folder that may not be looked into is there all the same
+    return TOKEN_FILE_OF_UP if not os.path.exists(TOKEN_FILE) and os.path.exists(TOKEN_FILE_OF_UP) else TOKEN_FILE
 
 
 def url(command: Command) -> Command:
@@ -20,6 +29,24 @@ def url(command: Command) -> Command:
         show_envvar=True,
         help="The manager's API.",
     )(command)
+
+
+class Id(click.ParamType):
+    """An id, or the beginning of one. One that can be none is wrong usage, and never asked about."""
+
+    name = "id"
+
+    def __init__(self, listed_by: str) -> None:
+        self._listed_by = listed_by
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not value.strip() or "/" in value or value in (".", ".."):
+            self.fail(f"{value!r} is no id; `{self._listed_by}` lists them", param, ctx)
+        return value.strip()
+
+
+AGENT = Id("thwart agents")
+ORDER = Id("thwart orders")
 
 
 def many(command: Command) -> Command:
@@ -44,8 +71,8 @@ def api(command: Command) -> Command:
         "--token-file",
         envvar="THWART_API_TOKEN_FILE",
         type=click.Path(path_type=Path, dir_okay=False),
-        default=TOKEN_FILE,
-        show_default=True,
+        default=token_file,
+        show_default=f"{TOKEN_FILE}, or that of `thwart up`",
         show_envvar=True,
         help="Where the token is.",
     )

@@ -1,0 +1,151 @@
+"""Runs a host's broker, manager and agent until one of them ends or somebody says stop. It is no supervisor.
+
+The rule it keeps: what is started later needs what was started before, so the agent ends first and the broker last; and
+none of them outlives this process, whatever ends it.
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+import tenacity
+
+from manager.api.bodies.agents import Agents
+from manager.child import Child
+from manager.cli.client import Client
+from manager.private_broker import SERVER, PrivateBroker
+from manager.up import leash
+from manager.up.plan import Plan, Settings, environment, written
+from shared import folder
+from shared.errors import ActionError, ApiError, BrokerError, PartEnded, SettingsError
+
+READY = 30.0  # s for a daemon to be of use
+STOPPING = 15.0  # s for it to stop in good order
+NFTABLES = "libnftables.so.1"  # what the agent will load
+COMMANDS = Path(sys.executable).parent  # where `thwart` and `thwart-agent` are
+ENDERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+Tell = Callable[[str], None]
+
+
+def run(plan: Plan, tell: Tell, of_use: Callable[[], None]) -> None:
+    """Returns when it was told to stop and everything has; calls `of_use` once the agent is known to the manager.
+
+    Raises PartEnded when a part ended by itself, FolderInUse, BrokerError; nothing runs any more then.
+    """
+    with folder.owned(plan.state, "--state"), _until_interrupted(tell), ExitStack() as stack:
+        tell("starting a private RabbitMQ node")
+        broker = PrivateBroker(plan.state / "broker", port=plan.broker_port, inside=leash.command())
+        stack.callback(broker.close)
+        stack.callback(tell, "stopping the RabbitMQ node")
+        broker.start()
+        parts = Parts(plan, stack, tell, lambda: broker.running)
+        parts.start("manager", [str(COMMANDS / "thwart"), "manager"], plan.manager(broker.url))
+        parts.wait_for(lambda client: True)
+        parts.start("agent", [str(COMMANDS / "thwart-agent"), "run"], plan.agent(broker.url))
+        parts.wait_for(lambda client: any(each.state == "living" for each in client.get("/v1/agents", Agents).agents))
+        of_use()
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+        parts.check()
+        raise PartEnded("the RabbitMQ node's epmd ended by itself; everything else was stopped, blocks stay in force")
+
+
+class Parts:
+    """The daemons, each with a settings file in the state folder. The stack's end stops them, the last first."""
+
+    def __init__(self, plan: Plan, stack: ExitStack, tell: Tell, broker_runs: Callable[[], bool]) -> None:
+        self._plan, self._stack, self._tell, self._broker_runs = plan, stack, tell, broker_runs
+        self._daemons: dict[str, Child] = {}
+
+    def start(self, name: str, command: Sequence[str], settings: Settings) -> None:
+        """Starts a daemon. Raises PartEnded when it can't be."""
+        self._tell(f"starting the {name}")
+        path = _write(self._plan.state / f"{name}.toml", written(settings))
+        try:
+            child = Child([*leash.command(), *command, "--config", str(path)], environment(settings, os.environ))
+        except OSError as error:
+            raise PartEnded(f"the {name} can't be started: {command[0]}: {error.strerror}") from error
+        self._stack.callback(child.end, signal.SIGTERM, STOPPING)
+        self._stack.callback(self._tell, f"stopping the {name}")
+        self._daemons[name] = child
+
+    def check(self) -> None:
+        """Raises PartEnded when one has ended."""
+        for name, child in self._daemons.items():
+            if not child.running:
+                raise PartEnded(
+                    f"the {name} ended by itself ({child.ending}), see what it said above; "
+                    "everything else was stopped, blocks stay in force and end on time"
+                )
+        if not self._broker_runs():
+            raise PartEnded(
+                f"the RabbitMQ node ended by itself, see {self._plan.state / 'broker' / 'server.log'}; everything else "
+                "was stopped, blocks stay in force and end on time"
+            )
+
+    def wait_for(self, of_use: Callable[[Client], bool]) -> None:
+        """Returns when the manager answers, and says so. Raises PartEnded when it doesn't in time, or one has ended."""
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda answer: not answer)
+            # neither API nor token are there at once
+            | tenacity.retry_if_exception_type((ApiError, SettingsError)),
+            wait=tenacity.wait_fixed(0.1),
+            stop=tenacity.stop_after_delay(READY),
+        )
+        try:
+            attempts(self._ask, of_use)
+        except tenacity.RetryError as error:
+            raise PartEnded(f"the {list(self._daemons)[-1]} was of no use within {READY:.0f} s") from error
+
+    def _ask(self, of_use: Callable[[Client], bool]) -> bool:
+        self.check()
+        with Client(self._plan.api, self._plan.token_file) as client:
+            client.get("/v1/agents", Agents)
+            return of_use(client)
+
+
+@contextmanager
+def _until_interrupted(tell: Tell) -> Iterator[None]:
+    """Ends what is inside at the first of ENDERS, once; while that stops, further ones are not heeded."""
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        for each in ENDERS:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {each: signal.signal(each, interrupt) for each in ENDERS}
+    try:
+        yield
+    except KeyboardInterrupt:
+        tell("everything has stopped; blocks stay in force and end on time")
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _write(path: Path, text: str) -> Path:
+    """A file that its owner alone can read: the broker's password is in it."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(text)
+    return path
+
+
+def require(plan: Plan) -> None:
+    """Raises what says which part this host lacks, and what to install."""
+    if os.geteuid() != 0:
+        raise ActionError("the agent changes the firewall and reads logs: run this as root, with sudo")
+    if not SERVER.exists():
+        raise BrokerError(f"{SERVER}: not found; install RabbitMQ: apt-get install rabbitmq-server")
+    try:
+        ctypes.CDLL(NFTABLES)
+    except OSError as error:
+        raise ActionError(f"{NFTABLES}: not found; install nftables: apt-get install nftables") from error
+    if not plan.logs and not shutil.which("journalctl"):
+        raise SettingsError("there is neither /var/log/auth.log nor a systemd journal; name a log file with --log")
