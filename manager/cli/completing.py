@@ -41,7 +41,7 @@ def _client(ctx: click.Context) -> "Client":
     from manager.cli.client import Client
 
     given = {name: ctx.params.get(name) for name in ("api", "token_file")}
-    return Client(given["api"] or options.API_URL, given["token_file"] or options.TOKEN_FILE, limit=PATIENCE)
+    return Client(given["api"] or options.API_URL, given["token_file"] or options.token_file(), limit=PATIENCE)
 
 
 def _orders(client: "Client", **query: Any) -> Iterable[Offer]:

@@ -5,13 +5,15 @@ from typing import Literal
 
 import click
 
-from manager.cli import options
+from manager.cli import completing, options
 from shared import command_line
 
 _STATES = [
     *("unsent", "waiting", "overdue", "unroutable", "applied", "unchanged"),
     *("lifted", "simulated", "refused", "stale", "failed", "ended", "withdrawn", "on-hold", "not-approved"),
 ]
+
+MOST_OTHERS = 200  # orders on the same target that are looked at for whether they extend one
 
 
 @click.group("orders", cls=command_line.Noun)
@@ -22,8 +24,8 @@ def command() -> None:
 @command.command("list")
 @click.option("--state", type=click.Choice(_STATES), help="Only orders in this state.")
 @click.option("--on-hold", is_flag=True, help="Only orders that wait for a person: short for --state on-hold.")
-@click.option("--target", metavar="ADDRESS", help="Only orders on this address.")
-@click.option("--agent", metavar="ID", help="Only orders that are for this agent.")
+@click.option("--target", metavar="ADDRESS", shell_complete=completing.blocked, help="Only orders on this address.")
+@click.option("--agent", metavar="ID", shell_complete=completing.agents, help="Only orders that are for this agent.")
 @click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True)
 @command_line.output
 @options.api
@@ -60,23 +62,29 @@ def list_(
 
 
 @command.command("show")
-@click.argument("order_id", metavar="ID")
+@click.argument("order_id", metavar="ID", type=options.ORDER, shell_complete=completing.orders)
 @command_line.output
 @options.api
 def show(order_id: str, output: Literal["table", "json"], api: str, token_file: Path) -> None:
-    """Show one order: why, where, what each agent said and when. ID may be the beginning of one.
+    """Show one order in time: from the log line over each agent's answer to the end. ID may be the beginning of one.
 
     \b
-    Example:
+    Examples:
       thwart orders show 3f2a9c
+      thwart orders show 3f2a9c -o json | jq '.timeline[] | [.at, .what, .who, .text]'
     """
     from urllib.parse import quote
 
+    from manager.api.bodies.orders import Orders
     from manager.cli.client import Client
-    from manager.cli.shows.orders import print_story
+    from manager.cli.shows.story import Related, print_story, timed
     from manager.cli.shows.table import as_json
     from manager.ledger.views import OrderStory
 
     with Client(api, token_file) as client:
         story = client.get(f"/v1/orders/{quote(order_id, safe='')}", OrderStory)
-    as_json(story) if output == "json" else print_story(story)
+        lifted_by, target = story.view.lifted_by, story.view.target
+        lift = client.get(f"/v1/orders/{lifted_by}", OrderStory) if lifted_by else None
+        others = client.get("/v1/orders", Orders, target=target, limit=MOST_OTHERS).orders if target else ()
+    told = timed(story, Related(lift=lift, others=others))
+    as_json(told) if output == "json" else print_story(told)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import click
 
 from manager.cli.shows.table import ago, plain, print_table, time_of
-from manager.ledger.views import FOREIGN, AgentOrder, OrderStory, OrderView
+from manager.ledger.views import FOREIGN, AgentOrder, OrderView
 from shared import durations
 from shared.command_line import SHORT
 
@@ -16,9 +16,9 @@ def print_orders(views: Sequence[OrderView]) -> None:
     print_table(("ORDER", "AGE", "ACTION", "TARGET", "WHERE", "FOR", "STATE", "AGENTS"), rows, "no such orders")
 
 
-def print_story(told: OrderStory) -> None:
-    """Everything about one order."""
-    view, order = told.view, told.view.order
+def print_facts(view: OrderView) -> None:
+    """What one order is about, and how it stands."""
+    order = view.order
     facts = [
         ("order", view.id),
         ("state", view.state),
@@ -34,17 +34,10 @@ def print_story(told: OrderStory) -> None:
         facts += [("on hold", f"{view.hold.reason}, since {time_of(view.hold.since)}"), ("decided", view.hold.note)]
     if order and order.response:
         facts += [("response", order.response)]
-    if told.alert:
-        facts += [("alert", told.alert.rule.description), ("line", told.alert.full_log)]
     facts += [("lifted by", (view.lifted_by or "")[:SHORT])]
     for name, value in facts:
         if value:
             click.echo(f"{name + ':':<11}{plain(value)}")
-    print_answers(view.agents)
-    for said in told.history:
-        aside = "" if said.expected else "  (the order was not for it)"
-        line = f"{time_of(said.recorded_at)}  {said.agent_id}  {said.kind} {said.word}  {said.detail}{aside}"
-        click.echo(plain(line).rstrip())
 
 
 def print_answers(agents: Iterable[AgentOrder]) -> None:
