@@ -1,6 +1,7 @@
 """`thwart`: one module for each noun or verb. It imports no daemon, and nothing heavy before a command runs."""
 
 import importlib
+from difflib import get_close_matches
 
 import click
 
@@ -16,13 +17,16 @@ _COMMANDS = {  # name -> module, whose `command` it is; imported when it is aske
     "correlate": "manager.cli.correlate",
     "dead-letters": "manager.cli.dead_letters",
     "events": "manager.cli.events",
+    "explain": "manager.cli.explain",
     "health": "manager.cli.health",
     "manager": "manager.cli.manager",
     "offenders": "manager.cli.offenders",
     "orders": "manager.cli.orders",
     "pause": "manager.cli.pause",
     "refuse": "manager.cli.refuse",
+    "responses": "manager.cli.responses",
     "resume": "manager.cli.resume",
+    "rules": "manager.cli.rules",
     "unblock": "manager.cli.unblock",
     "up": "manager.cli.up",
 }
@@ -39,6 +43,14 @@ class _Commands(Commands):
             return None
         command: click.Command = importlib.import_module(_COMMANDS[cmd_name]).command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        near = [] if args[0] in _COMMANDS else get_close_matches(args[0], _COMMANDS)
+        if near:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(near)}?")
+        return super().resolve_command(ctx, args)
 
 
 @click.command("thwart", cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,37 +2,15 @@
 
 from collections.abc import Iterable
 
-from msgspec import Struct
-
 from manager.correlation import Ruleset
 from manager.explaining.cases import Case, CaseLine
 from manager.explaining.explanation import Attempt, Explanation
+from manager.explaining.results import Difference, Result
 from manager.explaining.session import Dated, Session, dated
 
 # 2024 has a 29 February; lines that name no year are of one year, whenever and wherever the cases are run
 _DATED = Dated(near=1_704_067_200.0, year=2024)
 _NONE = "none"
-
-
-class Difference(Struct, frozen=True, kw_only=True):
-    """What a line came to, where that isn't what was expected. `line` is that of the case's file."""
-
-    log: int
-    line: int
-    key: str
-    expected: str
-    got: str
-    why: str
-
-
-class Result(Struct, frozen=True, kw_only=True):
-    """One case, and what is wrong with it."""
-
-    name: str
-    path: str
-    line: int
-    passed: bool
-    differences: tuple[Difference, ...] = ()
 
 
 def run(ruleset: Ruleset, cases: Iterable[Case]) -> list[Result]:

@@ -27,7 +27,10 @@ HOMES = {
 PURE = "manager/correlation/"
 BANNED_THERE = {"asyncio", "random", "socket", "sqlite3", "threading", "time"}
 OF_A_DAEMON = {"lxml", "pika", "prometheus_client", "sqlite3", "starlette", "uvicorn"}
-NOT_ASKING = {f"manager/cli/{each}.py" for each in ("check_config", "correlate", "findings", "manager", "reports", "up")}
+NOT_ASKING = {
+    f"manager/cli/{each}.py"
+    for each in ("check_config", "correlate", "findings", "manager", "reports", "up", "without_manager")
+}
 
 
 class Import(Struct, frozen=True):

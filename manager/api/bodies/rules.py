@@ -71,6 +71,10 @@ class RuleStory(Struct, frozen=True, kw_only=True):
     responses: tuple[RuleRow, ...] = ()  # as rows: the id is the response's identity, the description why it fires
 
 
+class NewReload(Body, frozen=True, kw_only=True):
+    """That everything be read anew; there is nothing to choose."""
+
+
 class Reloaded(Struct, frozen=True, kw_only=True):
     """What is in force after a reload."""
 

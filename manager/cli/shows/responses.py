@@ -1,0 +1,70 @@
+"""How responses look."""
+
+import click
+
+from manager.api.bodies.responses import Responses, ResponseStory, ResponseView
+from manager.cli.shows.table import plain, print_table
+from shared import durations
+
+_COLUMNS = ("NAME", "COMMAND", "LOCATION", "FIRES ON", "RULES", "TIMEOUT", "THEN", "BREAKER", "WHERE")
+
+
+def print_responses(found: Responses) -> None:
+    """One line a response."""
+    print_table(_COLUMNS, [_row(each) for each in found.responses], "no response is configured: nothing is ordered")
+
+
+def print_response(story: ResponseStory) -> None:
+    """One response, and the rules that fire it."""
+    print_responses(Responses(responses=(story.response,)))
+    if not story.fired_by:
+        click.echo("\nno rule in force fires it")
+        return
+    click.echo(f"\nfired by {len(story.fired_by)} rules:")
+    rows = [(each.rule, str(each.level), plain(each.description), each.why) for each in story.fired_by]
+    print_table(("RULE", "LEVEL", "DESCRIPTION", "BECAUSE"), rows, "")
+
+
+def _row(response: ResponseView) -> tuple[str, ...]:
+    return (
+        response.identity,
+        _command(response),
+        _place(response),
+        _selectors(response),
+        str(response.fires),
+        _timeout(response),
+        ", ".join(durations.words(each) for each in response.repeated_offenders) or "-",
+        "tripped" if response.tripped else f"{response.limit:,} a minute",
+        response.where,
+    )
+
+
+def _command(response: ResponseView) -> str:
+    flags = (
+        ("disabled", response.disabled),
+        ("dry run", response.dry_run),
+        ("exempt", response.white_list_exempt),
+        ("waits for approval", response.approval),
+    )
+    notes = [word for word, given in flags if given]
+    return f"{response.command} ({', '.join(notes)})" if notes else response.command
+
+
+def _place(response: ResponseView) -> str:
+    if response.exclude:
+        return f"{response.location} but {', '.join(response.exclude)}"
+    return ": ".join(word for word in (response.location, ", ".join(response.agents)) if word)
+
+
+def _selectors(response: ResponseView) -> str:
+    rules = f"rule {', '.join(response.rules_id)}" if response.rules_id else ""
+    level = f"level ≥ {response.level}" if response.level is not None else ""
+    groups = f"group {', '.join(response.rules_group)}" if response.rules_group else ""
+    others = " and ".join(word for word in (level, groups) if word)
+    return ", or ".join(word for word in (rules, others) if word)
+
+
+def _timeout(response: ResponseView) -> str:
+    if response.one_shot:
+        return "-"
+    return "until lifted" if response.timeout is None else durations.words(response.timeout)
