@@ -202,8 +202,9 @@ def _about_command(options: Options, command: Command) -> list[tuple[int, str]]:
     line, found = options.line("command"), []
     if command.advice:
         found.append((line, command.advice))
-    elif command.action not in CARRIED_OUT:
-        found.append((line, f"agents of this version don't carry out `{command.action}` and answer `unsupported`"))
+    elif command.kind != "script" and command.action not in CARRIED_OUT:
+        what = f"agents of this version have no `{command.action}` of their own"
+        found.append((line, f"{what}, and refuse it unless a script of that name is in their script folder"))
     if command.one_shot and "target" in options:
         found.append((options.line("target"), f"<target> is ignored: `{command.name}` acts on nothing"))
     return found

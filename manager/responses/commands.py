@@ -29,7 +29,7 @@ KINDS: dict[str, Kind] = {
     "restart-wazuh.exe": "nothing",
     "wazuh-slack": "nothing",
 }
-CARRIED_OUT = frozenset({"firewall-drop"})  # by this version's agents; they answer `unsupported` to the rest
+CARRIED_OUT = frozenset({"firewall-drop"})  # by this version's agents themselves, without a script of that name
 
 _RENAMED = {"netsh": "netsh.exe", "win_route-null": "route-null.exe", "win_route-null.exe": "route-null.exe"}
 _LONGEST_NAME = 255  # characters: what an order can carry

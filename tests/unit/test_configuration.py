@@ -99,7 +99,10 @@ def test_only_what_agents_carry_out_passes_without_a_warning(conf):
     """Who relies on an action that no agent has yet is told."""
     assert messages(conf(block())) == []
     (warning,) = messages(conf(block(command="host-deny")))
-    assert warning == "1: agents of this version don't carry out `host-deny` and answer `unsupported`"
+    assert warning == (
+        "1: agents of this version have no `host-deny` of their own, and refuse it unless a script of that name is in "
+        "their script folder"
+    )
 
 
 def test_arguments_are_split_as_a_shell_would(conf):
