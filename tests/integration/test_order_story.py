@@ -32,7 +32,8 @@ async def test_a_story_goes_from_the_log_lines_to_the_end(manager, web1):
     timeline = told["timeline"]
     assert [each["text"].split()[8:11] for each in timeline[:3]] == [["invalid", "user", f"u{n}"] for n in range(3)]
     kinds = [each["what"] for each in timeline]
-    assert kinds[:7] == ["line", "line", "line", "alert", "order", "sent", "answer"]
+    assert kinds[:5] == ["line", "line", "line", "alert", "order"]
+    assert set(kinds[5:7]) == {"sent", "answer"}, "an agent may be quicker than the broker's confirm"
     assert set(kinds[7:]) == {"extended", "lift", "end"}
     assert timeline == sorted(timeline, key=lambda each: each["at"] or 0)
     by_kind = {each["what"]: each["text"] for each in timeline}
@@ -43,6 +44,6 @@ async def test_a_story_goes_from_the_log_lines_to_the_end(manager, web1):
     assert told["view"]["id"] == order.id
 
     shown = manager.thwart("orders", "show", order.id[:8]).stdout
-    places = [shown.index(word) for word in (" u0 ", " u1 ", " u2 ", "rule 5712", "the broker has it", "extended")]
+    places = [shown.index(word) for word in (" u0 ", " u1 ", " u2 ", "level 10", "the broker has it", "extended")]
     assert places == sorted(places)
     assert "reverted" in shown
