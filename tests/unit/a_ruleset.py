@@ -72,11 +72,16 @@ class Ends:
         self._seen.append((self._rule, event))
 
 
+def listen(correlator: Correlator, seen: list[tuple[Rule, Event]]) -> None:
+    """Have `seen` say from now on where each line ends."""
+    for node in correlator._nodes.values():
+        node.listeners = (*node.listeners, Ends(node.rule, seen))
+
+
 def ended(correlator: Correlator, lines: Iterable[LogLine]) -> list[tuple[Rule, Event]]:
     """Where each line ends, whether a rule fires or not; nothing of those that no rule is for."""
     seen: list[tuple[Rule, Event]] = []
-    for node in correlator._nodes.values():
-        node.listeners = (*node.listeners, Ends(node.rule, seen))
+    listen(correlator, seen)
     feed_all(correlator, lines)
     return seen
 
