@@ -1,5 +1,6 @@
 """`thwart explain`: what log lines come to, and why."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
@@ -60,7 +61,7 @@ def _texts(lines: tuple[str, ...], file: BinaryIO | None) -> list[str]:
     if lines:
         texts = [part for line in lines for part in line.encode("utf-8", "surrogateescape").split(b"\n")]
     else:
-        source: BinaryIO = file or click.get_binary_stream("stdin")
+        source: BinaryIO = file or sys.stdin.buffer
         if not file and source.isatty():
             click.echo("log lines, one a line; end with Ctrl-D:", err=True)
         texts = source.read().split(b"\n")
