@@ -6,7 +6,7 @@ import msgpack
 import msgspec
 
 from shared.errors import MalformedMessage, MessageTooLarge, UnsupportedVersion
-from shared.messages import PROTOCOL_VERSION, Message
+from shared.messages import PROTOCOL_VERSION, Alert, Message
 
 CONTENT_TYPE = "application/msgpack"
 MAX_BODY = 1024 * 1024  # bytes, either way
@@ -14,6 +14,11 @@ MAX_ORDER = MAX_BODY - 4 * 1024  # bytes of an order: written down it has what i
 MAX_HEARTBEAT = 64 * 1024  # bytes of a heartbeat: each agent's latest is kept, in memory and in the ledger
 
 Kind = TypeVar("Kind", bound=Message)
+
+# msgspec looks into a type when it is first used, and two threads that have it do so at once can end the process: a
+# segmentation fault was seen under msgspec 0.22. So it looks here, before there is a second thread.
+for _each in (*Message.__subclasses__(), Alert):
+    msgspec.json.Decoder(_each)
 
 
 def size(value: Any) -> int:
