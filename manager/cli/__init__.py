@@ -14,6 +14,7 @@ _COMMANDS = {  # name -> module, whose `command` it is; imported when it is aske
     "block": "manager.cli.block",
     "blocks": "manager.cli.blocks",
     "check-config": "manager.cli.check_config",
+    "completion": "manager.cli.completion",
     "correlate": "manager.cli.correlate",
     "dead-letters": "manager.cli.dead_letters",
     "events": "manager.cli.events",
@@ -27,6 +28,7 @@ _COMMANDS = {  # name -> module, whose `command` it is; imported when it is aske
     "responses": "manager.cli.responses",
     "resume": "manager.cli.resume",
     "rules": "manager.cli.rules",
+    "support": "manager.cli.support",
     "unblock": "manager.cli.unblock",
     "up": "manager.cli.up",
 }

@@ -35,11 +35,11 @@ def list_(state: str | None, label: str | None, output: Literal["table", "json"]
 
     with Client(api, token_file) as client:
         found = client.get("/v1/agents", Agents, state=state, label=label or None).agents
-    as_json(found) if output == "json" else print_agents(found)
+    as_json(found) if output == "json" else print_agents(found, filtered=bool(state or label))
 
 
 @command.command("show")
-@click.argument("agent_id", metavar="ID")
+@click.argument("agent_id", metavar="ID", type=options.AGENT)
 @command_line.output
 @options.api
 def show(agent_id: str, output: Literal["table", "json"], api: str, token_file: Path) -> None:
@@ -62,7 +62,7 @@ def show(agent_id: str, output: Literal["table", "json"], api: str, token_file: 
 
 
 @command.command("remove")
-@click.argument("agent_id", metavar="ID")
+@click.argument("agent_id", metavar="ID", type=options.AGENT)
 @command_line.output
 @options.api
 def remove(agent_id: str, output: Literal["table", "json"], api: str, token_file: Path) -> None:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from manager.api.bodies.blocks import GivenMany
 from manager.cli.addresses import SHOWN, Line, read
 from manager.cli.shows.table import as_json, plain
-from shared.errors import ThwartError
+from shared.errors import ThwartError, Unreachable
 
 PART = 500  # addresses in one request: its body stays below the manager's limit
 
@@ -42,6 +42,8 @@ def lines_of(file: Iterable[str], *, skip_bad: bool) -> tuple[list[Line], list[L
         click.echo(plain(f"line {each.number}: {each.why}"), err=True)
     if len(bad) > SHOWN:
         click.echo(f"and {len(bad) - SHOWN} more that are no address", err=True)
+    if not lines:
+        click.echo("there is no address in it", err=True)
     if bad and not skip_bad:
         raise click.UsageError("nothing was done; mend these lines, or leave them out with --skip-bad")
     return good, bad
@@ -58,11 +60,10 @@ def send(good: Sequence[Line], bad: Sequence[Line], request_id: str, part: Part)
                 answers.append(part([each.text for each in good[taken : taken + PART]]))
                 taken += answers[-1].taken
                 progress.update(task, completed=taken)
-    except (ThwartError, KeyboardInterrupt):
-        click.echo(
-            f"{taken} of {len(good)} were taken before this; the same command with --request-id {request_id} goes on",
-            err=True,
-        )
+    except (ThwartError, KeyboardInterrupt) as end:
+        if taken or not isinstance(end, ThwartError) or isinstance(end, Unreachable):
+            again = f"the same command with --request-id {request_id} goes on"
+            click.echo(f"{taken} of {len(good)} were taken before this; {again}", err=True)
         raise
     declined = [
         Line(number=numbers.get(each.address, 0), text=each.address, why=each.why)
@@ -83,7 +84,7 @@ def send(good: Sequence[Line], bad: Sequence[Line], request_id: str, part: Part)
 
 
 def report(summary: Summary, done: str, output: Literal["table", "json"]) -> bool:
-    """Prints it; False when something was not done."""
+    """Prints it; False when the manager declined something."""
     for note in summary.notes:
         click.echo(f"note: {note}", err=True)
     for each in summary.declined[:SHOWN]:
@@ -92,7 +93,7 @@ def report(summary: Summary, done: str, output: Literal["table", "json"]) -> boo
         as_json(summary)
     else:
         click.echo(_sentence(summary, done))
-    return not (summary.declined or summary.bad)
+    return not summary.declined
 
 
 def _sentence(summary: Summary, done: str) -> str:

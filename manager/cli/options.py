@@ -1,6 +1,7 @@
 """Options of the commands that talk to the manager: where its API is, whose token to show."""
 
 import os
+import re
 from pathlib import Path
 
 import click
@@ -8,6 +9,7 @@ import click
 from shared.command_line import Command
 
 API_URL = "http://127.0.0.1:9460"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 TOKEN_FILE = Path("/var/lib/thwart/manager/api.token")
 UP = Path("/var/lib/thwart/up")  # where `thwart up` keeps its state
 TOKEN_FILE_OF_UP = UP / "manager" / TOKEN_FILE.name
@@ -49,10 +51,21 @@ AGENT = Id("thwart agents")
 ORDER = Id("thwart orders")
 
 
+def _request_id(_: click.Context, option: click.Parameter, given: str | None) -> str | None:
+    if given is not None and not _REQUEST_ID.fullmatch(given):
+        raise click.BadParameter("it is 8 to 64 letters, digits, - and _", param=option)
+    return given
+
+
 def many(command: Command) -> Command:
     """`--file FILE`, `--skip-bad`, `--request-id ID`: for commands that take thousands of addresses."""
     for option in (
-        click.option("--request-id", metavar="ID", help="With --file: go on with a run that was cut off."),
+        click.option(
+            "--request-id",
+            metavar="ID",
+            callback=_request_id,
+            help="With --file: go on with a run that was cut off, which said its id.",
+        ),
         click.option("--skip-bad", is_flag=True, help="With --file: leave out lines that are no address."),
         click.option(
             "--file",

@@ -88,3 +88,34 @@ def show(order_id: str, output: Literal["table", "json"], api: str, token_file: 
         others = client.get("/v1/orders", Orders, target=target, limit=MOST_OTHERS).orders if target else ()
     told = timed(story, Related(lift=lift, others=others))
     as_json(told) if output == "json" else print_story(told)
+
+
+@command.command("watch")
+@click.option("--target", metavar="ADDRESS", shell_complete=completing.blocked, help="Only orders on this address.")
+@click.option("--agent", metavar="ID", shell_complete=completing.agents, help="Only orders that are for this agent.")
+@click.option("--limit", type=click.IntRange(1, 1_000), default=100, show_default=True, help="How many to count.")
+@options.api
+def watch(target: str | None, agent: str | None, limit: int, api: str, token_file: Path) -> None:
+    """Watch orders as they are given, answered and ended, until Ctrl-C.
+
+    On a terminal: how many of the newest orders are in which state, the newest ones, the latest changes. Elsewhere a
+    line for each change. `thwart events` is the same for programs.
+
+    \b
+    Examples:
+      thwart orders watch
+      thwart orders watch --agent web1
+      thwart orders watch | tee -a watched.txt
+    """
+    import sys
+    from contextlib import suppress
+
+    from manager.cli import watching
+    from manager.cli.client import Client
+
+    wanted = watching.Filter(target=target, agent=agent, limit=limit)
+    with Client(api, token_file) as client, Client(api, token_file) as ears, suppress(KeyboardInterrupt):
+        if sys.stdout.isatty():
+            watching.on_terminal(client, ears, wanted)
+        else:
+            watching.watch(client, ears, watching.Lines(click.echo), wanted)

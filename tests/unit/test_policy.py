@@ -331,3 +331,46 @@ def _another(manager: AManager, listed: list[str]) -> AllowPolicy:
         source="ossec.conf",
         wake=lambda: None,
     )
+
+
+async def test_an_entry_for_a_time_ends_by_itself(manager):
+    """While it lasts nothing is blocked; then agents are told a list without it, and it can be blocked again."""
+    await manager.hear("web1")
+    await manager.policy.add(AllowRequest(request_id="a1", network=ATTACKER, keep=600.0))
+    listed = (await manager.policy.listing()).entries[-1]
+    assert (listed.network, listed.until) == (ATTACKER, START + 600)
+    manager.clock.passed += 599
+    await manager.policy.end_due()
+    with pytest.raises(ProtectedTarget):
+        await manager.block()
+    before = manager.policy.version
+    manager.clock.passed += 1
+    await manager.policy.end_due()
+    key, policy = manager.policies()[-1]
+    assert (key, [each.network for each in policy.entries]) == ("all", [MINE])
+    assert policy.version == manager.policy.version > before
+    await manager.block()
+
+
+async def test_the_later_end_counts(manager):
+    """An entry that is there for good is not shortened by keeping it for an hour, nor the longer of two spans."""
+    for network, spans, until in (
+        ("192.0.2.1", (None, 60.0), None),
+        ("192.0.2.2", (60.0, None), None),
+        ("192.0.2.3", (60.0, 30.0), START + 60),
+        ("192.0.2.4", (30.0, 60.0), START + 60),
+    ):
+        for number, span in enumerate(spans):
+            await manager.policy.add(AllowRequest(request_id=f"{network}-{number}", network=network, keep=span))
+        found = {each.network: each.until for each in (await manager.policy.listing()).entries}
+        assert found[network] == until
+
+
+async def test_an_end_that_came_while_the_manager_was_away_is_told_at_its_start(manager):
+    """The list that a new start makes is without what is over."""
+    await manager.policy.add(AllowRequest(request_id="a1", network=ATTACKER, keep=600.0))
+    manager.clock.passed += 601
+    again = AllowPolicy(
+        manager.store, manager.roster, manager.clock, listed=Allowlist(), source="ossec.conf", wake=lambda: None
+    )
+    assert not again.allowlist().protects(ATTACKER)

@@ -11,11 +11,11 @@ from shared import durations
 NOTICED = 5.0  # s that a clock may be off
 
 
-def print_agents(found: Sequence[AgentView]) -> None:
+def print_agents(found: Sequence[AgentView], *, filtered: bool = False) -> None:
     """One line for each agent."""
     rows = [_agent(each) for each in found]
     columns = ("AGENT", "STATE", "SEEN", "HOST", "ROLES", "ACTIONS", "HOLDS", "VERSION", "TROUBLE")
-    print_table(columns, rows, "no agent has been heard of yet")
+    print_table(columns, rows, "no such agent" if filtered else "no agent has been heard of yet")
 
 
 def print_agent(each: AgentView) -> None:
@@ -30,7 +30,7 @@ def print_agent(each: AgentView) -> None:
         ("version", each.version),
         ("running", f"since {time_of(each.started_at)}"),
         ("known", f"since {time_of(each.first_seen_at)}"),
-        ("allowlist", "as it is" if each.policy_current else f"version {each.policy}, and will be told the latest"),
+        ("allowlist", _policy(each)),
         ("holds", f"{each.holds} orders that have more than a minute left"),
         ("drift", f"{each.drift} effects that its host has otherwise than they should be" if each.drift else "none"),
         ("unsent", str(each.unsent)),
@@ -43,6 +43,13 @@ def print_agent(each: AgentView) -> None:
     rows = [(name, backend, "") for name, backend in sorted(each.actions.items())]
     rows += [(name, "", why) for name, why in sorted(each.unsupported.items())]
     print_table(("ACTION", "BACKEND", "WHY NOT"), rows, "it can carry out nothing")
+
+
+def _policy(each: AgentView) -> str:
+    if each.policy_current:
+        return "as it is"
+    has = f"has version {each.policy}" if each.policy else "has none yet"
+    return f"{has}, and will be told the latest"
 
 
 def _clock(skew: float) -> str:
