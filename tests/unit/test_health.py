@@ -62,6 +62,7 @@ def test_a_full_disk_shows_and_is_no_hanging(guard: Guard, tmp_path: Path) -> No
     """Also while SQLite has space of its own left; a new start would not help, so the watchdog isn't told."""
     disk = SmallDisk(guard, tmp_path / "small")
     store = Store(tmp_path / "small" / "store.db", "CREATE TABLE IF NOT EXISTS t (x)")
+    store.run_now(lambda connection: connection.execute("PRAGMA wal_autocheckpoint = 4"))
     for _ in range(20):
         store.run_now(lambda connection: connection.execute("INSERT INTO t VALUES (zeroblob(1000))"))
     assert Health(store, lambda: ()).look().live
