@@ -92,5 +92,12 @@ def _bytes(value: Any) -> bytes | None:
     if not isinstance(value, list) or not value:
         return None
     if isinstance(value[0], int):
-        return bytes(value)  # raises ValueError for what is no byte
+        return _binary(value)
     return _bytes(value[0])
+
+
+def _binary(value: list[Any]) -> bytes:
+    try:
+        return bytes(value)
+    except TypeError as error:
+        raise ValueError("a field is a list of bytes and of something else") from error

@@ -17,6 +17,7 @@ from shared.errors import JournalUnreadable
 
 PIECE = lines.MAX_BATCH  # bytes read at once
 LONGEST = 2 * 1024 * 1024  # bytes of an entry: a line of 64 KiB takes a quarter of it, however it is written
+DYING = 1.0  # s
 WORDS = 500  # of what it complains about, the last
 
 
@@ -51,10 +52,13 @@ class Journalctl:
             self._words = (self._words + piece)[-WORDS:]
 
     async def words(self) -> str:
-        """How it ended, for people. It has ended, or ends here."""
-        with suppress(ProcessLookupError):
+        """How it ended, for people. It has closed its output, and ends here if it hasn't."""
+        # not killed at once: Popen would reap what has ended by itself, and asyncio couldn't tell how
+        try:
+            code = await asyncio.wait_for(self._process.wait(), DYING)
+        except TimeoutError:
             self._process.kill()
-        code = await self._process.wait()
+            code = await self._process.wait()
         text = " ".join(self._words.decode(errors="replace").split())
         return f"journalctl ended ({code}){': ' if text else ''}{text}"
 
@@ -76,7 +80,8 @@ async def following(arguments: Sequence[str]) -> AsyncIterator[Journalctl]:
     try:
         yield child
     finally:
-        with suppress(ProcessLookupError):
-            process.kill()
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
         await process.wait()
         hearing.cancel()

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -48,8 +49,9 @@ def run(plan: Plan, tell: Tell, of_use: Callable[[], None]) -> None:
         parts = Parts(plan, stack, tell, lambda: broker.running)
         parts.start("manager", [str(COMMANDS / "thwart"), "manager"], plan.manager(broker.url))
         parts.wait_for(lambda client: True)
+        began = time.time()
         parts.start("agent", [str(COMMANDS / "thwart-agent"), "run"], plan.agent(broker.url))
-        parts.wait_for(lambda client: any(each.state == "living" for each in client.get("/v1/agents", Agents).agents))
+        parts.wait_for(lambda client: _hears_from_one(client, began))
         of_use()
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
         parts.check()
@@ -108,6 +110,11 @@ class Parts:
         with Client(self._plan.api, self._plan.token_file) as client:
             client.get("/v1/agents", Agents)
             return of_use(client)
+
+
+def _hears_from_one(client: Client, since: float) -> bool:
+    """True when an agent that started `since` has been heard; the roster knows those of the last time too."""
+    return any((each.started_at or 0.0) >= since for each in client.get("/v1/agents", Agents).agents)
 
 
 @contextmanager

@@ -87,7 +87,9 @@ class AManager:
                 self.lines.append(line)
 
 
-class _MortalStore(Store):
+class MortalStore(Store):
+    """Writes nothing down any more once it is `dead`."""
+
     dead = False
 
     async def run(self, work):
@@ -116,7 +118,7 @@ class AHost:
             await self.stop()
 
     async def start(self, **more: object) -> Collector:
-        self._store = _MortalStore(self._database, collector.SCHEMA)
+        self._store = MortalStore(self._database, collector.SCHEMA)
         self._one = Collector([self.settings], "web1", self._store, self.manager, SystemClock(), **more)
         self._running = asyncio.create_task(self._one.run())
         await eventually(lambda: self._one.ready.is_set() or self._running.done())
