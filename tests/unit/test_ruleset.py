@@ -142,7 +142,7 @@ def test_a_group_reaches_what_comes_before(tmp_path):
 def test_the_engine_knows_no_rule_and_no_program():
     """No rule's number and nothing that a program logs is in the code, but in what explains it: the files say all."""
     ruleset = load([shipped()])
-    said = "ssh|pam_|failed password|invalid user|authentication failure|disconnected|accepted "
+    said = "sshd|pam_|failed password|invalid user|authentication failure|disconnected|accepted "
     known = re.compile(rf"\b(?:{'|'.join(ruleset.rules)})\b|\b(?:55|57|311)\d\d\b|{said}", re.IGNORECASE)
     for path in Path(manager.__file__).parent.rglob("*.py"):
         tree = ast.parse(path.read_text())
