@@ -15,6 +15,7 @@ import msgspec
 from msgspec import to_builtins
 
 from manager.api.bodies.blocks import Given
+from manager.up.plan import written
 from shared import codec, topology
 from shared.messages import Acknowledgement, Expiry, Heartbeat, LogBatch, Order
 from shared.store import reading
@@ -22,7 +23,6 @@ from tests.fault.kernel_history import KernelHistory
 from tests.fault.queues import Queues
 from tests.integration.a_manager_daemon import ATTACKER, Hands, RunningManager
 from tests.stage.broker import Broker
-from tests.stage.fleet import toml
 from tests.stage.guard import Guard
 from tests.stage.judge import Judge
 from tests.stage.network import Host, Network
@@ -55,7 +55,7 @@ class Agent:
         self._config, self._log, self._mark = folder / "agent.toml", folder / "agent.log", folder / "stopped"
         section = {"id": self.name, "state_dir": str(self.state)}
         settings = {"broker": to_builtins(broker.settings), "agent": section, "metrics": {"listen": ""}}
-        self._config.write_text(toml(settings))
+        self._config.write_text(written(settings))
         self.environment: dict[str, str] = {}
         self.wrapper: tuple[str, ...] = ()
         self.refused: list[str] = []  # hosts that its kernel has nothing to do with
@@ -187,11 +187,14 @@ class Fleet:
         return self.agents[-1]
 
     def start(self, *names: str) -> list[Agent]:
-        """Agents that run and that the manager calls living."""
+        """Agents that run, that the manager calls living, and that have taken all that it sends to who joins."""
         some = [self.agent(name) for name in names]
         for agent in some:
             agent.start()
         self.know(*some)
+        for agent in some:
+            wait_for(lambda agent=agent: agent.rows("SELECT version FROM policy"), READY)
+        self.queues.empty(*(agent.queue for agent in some))
         return some
 
     def start_one_for_each(self, points: Sequence[str]) -> list[Agent]:

@@ -10,13 +10,13 @@ from typing import Any
 from urllib.request import urlopen
 
 from agent.actions.nftables import Nftables
+from manager.up.plan import written
 from shared import codec, topology
 from shared.broker import Consumer, Delivery, Publication, Publisher
 from shared.messages import Acknowledgement, Expiry, Heartbeat, Message, Order
 from shared.outbox import unsent
 from shared.store import reading
 from tests.stage.broker import Broker
-from tests.stage.fleet import toml
 from tests.stage.guard import Guard
 from tests.stage.judge import Judge
 from tests.stage.network import Host
@@ -35,7 +35,7 @@ class AnAgent:
         self.config, self.log, self.state = folder / "agent.toml", folder / "agent.log", folder / "state"
         section = {"id": NAME, "state_dir": str(self.state), **agent}
         settings = {"broker": {"urls": [broker.url]}, "agent": section, "metrics": {"listen": "127.0.0.1:0"}}
-        self.config.write_text(toml(settings))
+        self.config.write_text(written(settings))
         self._process: Process | None = None
         self.judge = Judge(broker.url)
         self._publisher = Publisher(broker.settings, "test", topology.exchanges())

@@ -7,7 +7,7 @@ sshd, web2 192.0.2.12, and an attacker with several in 203.0.113.0/24.
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,8 @@ from msgspec import Struct
 from manager.api import tokens
 from manager.api.bodies.agents import Agents
 from manager.cli.client import Client
+from manager.up import plan
+from manager.up.plan import Settings
 from shared.errors import ApiError, SettingsError, ThwartError
 from tests.stage.guard import NETNS, Guard
 from tests.stage.judge import Judge
@@ -35,7 +37,6 @@ ATTACKERS = (66, 67, 77)  # last numbers of the attacker's addresses
 READY = 30.0  # s for a daemon to be of use
 
 Answer = TypeVar("Answer", bound=Struct)
-Settings = Mapping[str, Mapping[str, Any]]  # section -> key -> value
 
 
 class Daemon:
@@ -46,7 +47,7 @@ class Daemon:
         folder.mkdir(parents=True)
         self.host, self.folder, self.log = host, folder, folder / "log"
         self.configuration = folder / "settings.toml"
-        self.configuration.write_text(toml(settings))
+        self.configuration.write_text(plan.written(settings))
         self._guard = guard
         self._command = [*host.inside, *command, "--config", str(self.configuration)]
         self._process: Process | None = None
@@ -227,20 +228,3 @@ class Fleet:
                 "log": {"format": "json"},
             },
         )
-
-
-def toml(settings: Settings) -> str:
-    """`settings` as a file that the daemons read. JSON's strings, numbers and lists are TOML's too."""
-    sections = (
-        f"[{section}]\n" + "".join(f"{key} = {_value(value)}\n" for key, value in keys.items())
-        for section, keys in settings.items()
-    )
-    return "\n".join(sections)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {_value(each)}" for key, each in value.items()) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    return json.dumps(value)
