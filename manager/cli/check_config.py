@@ -24,8 +24,15 @@ def command(
 ) -> None:
     """Read configuration and rule files as the manager would, and say what is honoured.
 
-    FILE is an ossec.conf, or a file of rules or decoders; which one is seen from what is in it. Ends with 0 when all
-    is in order, warnings or not, and with 2 when there are errors.
+    FILE is an ossec.conf, or a file of rules or decoders; which one is seen from what is in it. The whole ossec.conf of
+    a Wazuh 4 manager may be given: what is not ours in it is listed. Ends with 0 when all is in order, warnings or not,
+    and with 2 when there are errors.
+
+    \b
+    Examples:
+      thwart check-config /var/ossec/etc/ossec.conf
+      thwart check-config ossec.conf --rules /var/ossec/etc/rules
+      thwart check-config ossec.conf local_rules.xml -o json
     """
     from manager.checking import check
     from manager.cli import reports

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from manager.ledger.answers import record
+from manager.ledger.unanswered import Unanswered
 from manager.ledger.views import OrderQuery
 from tests.unit.a_manager import MINE, START, a_manager, acknowledgement, expiry, sighting
 
@@ -154,6 +155,11 @@ async def test_overdue_is_said_of_the_living_alone(manager):
     await manager.hear("web1")
     manager.clock.passed = 35.0
     assert await manager.states(order) == {"web1": "overdue", "web2": "waiting"}
+    assert await manager.ledger.unanswered() == Unanswered(overdue=1, oldest=35.0)
+    await manager.answer(order, "web1")
+    assert await manager.ledger.unanswered() == Unanswered(overdue=0, oldest=35.0), "web2 owes one still"
+    await manager.answer(order, "web2")
+    assert await manager.ledger.unanswered() == Unanswered(overdue=0, oldest=0.0)
 
 
 async def test_an_order_that_was_never_sent_is_not_overdue(manager):
@@ -162,6 +168,7 @@ async def test_an_order_that_was_never_sent_is_not_overdue(manager):
     order = await manager.block()
     manager.clock.passed = 20.0
     assert await manager.states(order) == {"web1": "waiting"}
+    assert await manager.ledger.unanswered() == Unanswered(overdue=0, oldest=0.0)
 
 
 def _events(order_id: str) -> st.SearchStrategy:
