@@ -145,6 +145,28 @@ def health(ctx: click.Context, config: Path | None, wanted: str, output: str) ->
     ctx.exit(checkup.show("the agent", looked_at(Path(_settings(config).agent.state_dir)), wanted, output))
 
 
+@main.command()
+@command_line.to
+@command_line.config(DEFAULT)
+def support(to: Path, config: Path | None) -> None:
+    """Write a bundle for whoever helps: versions, settings, the journal in figures, how the agent is, its recent log.
+
+    Secrets are taken out: passwords in URLs, values whose name says that they are secret, and these values wherever
+    else they occur. Look through it before you send it. Works with the agent down too, and says what it couldn't take.
+
+    \b
+    Examples:
+      thwart-agent support
+      thwart-agent support --to /tmp
+    """
+    from agent.support import gather
+    from shared.support import Bundle
+
+    bundle = Bundle("thwart-agent-support")
+    gather(bundle, config)
+    bundle.close(to)
+
+
 def _settings(config: Path | None) -> "AgentSettings":
     from shared import settings
 

@@ -67,3 +67,9 @@ def config(default: Path) -> Callable[[Command], Command]:
         callback=lambda _ctx, _option, given: given or (default if default.exists() else None),
         help=f"Settings, TOML. Default: {default}, if it is there. THWART_<SECTION>_<KEY> goes on top.",
     )
+
+
+def to(command: Command) -> Command:
+    """`--to FOLDER`: where to write a file that names itself."""
+    folder = click.Path(path_type=Path, file_okay=False)
+    return click.option("--to", type=folder, default=Path("."), help="The folder to write to; default: here.")(command)

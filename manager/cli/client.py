@@ -48,6 +48,13 @@ class Client:
         wanted = {name: value for name, value in query.items() if value is not None}
         return self._answer(kind, "GET", path, params=wanted)
 
+    def text(self, path: str) -> str:
+        """What is answered, as it is. Raises ApiError, Unreachable."""
+        response = self._call("GET", path)
+        if response.status_code in (401, 404):
+            self._read(Struct, response)
+        return response.text
+
     def post(self, path: str, body: Struct, kind: type[Answer]) -> Answer:
         """Sends a request that carries a request id, again if no answer comes. Raises ApiError, Unreachable."""
         return self._answer(kind, "POST", path, content=msgspec.json.encode(body))

@@ -63,7 +63,29 @@ def _blocked(client: "Client") -> Iterable[Offer]:
     return [(each.target, each.action) for each in client.get("/v1/blocks", Blocks).blocks]
 
 
+def _offenders(client: "Client") -> Iterable[Offer]:
+    from manager.api.bodies.offenders import Offenders
+
+    found = client.get("/v1/offenders", Offenders).offenders
+    return [(each.target, f"offence {each.offence}") for each in found]
+
+
+def _rules(client: "Client") -> Iterable[Offer]:
+    from manager.api.bodies.rules import Rules
+
+    return [(each.id, each.description) for each in client.get("/v1/rules", Rules).rules]
+
+
+def _responses(client: "Client") -> Iterable[Offer]:
+    from manager.api.bodies.responses import Responses
+
+    return [(each.id, "") for each in client.get("/v1/responses", Responses).responses]
+
+
 orders = _from(_orders)
 on_hold = _from(lambda client: _orders(client, state="on-hold"))
 agents = _from(_agents)
 blocked = _from(_blocked)
+offenders = _from(_offenders)
+rules = _from(_rules)
+responses = _from(_responses)

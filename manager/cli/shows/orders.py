@@ -1,5 +1,6 @@
 """How orders look: a line each, or the whole story of one."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import click
@@ -12,7 +13,7 @@ from shared.command_line import SHORT
 
 def print_orders(views: Sequence[OrderView]) -> None:
     """One line for each order."""
-    rows = [_order(each) for each in views]
+    rows = [order_row(each) for each in views]
     print_table(("ORDER", "AGE", "ACTION", "TARGET", "WHERE", "FOR", "STATE", "AGENTS"), rows, "no such orders")
 
 
@@ -57,7 +58,13 @@ def place(location: str, named: Sequence[str]) -> str:
             return ", ".join(named)
 
 
-def _order(view: OrderView) -> tuple[str, ...]:
+def counted_by_state(views: Sequence[OrderView]) -> dict[str, int]:
+    """How many are in which state, the most first."""
+    return dict(Counter(each.state for each in views).most_common())
+
+
+def order_row(view: OrderView) -> tuple[str, ...]:
+    """The cells of an order's line."""
     age = ago(view.order.issued_at) if view.order else ""
     what, where, agents = _what(view), _place(view), _counted(view.agents) or _held(view)
     return view.id[:SHORT], age, what, view.target, where, _span(view), view.state, agents

@@ -15,7 +15,7 @@ from rich.text import Text
 from shared import durations
 from shared.command_line import WIDE
 
-_STYLES = {
+STYLES = {
     "applied": "green",
     "unchanged": "green",
     "living": "green",
@@ -44,7 +44,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], nothing: 
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(plain(cell), style=_STYLES.get(cell, "")) for cell in row))
+        table.add_row(*(Text(plain(cell), style=STYLES.get(cell, "")) for cell in row))
     Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
