@@ -25,7 +25,8 @@ from shared.errors import UnreadableLog
 from shared.instants import YEAR, instant
 
 STANDARD_INPUT = "-"
-MAX_LINE = 64 * 1024  # bytes; what is longer is cut there
+MAX_LINE = 64 * 1024  # bytes; what is longer is cut there, and marked
+_MARK = b" [cut]"  # as agents do: what a client wrote must not become the line's end
 _AHEAD = 86_400.0  # s that a line may be later than its file's last change: clocks, zones
 _GZIP = b"\x1f\x8b"
 _STAMP = re.compile(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d ", re.ASCII)
@@ -95,10 +96,11 @@ def _raw_lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
     offset, cut = 0, False
     with _explained(name):
         for raw in iter(partial(stream.readline, MAX_LINE), b""):
+            whole = len(raw) < MAX_LINE or raw.endswith(b"\n")
             if not cut:
-                yield offset, raw
+                yield offset, raw if whole else raw + _MARK
             offset += len(raw)
-            cut = not raw.endswith(b"\n")
+            cut = not whole
 
 
 @contextmanager

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
+from agent.logs.lines import bounded
 from manager.correlation import Correlator, Rule, load, shipped
 from manager.correlation.events import Event
+from manager.offline.files import MAX_LINE, merged, open_logs
 from tests.unit.a_ruleset import line, listen
 
 MEGABYTE = 1_000_000
@@ -223,6 +225,20 @@ def test_no_piece_of_another_line_frames_another_address(reader, form, escaped):
 def test_no_word_of_a_browser_frames_another_address(reader, form, words, escaped):
     """A user, a referrer or a browser changes neither address nor status; what is asked for stays among the web's."""
     check_web(reader, form, [escaped(each) for each in words])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_line_that_was_cut_within_a_name_frames_nobody(reader, tmp_path, form):
+    """Where a line is too long and cut, what a client wrote doesn't become its end, read offline or by an agent."""
+    before = form.partition("{}")[0]
+    for half in BROKEN_OFF:
+        begun = f"{before}x{half}"
+        text = f"{before}{'x' * (MAX_LINE - len(begun))}x{half}{form.partition('{}')[2]}"
+        log = tmp_path / "log"
+        log.write_text(f"{text}\n")
+        (offline,) = merged(open_logs([str(log)]))
+        for taken in (offline.text, bounded(text)):
+            assert reader.read(taken)[1] in (IP, None, ""), taken[-200:]
 
 
 @pytest.mark.parametrize("form", [*FORMS, *WEB, *ASKED])

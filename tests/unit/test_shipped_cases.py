@@ -6,6 +6,7 @@ import pytest
 
 from manager.correlation import Correlator, LogLine, load, shipped
 from manager.explaining.cases import read_cases
+from manager.explaining.trial import run
 from shared.instants import instant
 from tests.unit.a_ruleset import START, ended, line
 
@@ -29,6 +30,11 @@ def test_a_shipped_case_holds(ruleset, case):
     found = {"rule": rule.id, "alert": str(rule.level), "decoder": event.decoder.label(event) if event.decoder else ""}
     found |= {f"field {name}": text for name, text in event.fields.items()}
     assert {key: found.get(key, "") for key in case.expected} == case.expected
+
+
+def test_the_shipped_cases_pass_at_the_terminal(ruleset):
+    """What `thwart rules test` makes of them is the same: all pass."""
+    assert [result for result in run(ruleset, CASES) if not result.passed] == []
 
 
 def test_every_shipped_rule_has_a_case(ruleset):
