@@ -7,11 +7,16 @@ from typing import Literal
 from msgspec import Struct
 
 from manager.correlation import Ruleset, load, shipped
+from manager.correlation.ruleset import patterns
 from manager.responses.configuration import Configuration, Remark, examine
 from manager.responses.review import notes, review
 from manager.xml import read_elements
 from shared.errors import ConfigurationError
 
+_EXPLOSIVE = (
+    "may take for ever over some lines, where it is given up and counts as not matching; write it without one repeat "
+    "inside another"
+)
 _OF_RULES = frozenset({"group", "rule", "decoder", "var"})
 
 Kind = Literal["ossec.conf", "rules"]
@@ -58,7 +63,7 @@ def report(checked: Sequence[Checked], rules: Sequence[Path], errors: list[Confi
         configurations=tuple(configurations),
         ruleset=ruleset,
         errors=tuple(Remark(path=each.path, line=each.line or 0, message=each.message) for each in errors),
-        warnings=tuple(warnings),
+        warnings=(*warnings, *_explosive(ruleset)),
         notes=tuple(note for each in configurations for note in notes(each)),
     )
 
@@ -95,6 +100,16 @@ def _ruleset(paths: Sequence[Path], errors: list[ConfigurationError]) -> Ruleset
         except OSError as wrong:
             errors.append(ConfigurationError(f"can't be read: {wrong.strerror or wrong}", path=wrong.filename or path))
     return ruleset
+
+
+def _explosive(ruleset: Ruleset) -> list[Remark]:
+    """Patterns that can take for ever over a short line; the search for them is given up."""
+    found = []
+    for place, each in patterns(ruleset):
+        if each.bounded.explodes:
+            message = f"`{each.source}` {_EXPLOSIVE} ({place.what})"
+            found.append(Remark(path=place.element.path, line=place.element.line, message=message))
+    return found
 
 
 def _warnings(path: Path, configuration: Configuration, ruleset: Ruleset) -> list[Remark]:

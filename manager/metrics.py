@@ -51,6 +51,9 @@ class Metrics:
         self.expiries = counter("thwart_expiries_total", "Ends of orders that agents have told.", outcome=outcomes)
         self.lines = counter("thwart_log_lines_total", "Log lines correlated.")
         self.lines_known = counter("thwart_log_lines_known_total", "Log lines dropped, because they were taken before.")
+        self.cut = counter(
+            "thwart_pattern_limits_total", "Searches for a rule's pattern that were given up; they count as no match."
+        )
         self.reloads = counter(
             "thwart_configuration_reloads_total", "Times that ossec.conf and rules were read.", result=("ok", "refused")
         )

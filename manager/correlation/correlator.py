@@ -15,7 +15,7 @@ from manager.correlation.dialects import lower
 from manager.correlation.events import Event, LogLine
 from manager.correlation.lookup import Lookup
 from manager.correlation.rules import AddressTest, FieldTest, Rule
-from manager.correlation.ruleset import Ruleset
+from manager.correlation.ruleset import Ruleset, patterns
 from manager.correlation.windows import Silence, Windows
 
 _PROGRAMS = 4096  # program names whose branch is remembered; a hostile log may hold any number
@@ -45,6 +45,14 @@ class Firing(Struct, frozen=True, kw_only=True):
     def count(self) -> int:
         """How many lines it took."""
         return len(self.previous) + 1
+
+
+class CutShort(Struct, frozen=True, kw_only=True):
+    """A pattern whose searches were given up so many times, with the rule or decoder that it is of."""
+
+    where: str
+    pattern: str
+    times: int
 
 
 class Node:
@@ -90,6 +98,7 @@ class Correlator:
         self._windows = tuple(node.windows for node in nodes.values() if node.windows)
         self._most = max((rule.frequency for rule in ruleset.rules.values()), default=0) or 1
         self._branches: dict[str, Branch] = {}
+        self._endable = tuple((str(place), each) for place, each in patterns(ruleset) if each.bounded.may_be_cut)
 
     def feed(self, line: LogLine) -> Firing | None:
         """What the line makes fire. One that stands for several counts as often and fires its highest rule."""
@@ -123,6 +132,15 @@ class Correlator:
                 node.silence.adopt(before.silence)
             if node.windows and before.windows and same.keys() >= {*_counted(node.rule, self._nodes)}:
                 node.windows.adopt(before.windows)
+
+    def cut_short(self) -> list[CutShort]:
+        """The patterns whose searches were given up since the last time that this was asked."""
+        found = []
+        for where, pattern in self._endable:
+            if times := pattern.bounded.cut:
+                pattern.bounded.cut = 0
+                found.append(CutShort(where=where, pattern=pattern.source, times=times))
+        return found
 
     def forget_everything(self) -> None:
         """Drop what was counted of anybody."""

@@ -8,12 +8,15 @@
 * PCRE2: case-sensitive. Python's `re` runs it: no C library to install, no slower on short lines, and it refuses by
   name almost everything of PCRE2 that it lacks; the one construct that it would silently misread (POSIX classes) is
   refused here.
+
+An expression that could take long is searched within bounds: see `bounded`.
 """
 
 import re
 from collections.abc import Callable
 from typing import Literal
 
+from manager.correlation.bounded import Bounded, Match
 from shared.errors import InvalidPattern
 
 Dialect = Literal["osmatch", "osregex", "pcre2"]
@@ -65,7 +68,7 @@ class Alternative:
 class Pattern:
     """A compiled pattern. `matches` is quick, `plainly` is what it must agree with; both honour the negation."""
 
-    __slots__ = ("dialect", "leads", "matches", "negated", "regex", "source")
+    __slots__ = ("_longest", "bounded", "dialect", "leads", "matches", "negated", "regex", "source")
 
     def __init__(self, source: str, dialect: Dialect, *, negated: bool = False) -> None:
         self.source, self.dialect = source, dialect
@@ -74,31 +77,36 @@ class Pattern:
         self.negated = negated
         alternatives = _ALTERNATIVES[dialect](source)
         self.regex = _compile(source, alternatives)
+        self.bounded = Bounded(self.regex)
+        self._longest = self.bounded.longest
         leads = tuple(each.lead for each in alternatives)
         self.leads: tuple[str, ...] | None = leads if leads and all(leads) and not negated else None
-        test = _quick(alternatives, self.regex)
+        test = _quick(alternatives, self.bounded)
         self.matches: Test = _negation(test) if negated else test
 
     def plainly(self, text: str) -> bool:
         """The same answer by the regular expression alone."""
-        return (self.regex.search(text) is None) is self.negated
+        return (self._search(text) is None) is self.negated
 
     def end(self, text: str) -> int | None:
         """Where the match ends, 0 for a negated pattern that isn't there; None when it doesn't match."""
-        found = self.regex.search(text)
+        found = self._search(text)
         if self.negated:
             return 0 if found is None else None
         return None if found is None else found.end()
 
     def captures(self, text: str) -> tuple[tuple[str | None, ...], int] | None:
         """What the parentheses took and where the match ends; OS_Regex counts within the alternative that matched."""
-        found = self.regex.search(text)
+        found = self._search(text)
         if found is None:
             return None
         groups: tuple[str | None, ...] = found.groups()
         if self.dialect == "osregex" and None in groups:
             groups = tuple(group for group in groups if group is not None)
         return groups, found.end()
+
+    def _search(self, text: str) -> "re.Match[str] | Match | None":
+        return self.regex.search(text) if len(text) <= self._longest else self.bounded.timed(text)
 
 
 def _compile(source: str, alternatives: list[Alternative]) -> re.Pattern[str]:
@@ -195,21 +203,24 @@ _ALTERNATIVES: dict[Dialect, Callable[[str], list[Alternative]]] = {
 }
 
 
-def _quick(alternatives: list[Alternative], regex: re.Pattern[str]) -> Test:
+def _quick(alternatives: list[Alternative], bounded: Bounded) -> Test:
     """A test that asks for literals in the lower-case text first, and for the expression only when it must."""
-    search = regex.search
-    if not alternatives:
-        return lambda text, lowered: search(text) is not None
-    if all(each.literal for each in alternatives):
+    if alternatives and all(each.literal for each in alternatives):
         return _literal_test(alternatives)
+    search = _search_test(bounded)
     needed = tuple(max(each.runs, key=len) for each in alternatives)
     leads = tuple(each.lead for each in alternatives)
-    if all(leads):
-        return lambda text, lowered: lowered.startswith(leads) and search(text) is not None
-    if not all(needed):
-        return lambda text, lowered: search(text) is not None
+    if leads and all(leads):
+        return lambda text, lowered: lowered.startswith(leads) and search(text, lowered)
+    if not needed or not all(needed):
+        return search
     holds = _any_of(needed)
-    return lambda text, lowered: holds(text, lowered) and search(text) is not None
+    return lambda text, lowered: holds(text, lowered) and search(text, lowered)
+
+
+def _search_test(bounded: Bounded) -> Test:
+    search, timed, longest = bounded.regex.search, bounded.timed, bounded.longest
+    return lambda text, lowered: (search(text) if len(text) <= longest else timed(text)) is not None
 
 
 def _literal_test(alternatives: list[Alternative]) -> Test:

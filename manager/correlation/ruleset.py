@@ -1,7 +1,7 @@
 """Rule and decoder files, read and linked into one ruleset. The only module here that touches files."""
 
 import importlib.resources
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from manager.correlation import decoders, rules
 from manager.correlation.decoders import Decoder, Definition
+from manager.correlation.dialects import Pattern
 from manager.correlation.reading import check_attributes, expand, fail
 from manager.correlation.rules import Rule
 from manager.xml import Element, read_elements
@@ -48,6 +49,29 @@ def load(paths: Sequence[Path]) -> Ruleset:
     return Ruleset(
         rules=known, children=_linked(known), decoders=decoders.link(definitions), definitions=tuple(definitions)
     )
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """The rule or decoder that a pattern belongs to."""
+
+    what: str
+    element: Element
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.element.where()})"
+
+
+def patterns(ruleset: Ruleset) -> Iterator[tuple[Place, Pattern]]:
+    """Every pattern, with what it belongs to."""
+    for rule in ruleset.rules.values():
+        fields = (each.pattern for each in rule.fields)
+        for pattern in (rule.match, rule.regex, rule.program, rule.host, *fields):
+            if pattern:
+                yield Place(what=f"rule {rule.id}", element=rule.element), pattern
+    for each in ruleset.definitions:
+        for pattern in (each.program, each.prematch, each.regex):
+            if pattern:
+                yield Place(what=f"decoder {each.name}", element=each.element), pattern
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:

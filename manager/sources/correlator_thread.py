@@ -19,6 +19,11 @@ from shared.messages import LogBatch
 
 FILES = 200_000  # whose positions are kept in memory; only batches that come again need them, and those come soon
 
+_EXPLODES = (
+    "a pattern takes too long over some lines; there it counts as not matching. Write it so that no text can be "
+    "matched in two ways, without one repeat inside another"
+)
+
 log = structlog.get_logger()
 
 
@@ -29,6 +34,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     positions: tuple[Position, ...]
     lines: int  # that were new
     known: int  # that were dropped because they had been read before
+    cut: int = 0  # searches for a pattern that were given up
 
 
 class CorrelatorThread:
@@ -37,6 +43,7 @@ class CorrelatorThread:
     def __init__(self, correlator: Correlator, positions: Iterable[Position]) -> None:
         self._correlator = correlator
         self._read = Positions(positions)
+        self._said: set[str] = set()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="correlator")
 
     async def read(self, batches: Sequence[LogBatch]) -> Reading:
@@ -80,7 +87,19 @@ class CorrelatorThread:
             for line in fresh:
                 sightings.extend(self._feed(batch, line))
             positions.extend(self._read.after(batch, fresh))
-        return Reading(sightings=tuple(sightings), positions=tuple(positions), lines=lines, known=known)
+        return Reading(
+            sightings=tuple(sightings), positions=tuple(positions), lines=lines, known=known, cut=self._cut()
+        )
+
+    def _cut(self) -> int:
+        """How many searches were given up since the last time; says so once for each pattern."""
+        fresh = 0
+        for cut in self._correlator.cut_short():
+            fresh += cut.times
+            if cut.where not in self._said:
+                self._said.add(cut.where)
+                log.warning(_EXPLODES, action="pattern_limit", where=cut.where, pattern=cut.pattern)
+        return fresh
 
     def _feed(self, batch: LogBatch, line: messages.LogLine) -> list[Sighting]:
         """One line's sighting, if it made anything fire. A line that breaks a rule is skipped, never its batch."""

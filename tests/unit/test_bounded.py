@@ -1,0 +1,111 @@
+"""No expression stalls the manager, and what is searched within bounds says what `re` alone would say."""
+
+import re
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from manager.correlation import load, shipped
+from manager.correlation.bounded import ALLOWANCE, Bounded
+from manager.correlation.dialects import Pattern
+from manager.correlation.ruleset import patterns
+
+LONG = 64 * 1024  # characters: as long as a line gets
+_PARTS = ["a*", "[^b]+", "(a|b)", "(?:b.)*?", "c", "x?", ".*", r"\d{1,3}", " "]
+
+
+def bounded(expression: str) -> Bounded:
+    return Bounded(re.compile(expression, re.ASCII))
+
+
+@pytest.mark.parametrize(
+    "expression", [r"(a+)+$", r"(\w+\s?)*x", r"(a|aa)+$", r"(a?){40}a{40}", r"(.*)\1x", r"(x+x+)+y"]
+)
+def test_what_explodes_is_known(expression):
+    """An expression that can take for ever over a short text is never left to `re`."""
+    assert bounded(expression).explodes
+
+
+@pytest.mark.parametrize(
+    "expression", [r"^\d+$", r"^user=(\S+) from (\S+) port \d+$", r"(\d{1,3}\.){3}\d{1,3}", r"^[^\"]*\"(?:a|b)+c"]
+)
+def test_what_is_walked_once_is_known(expression):
+    """An expression whose repeats can't give back what they took is searched by `re` however long the text."""
+    assert bounded(expression).longest > 1_000_000
+
+
+def test_a_chain_is_bounded_by_its_length():
+    """Several `.*` in a row are left to `re` over short texts only, shorter the more they are."""
+    chains = [bounded("x" + ".*y" * count).longest for count in (1, 2, 3, 4)]
+    assert chains == sorted(chains, reverse=True)
+    assert 20 < chains[-1] < chains[0] < LONG
+
+
+@pytest.mark.parametrize(
+    ("source", "dialect", "text"),
+    [
+        (r"(a|aa)+$", "pcre2", "a" * LONG + "!"),
+        (r"\.*a\.*b\.*c\.*d\.*e\.*z\d", "osregex", "abcde z" * (LONG // 7)),
+    ],
+)
+def test_what_takes_too_long_is_no_match(source, dialect, text):
+    """A search that would take years is given up, counts as no match and is counted; the next are given up sooner."""
+    pattern = Pattern(source, dialect)
+    begin = time.process_time()
+    for _ in range(8):
+        assert not pattern.matches(text, text)
+    assert pattern.bounded.cut == 8
+    assert time.process_time() - begin < 8 * 8 * ALLOWANCE  # the library looks at its clock now and then
+
+
+def test_a_line_that_matches_still_does():
+    """After it was given up, an expression goes on matching what ordinary lines hold."""
+    pattern = Pattern(r"^(\w+\s?)+: (a|aa)+$", "pcre2")
+    assert pattern.captures("a b: " + "a" * LONG + "!") is None
+    assert pattern.bounded.cut
+    assert pattern.captures("from here: aa") is not None
+
+
+def test_a_negated_pattern_that_is_given_up():
+    """A text that is too much for a pattern is one that doesn't hold it."""
+    assert Pattern(r"(a|aa)+$", "pcre2", negated=True).matches("a" * LONG + "!", "")
+
+
+@settings(max_examples=200, deadline=None)
+@given(parts=some.lists(some.sampled_from(_PARTS), min_size=1, max_size=5), text=some.text("abcx1 ", max_size=30))
+def test_both_libraries_say_the_same(parts, text):
+    """Where a match is found, what it takes and where it ends doesn't depend on which library searches."""
+    one = bounded("".join(parts))
+    plain, timed = one.regex.search(text), one.timed(text)
+    assert one.cut == 0
+    assert (plain and (plain.span(), plain.groups())) == (timed and (timed.span(), timed.groups()))
+
+
+@pytest.mark.parametrize("source", [r"a{e}", r"\$\{jndi:", r"{i<=2}x", r"x{2}"])
+def test_a_brace_is_a_brace(source):
+    """Approximate matching is none of PCRE2's: what looks like it is text, by either library."""
+    one = bounded(source)
+    text = source.replace("\\", "")
+    assert (one.regex.search(text) is None) is (one.timed(text) is None)
+
+
+_HOSTILE = [
+    " " * LONG,
+    "a" * LONG,
+    '"\\' * (LONG // 2),
+    " from x port 1" * (LONG // 14),
+    "x[(1) - USER " * (LONG // 13),
+]
+
+
+@pytest.mark.parametrize("filling", _HOSTILE, ids=["spaces", "letters", "quotes", "ports", "brackets"])
+def test_no_shipped_pattern_stalls(filling):
+    """Every shipped pattern is done with the longest line in a time in which nobody notices."""
+    for where, pattern in patterns(load([shipped()])):
+        text = (pattern.leads or ("",))[0] + filling
+        begin = time.process_time()
+        pattern.matches(text, text.lower())
+        assert time.process_time() - begin < 0.25, where
+        assert not pattern.bounded.explodes, where
