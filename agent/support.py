@@ -45,5 +45,4 @@ def _scripts(folder: Path) -> str:
 
 def _script(path: Path) -> str:
     stat = path.stat()
-    return f"{path.name} uid {stat.st_uid} mode {stat.st_mode & 0o7777:o} {stat.st_size} bytes
-"
+    return f"{path.name} uid {stat.st_uid} mode {stat.st_mode & 0o7777:o} {stat.st_size} bytes\n"

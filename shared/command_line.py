@@ -5,11 +5,14 @@ Exit codes: 0 done; 1 it could not be done; 2 wrong usage, settings or configura
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from shared.errors import ConfigurationError, InvalidDuration, SettingsError, ThwartError, Unreachable, UnreadableLog
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 WIDE = 200  # columns where nobody's terminal sets a limit
 SHORT = 12  # digits of an order's id in a list; any beginning that is no other's will do
@@ -33,9 +36,17 @@ class Noun(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         helps = [*ctx.help_option_names, "--help"]
-        if not args or (args[0].startswith("-") and args[0] not in helps):
+        bare = not args and not ctx.resilient_parsing  # a shell that completes is still to be offered all of them
+        if bare or (args and args[0].startswith("-") and args[0] not in helps):
             args = ["list", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """Its commands, or the options of `list`."""
+        listing = self.get_command(ctx, "list") if incomplete.startswith("-") else None
+        if listing is None:
+            return super().shell_complete(ctx, incomplete)
+        return listing.shell_complete(click.Context(listing, parent=ctx, info_name="list"), incomplete)
 
 
 def exit_code(error: ThwartError) -> int:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import click
 
-from manager.cli import options
+from manager.cli import completing, options
 from shared import command_line
 
 
@@ -39,7 +39,7 @@ def list_(state: str | None, label: str | None, output: Literal["table", "json"]
 
 
 @command.command("show")
-@click.argument("agent_id", metavar="ID", type=options.AGENT)
+@click.argument("agent_id", metavar="ID", type=options.AGENT, shell_complete=completing.agents)
 @command_line.output
 @options.api
 def show(agent_id: str, output: Literal["table", "json"], api: str, token_file: Path) -> None:
@@ -62,7 +62,7 @@ def show(agent_id: str, output: Literal["table", "json"], api: str, token_file: 
 
 
 @command.command("remove")
-@click.argument("agent_id", metavar="ID", type=options.AGENT)
+@click.argument("agent_id", metavar="ID", type=options.AGENT, shell_complete=completing.agents)
 @command_line.output
 @options.api
 def remove(agent_id: str, output: Literal["table", "json"], api: str, token_file: Path) -> None:

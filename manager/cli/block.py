@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 import click
 
-from manager.cli import addresses, options
+from manager.cli import addresses, completing, options
 from shared import command_line
 
 if TYPE_CHECKING:
@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 @click.command("block")
 @click.argument("address", required=False)
-@click.option("--agent", "agents", multiple=True, metavar="ID", help="On this agent; may be repeated.")
+@click.option(
+    "--agent",
+    "agents",
+    multiple=True,
+    metavar="ID",
+    shell_complete=completing.agents,
+    help="On this agent; may be repeated.",
+)
 @click.option("--server", is_flag=True, help="On the manager hosts.")
 @click.option("--all", "everywhere", is_flag=True, help="On all agents and manager hosts.")
 @click.option("--for", "span", metavar="TIME", help="90, 10m, 2h, 1d or forever.  [default: the manager's, 4h]")

@@ -5,7 +5,7 @@ from typing import Literal
 
 import click
 
-from manager.cli import addresses, options
+from manager.cli import addresses, completing, options
 from shared import command_line
 
 
@@ -15,9 +15,14 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--agent", metavar="ID", help="Only what is in force on this agent.")
+@click.option("--agent", metavar="ID", shell_complete=completing.agents, help="Only what is in force on this agent.")
 @click.option("--target", metavar="ADDRESS", help="Only blocks of this address or network.")
-@click.option("--order", metavar="ID", help="Only what this order holds; the beginning of its id will do.")
+@click.option(
+    "--order",
+    metavar="ID",
+    shell_complete=completing.orders,
+    help="Only what this order holds; the beginning of its id will do.",
+)
 @command_line.output
 @options.api
 def list_(
@@ -49,7 +54,7 @@ def list_(
 
 
 @command.command("show")
-@click.argument("address")
+@click.argument("address", shell_complete=completing.blocked)
 @command_line.output
 @options.api
 def show(address: str, output: Literal["table", "json"], api: str, token_file: Path) -> None:

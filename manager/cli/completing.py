@@ -79,7 +79,7 @@ def _rules(client: "Client") -> Iterable[Offer]:
 def _responses(client: "Client") -> Iterable[Offer]:
     from manager.api.bodies.responses import Responses
 
-    return [(each.id, "") for each in client.get("/v1/responses", Responses).responses]
+    return [(each.identity, each.action) for each in client.get("/v1/responses", Responses).responses]
 
 
 orders = _from(_orders)

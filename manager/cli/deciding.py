@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
+from manager.cli import completing
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -15,7 +17,7 @@ def which(command: Command) -> Command:
         click.option("--target", metavar="ADDRESS", help="Those on this address."),
         click.option("--response", metavar="NAME", help="Those of this response, by its name or identity."),
         click.option("--all", "everything", is_flag=True, help="All of them."),
-        click.argument("ids", nargs=-1, metavar="[ID]..."),
+        click.argument("ids", nargs=-1, metavar="[ID]...", shell_complete=completing.on_hold),
     ):
         command = option(command)
     return command

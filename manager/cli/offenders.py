@@ -5,7 +5,7 @@ from typing import Literal
 
 import click
 
-from manager.cli import options
+from manager.cli import completing, options
 from shared import command_line
 
 
@@ -50,7 +50,7 @@ def list_(
 
 
 @command.command("show")
-@click.argument("target", metavar="ADDRESS")
+@click.argument("target", metavar="ADDRESS", shell_complete=completing.offenders)
 @command_line.output
 @options.api
 def show(target: str, output: Literal["table", "json"], api: str, token_file: Path) -> None:
@@ -74,7 +74,7 @@ def show(target: str, output: Literal["table", "json"], api: str, token_file: Pa
 
 
 @command.command("forget")
-@click.argument("target", metavar="ADDRESS")
+@click.argument("target", metavar="ADDRESS", shell_complete=completing.offenders)
 @click.option("--response", metavar="NAME", help="Only what this response remembers.")
 @command_line.output
 @options.api

@@ -5,7 +5,7 @@ from typing import Literal
 
 import click
 
-from manager.cli import options, without_manager
+from manager.cli import completing, options, without_manager
 from shared import command_line
 
 
@@ -42,7 +42,7 @@ def list_(
 
 
 @command.command("show")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=completing.responses)
 @without_manager.files
 @command_line.output
 @options.api

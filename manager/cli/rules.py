@@ -5,7 +5,7 @@ from typing import Literal
 
 import click
 
-from manager.cli import options, without_manager
+from manager.cli import completing, options, without_manager
 from shared import command_line
 
 
@@ -53,7 +53,7 @@ def list_(
 
 
 @command.command("show")
-@click.argument("rule_id", metavar="ID")
+@click.argument("rule_id", metavar="ID", shell_complete=completing.rules)
 @without_manager.files
 @command_line.output
 @options.api

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 import click
 
-from manager.cli import addresses, options
+from manager.cli import addresses, completing, options
 from shared import command_line
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("unblock")
-@click.argument("address", required=False)
+@click.argument("address", required=False, shell_complete=completing.blocked)
 @click.option("--everything", is_flag=True, help="Lift whatever is in force, on hold or on its way, on any target.")
 @click.option("--yes", is_flag=True, help="With --everything: don't ask.")
 @click.option("--reason", default="", help="A sentence that is kept with the order.")
