@@ -22,12 +22,15 @@ from manager.api.tokens import Tokens
 from manager.signs import Signs
 from shared.errors import (
     BrokerError,
+    Busy,
     ManagerPaused,
     ProtectedTarget,
+    ReloadRefused,
     RequestError,
     StoreError,
     TargetError,
     ThwartError,
+    UnknownRule,
 )
 from shared.metrics import CONTENT_TYPE
 from shared.status import Reply
@@ -83,8 +86,10 @@ def _said(reply: Reply) -> Response:
 
 
 def _status(error: ThwartError) -> int:
-    if isinstance(error, ProtectedTarget | ManagerPaused):
+    if isinstance(error, ProtectedTarget | ManagerPaused | ReloadRefused):
         return 409
+    if isinstance(error, UnknownRule | Busy):
+        return 404 if isinstance(error, UnknownRule) else 503
     if isinstance(error, TargetError | RequestError):
         return 422
     return 503 if isinstance(error, StoreError | BrokerError) else 500

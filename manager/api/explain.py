@@ -8,12 +8,14 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from starlette.requests import Request
 
 from manager.api import requests
 from manager.api.bodies.explain import NewExplanation
 from manager.api.route import Answer, Route
+from manager.correlation import Ruleset
 from manager.explaining.explanation import Explained, Explanation
 from manager.explaining.reacting import Reactions
 from manager.explaining.session import Dated, Session, dated
@@ -24,8 +26,9 @@ from manager.startup import Loaded
 from shared.clock import Clock
 from shared.errors import Busy
 
-WAITING = 4  # sessions that are asked for at once; more are turned away
-LIMIT = 5.0  # s for one session
+WAITING = 2  # sessions that are asked for at once; more are turned away
+LIMIT = 4.0  # s for one session; those that wait come to less than a request may take
+MOST_TRIED = 50_000  # rules that a session may tell of: its answer has to be made on the loop
 LARGEST = 1024 * 1024  # bytes of a request
 
 
@@ -47,21 +50,21 @@ class ExplainRoutes:
         loaded, since = self._reload.loaded, self._reload.since
         members = self._roster.members()
         reactions = Reactions(loaded.configuration, self._judge(loaded), lambda _: members)
+        work = partial(_within, loaded.rules, reactions, wish, self._clock.wall())
         self._asked += 1
         try:
-            lines = await asyncio.get_running_loop().run_in_executor(
-                self._thread, _within, Session(loaded.rules, reactions), wish, self._clock.wall()
-            )
+            lines = await asyncio.get_running_loop().run_in_executor(self._thread, work)
         finally:
             self._asked -= 1
         return 200, Explained(lines=lines, read_at=since)
 
 
-def _within(session: Session, wish: NewExplanation, now: float) -> tuple[Explanation, ...]:
+def _within(ruleset: Ruleset, reactions: Reactions, wish: NewExplanation, now: float) -> tuple[Explanation, ...]:
     ends = time.monotonic() + LIMIT
-    told: list[Explanation] = []
+    session, told, tried = Session(ruleset, reactions), list[Explanation](), 0
     for line in dated(wish.lines, Dated(near=now), wish.agent):
-        if time.monotonic() > ends:
-            raise Busy(f"{len(told)} of {len(wish.lines)} lines took over {LIMIT:.0f} s; ask for fewer at a time")
+        if time.monotonic() > ends or tried > MOST_TRIED:
+            raise Busy(f"{len(told)} of {len(wish.lines)} lines are all that can be explained at once; give fewer")
         told.append(session.explain(line))
+        tried += len(told[-1].tried)
     return tuple(told)

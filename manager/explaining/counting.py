@@ -116,11 +116,14 @@ def key_of(fields: Iterable[str], values: Mapping[str, str]) -> Key | None:
 
 def counted_by(rules: Mapping[str, Rule]) -> dict[str, list[str]]:
     """By a rule's id, the ids of those that count it."""
+    of_group: dict[str, list[str]] = {}
+    for rule in rules.values():
+        for group in rule.groups:
+            of_group.setdefault(group, []).append(rule.id)
     found: dict[str, list[str]] = {}
     for rule in rules.values():
-        if not rule.frequency:
-            continue
-        for other in rules.values():
-            if other.level and (other.id in rule.counts_rules or rule.counts_group in other.groups):
-                found.setdefault(other.id, []).append(rule.id)
+        counted = of_group.get(rule.counts_group, ()) if rule.counts_group else rule.counts_rules
+        for other in dict.fromkeys(counted) if rule.frequency else ():
+            if rules[other].level:
+                found.setdefault(other, []).append(rule.id)
     return found
