@@ -3,7 +3,7 @@
 import pytest
 
 from manager.removal import Removal
-from shared.errors import AgentLiving, Disconnected, LockHeld, UnknownAgent
+from shared.errors import AgentLiving, Disconnected, LockHeld, StoreError, UnknownAgent
 from tests.unit.a_manager import AManager, a_manager
 
 
@@ -99,3 +99,20 @@ async def test_what_memory_knows_of_it_is_not_written_down_again(manager, remova
     await removal.remove("web1")
     await manager.roster.write_behind()
     assert manager.store.run_now(lambda connection: connection.execute("SELECT * FROM agents").fetchall()) == []
+
+
+async def test_what_catch_up_had_yet_to_write_of_it_is_dropped(manager, removal, monkeypatch):
+    """A first heartbeat that the ledger had no room for is not written down once its agent was removed."""
+    with monkeypatch.context() as full:
+        full.setattr(manager.store, "run", _full)
+        with pytest.raises(StoreError):
+            await manager.hear("web1")
+    manager.clock.passed += 60
+    await removal.remove("web1")
+    await manager.hear("web2")
+    rows = manager.store.run_now(lambda connection: connection.execute("SELECT id FROM agents").fetchall())
+    assert [row["id"] for row in rows] == ["web2"]
+
+
+async def _full(_: object) -> None:
+    raise StoreError("the disk is full")
