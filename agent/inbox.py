@@ -82,7 +82,7 @@ class Inbox:
             self._outbox.wake()
         self._metrics.answered(taken.answered)
         for said in taken.answered:
-            words = {"order_id": said.order_id, "status": said.status, "detail": said.detail}
+            words = {"order_id": said.order_id, "agent_id": said.agent_id, "status": said.status, "detail": said.detail}
             log.info("answered an order", action="settled", **words)
         for version, ends in taken.ruled:
             log.info("took an allowlist", action="policy", version=version, ends=ends)
@@ -114,14 +114,16 @@ def _decode(delivery: Delivery) -> Order | Ruling | MessageError:
 
 
 def _rejected(delivery: Delivery, error: MessageError) -> Rejected:
+    order_id = _readable_id(delivery)
     log.warning(
         "set aside a message that is no order for this host",
         action="dead_lettered",
+        order_id=order_id,
         routing_key=delivery.routing_key,
         reason=error.reason,
         error=str(error)[:400],
     )
-    return Rejected(dead=letter(delivery, error), order_id=_readable_id(delivery), detail=str(error)[:400])
+    return Rejected(dead=letter(delivery, error), order_id=order_id, detail=str(error)[:400])
 
 
 def _readable_id(delivery: Delivery) -> str:

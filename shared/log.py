@@ -1,11 +1,19 @@
-"""Logs: a sentence for people and fields for machines; readable on a terminal, one JSON object a line otherwise."""
+"""Logs: a sentence for people and fields for machines; readable on a terminal, one JSON object a line otherwise.
+
+No password of a URL gets into one, whoever wrote it and wherever in the fields it is.
+"""
 
 import logging
+import re
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import structlog
 
 from shared.settings import LogSettings
+
+_PASSWORD = re.compile(r"(://[^\s:/@\"'<>]*:)[^\s\"'<>]+@")
 
 
 def configure(settings: LogSettings) -> None:
@@ -19,6 +27,7 @@ def configure(settings: LogSettings) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _without_passwords,
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -27,3 +36,15 @@ def configure(settings: LogSettings) -> None:
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # shared.broker says the same once, and in our words
+
+
+def _without_passwords(_: Any, __: str, event: Any) -> Mapping[str, Any]:
+    return {name: _clean(value) for name, value in event.items()}
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return _PASSWORD.sub(r"\1***@", value) if "://" in value else value
+    if isinstance(value, list | tuple):
+        return [_clean(each) for each in value]
+    return {key: _clean(each) for key, each in value.items()} if isinstance(value, dict) else value

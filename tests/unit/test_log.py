@@ -1,0 +1,47 @@
+"""What the daemons log: JSON where nobody reads along, and never a password."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+SECRET = "Pl4nted,Zq/x"
+LOG = """
+import structlog
+from shared import log
+from shared.settings import LogSettings
+log.configure(LogSettings(level={level!r}, format={format!r}))
+url = "amqp://thwart:{secret}@broker:5672/"
+said = structlog.get_logger()
+said.info("connecting to " + url, action="connecting", order_id="abc", urls=[url], more=dict(url=url))
+try:
+    raise ValueError(url)
+except ValueError:
+    said.exception("it failed", action="failed", error=url)
+"""
+
+
+def said(**settings: str) -> str:
+    """What is logged to a pipe."""
+    code = LOG.format(**{"level": "info", "format": "auto", "secret": SECRET, **settings})
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=True)
+    return done.stderr
+
+
+@pytest.mark.parametrize("format_", ["auto", "json", "text"])
+def test_no_password_of_a_url_is_logged(format_):
+    """Not in the sentence, in no field however deep, and in no traceback."""
+    text = said(format=format_)
+    assert SECRET not in text and "Pl4nted" not in text
+    assert "amqp://thwart:***@broker:5672/" in text
+
+
+def test_lines_are_json_where_nobody_reads_along():
+    """One object a line, with a level and an instant; `[log] format` and `level` change that."""
+    first, second = map(json.loads, said().splitlines())
+    assert (first["order_id"], first["level"], second["level"]) == ("abc", "info", "error")
+    assert first["timestamp"].endswith("Z")
+    assert "connecting" not in said(level="warning")
+    assert not said(format="text").startswith("{")
