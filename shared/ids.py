@@ -3,11 +3,32 @@
 import hashlib
 from collections.abc import Iterable
 
+Part = str | int | float | tuple[str, ...] | None
 
-def digest(*parts: str | int | float | tuple[str, ...] | None) -> str:
+
+def digest(*parts: Part) -> str:
     """A 128-bit id over `parts` as 32 hexadecimal digits (BLAKE2b; unambiguous: ("a", "b") is not ("ab",))."""
+    return Digest(*parts).of()
+
+
+class Digest:
+    """`digest` of many that begin with the same parts: `Digest(a, b).of(c)` is `digest(a, b, c)`."""
+
+    __slots__ = ("_begun",)
+
+    def __init__(self, *parts: Part) -> None:
+        self._begun = hashlib.blake2b(_bytes(parts), digest_size=16)
+
+    def of(self, *parts: Part) -> str:
+        """The id with the parts that follow."""
+        whole = self._begun.copy()
+        whole.update(_bytes(parts))
+        return whole.hexdigest()
+
+
+def _bytes(parts: Iterable[Part]) -> bytes:
     texts = [repr(part).encode("utf-8", "backslashreplace") for part in parts]
-    return hashlib.blake2b(b"".join(len(each).to_bytes(8, "big") + each for each in texts), digest_size=16).hexdigest()
+    return b"".join([len(each).to_bytes(8, "big") + each for each in texts])
 
 
 def fingerprint(ids: Iterable[str]) -> str:

@@ -107,6 +107,8 @@ class Correlator:
         if branch.empty:
             return None
         firing = self._try(event, branch)
+        if event.repeats == 1:
+            return firing
         for _ in range(min(event.repeats, self._most) - 1):
             again = self._try(Event(line), branch)
             if again and (firing is None or again.rule.level > firing.rule.level):
@@ -191,7 +193,7 @@ def _final(event: Event, nodes: Lookup[Node]) -> tuple[Node | None, tuple[Event,
     searching = True
     while searching:
         searching = False
-        for node in nodes.candidates(lead):
+        for node in nodes.remembered.get(lead) or nodes.candidates(lead):
             if node.match is not None and not node.match(message, lowered):
                 continue
             if node.tests and not _passes(event, node.tests):

@@ -143,15 +143,13 @@ class Decoder:
             self._chains.append(Chain(child))
         self._lookup = Lookup([(chain, chain.leads) for chain in self._chains])
 
-    def extract(self, event: Event) -> dict[str, str]:
-        """The fields that the children, or without children the decoder itself, take out of the message."""
+    def extract(self, event: Event) -> tuple[dict[str, str], str]:
+        """The fields that the children, or without children the decoder itself, take out of the message; the label."""
         chain, after_parent, after_prematch = self._chosen(event)
-        return chain.take(event.message, after_parent, after_prematch) if chain else {}
-
-    def label(self, event: Event) -> str:
-        """The name that an alert gives for the decoder: the root's, unless a child insists on its own."""
-        chain = self._chosen(event)[0]
-        return chain.name if chain and chain.own_name else self.name
+        if chain is None:
+            return {}, self.name
+        label = chain.name if chain.own_name else self.name
+        return chain.take(event.message, after_parent, after_prematch), label
 
     def _chosen(self, event: Event) -> tuple[Chain | None, int, int]:
         after_parent = 0

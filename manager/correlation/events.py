@@ -40,6 +40,7 @@ class Event:
 
     __slots__ = (
         "_fields",
+        "_label",
         "at",
         "consumed",
         "decoder",
@@ -59,6 +60,7 @@ class Event:
         self.repeats = 1
         self.consumed = -1  # level of the highest composite that counted it already
         self.decoder: Decoder | None = None
+        self._label = ""
         self._fields: dict[str, str] | None = None
         header = _HEADER.match(line.text)
         if header is None:
@@ -72,15 +74,22 @@ class Event:
 
     def prepare(self) -> None:
         """Ready the forms of the message that patterns look at; not done for a line that no rule is for."""
-        self.lowered = lower(self.message)
+        message = self.message
+        self.lowered = message.lower() if message.isascii() else lower(message)  # `lower`, without a call for most
         self.lead = self.lowered[:LEAD]
 
     @property
     def fields(self) -> dict[str, str]:
         """What the decoders took out of the message, by name."""
         if self._fields is None:
-            self._fields = self.decoder.extract(self) if self.decoder else {}
+            self._fields, self._label = self.decoder.extract(self) if self.decoder else ({}, "")
         return self._fields
+
+    @property
+    def label(self) -> str:
+        """The decoder's name as an alert gives it: the root's, unless a child insists on its own."""
+        _ = self.fields  # what decodes them knows it
+        return self._label
 
     def _unfold(self) -> None:
         """Syslog daemons fold equal lines into one that says how often."""

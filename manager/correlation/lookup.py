@@ -13,20 +13,20 @@ _REMEMBERED = 4096  # beginnings; hostile messages must not make this grow
 class Lookup(Generic[Thing]):
     """Things in their order, each with the lower-case beginnings that it asks for (None: any)."""
 
-    __slots__ = ("_remembered", "_things")
+    __slots__ = ("_things", "remembered")
 
     def __init__(self, things: Sequence[tuple[Thing, tuple[str, ...] | None]]) -> None:
         self._things = tuple(things)
-        self._remembered: dict[str, tuple[Thing, ...]] = {}
+        self.remembered: dict[str, tuple[Thing, ...]] = {}
 
     def candidates(self, lead: str) -> tuple[Thing, ...]:
         """Those that may match a message whose first LEAD characters, in lower case, are `lead`; order kept."""
-        found = self._remembered.get(lead)
+        found = self.remembered.get(lead)
         if found is None:
-            if len(self._remembered) >= _REMEMBERED:
-                self._remembered.clear()
+            if len(self.remembered) >= _REMEMBERED:
+                self.remembered.clear()
             found = tuple(thing for thing, leads in self._things if leads is None or _possible(lead, leads))
-            self._remembered[lead] = found
+            self.remembered[lead] = found
         return found
 
 

@@ -27,7 +27,7 @@ def ruleset():
 def test_a_shipped_case_holds(ruleset, case):
     """Read in order, the lines of a case end at the rule that it names, with the fields that it names."""
     rule, event = ended(Correlator(ruleset), [timed(each.text) for each in case.lines])[-1]
-    found = {"rule": rule.id, "alert": str(rule.level), "decoder": event.decoder.label(event) if event.decoder else ""}
+    found = {"rule": rule.id, "alert": str(rule.level), "decoder": event.label}
     found |= {f"field {name}": text for name, text in event.fields.items()}
     assert {key: found.get(key, "") for key in case.expected} == case.expected
 
