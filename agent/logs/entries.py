@@ -7,6 +7,7 @@ newline in it is one line and can't pass for two.
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from agent.logs import lines
 FIELDS = ("MESSAGE", "SYSLOG_IDENTIFIER", "SYSLOG_PID", "_COMM", "_PID", "_HOSTNAME")  # what journalctl is asked for
 _CURSOR = re.compile(r"s=([0-9a-f]{32});i=([0-9a-f]{1,16});")
 _NO_WORD = re.compile(r"[\s\[\]:]")  # would end the program's name in a syslog header
-_ESCAPES = {code: f"#{code:03o}" for code in (*range(0x20), 0x7F)}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Entry(Struct, frozen=True, kw_only=True, gc=False):
@@ -77,12 +78,21 @@ def _line(fields: _Fields, message: bytes) -> str:
     number = f"[{pid}]" if pid.isascii() and pid.isdecimal() else ""
     head = f"{stamp} {_word(fields.hostname) or 'localhost'} {program}{number}: "
     # no more of it than can be kept: what is escaped only grows
-    said = message[: lines.MAX_LINE + 1].decode("utf-8", "backslashreplace").translate(_ESCAPES)
-    return lines.bounded(head + said)
+    said = message[: lines.MAX_LINE + 1].decode("utf-8", "backslashreplace")
+    return lines.bounded(head + _CONTROL.sub(_escape, said))
 
 
 def _word(value: Any) -> str:
-    return _NO_WORD.sub("_", (_bytes(value) or b"")[:64].decode("utf-8", "replace").translate(_ESCAPES))
+    return _clean((_bytes(value) or b"")[:64])
+
+
+@lru_cache(maxsize=1_024)  # the same few programs and hosts again and again
+def _clean(raw: bytes) -> str:
+    return _CONTROL.sub(_escape, _NO_WORD.sub("_", raw.decode("utf-8", "replace")))
+
+
+def _escape(control: re.Match[str]) -> str:
+    return f"#{ord(control[0]):03o}"
 
 
 def _bytes(value: Any) -> bytes | None:
