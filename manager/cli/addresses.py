@@ -1,24 +1,13 @@
-"""Addresses on a command line, and files full of them: what is none is wrong usage, said with what to do instead."""
+"""Addresses and spans on a command line: what is none is wrong usage, said with what to do instead."""
 
 import re
-from collections.abc import Iterable
 from typing import Literal
 
 import click
-from msgspec import Struct
 
 from shared.errors import InvalidDuration, InvalidTarget
 
 _NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
-SHOWN = 10  # bad lines that are printed
-
-
-class Line(Struct, frozen=True, kw_only=True):
-    """A line of a file of addresses; `why` says what is wrong with it, and is empty for a good one."""
-
-    number: int
-    text: str
-    why: str = ""
 
 
 def target_of(address: str, *, hint: str = "ADDRESS") -> str:
@@ -48,24 +37,6 @@ def advice(address: str) -> str:
     return (
         f"; names aren't looked up, because they may point elsewhere tomorrow: `getent ahosts {address.strip()[:80]}`"
     )
-
-
-def read(lines: Iterable[str]) -> list[Line]:
-    """One address or network a line; `#` begins a comment, blank lines are passed over, each address comes once."""
-    from shared.targets import normalise_address
-
-    found: dict[str, Line] = {}
-    for number, line in enumerate(lines, 1):
-        text = line.partition("#")[0].strip().lstrip("\ufeff")
-        if not text:
-            continue
-        try:
-            target = normalise_address(text)
-        except InvalidTarget as error:
-            found[f"bad line {number}"] = Line(number=number, text=text[:80], why=f"{error}{advice(text)}")
-        else:
-            found.setdefault(target, Line(number=number, text=target))
-    return list(found.values())
 
 
 def span_of(text: str | None, *, hint: str) -> float | None:

@@ -10,14 +10,24 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from manager.api.bodies.blocks import GivenMany
-from manager.cli.addresses import SHOWN, Line, read
+from manager.cli.addresses import advice
 from manager.cli.shows.table import as_json, plain
-from shared.errors import ThwartError, Unreachable
+from shared.errors import InvalidTarget, ThwartError, Unreachable
+from shared.targets import normalise_address
 
+SHOWN = 10  # lines that are wrong, on the terminal
 PART = 500  # addresses in one request: its body stays below the manager's limit
 
 Part = Callable[[Sequence[str]], GivenMany]
 Command = TypeVar("Command", bound=Callable[..., object])
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """A line of a file of addresses; `why` says what is wrong with it, and is empty for a good one."""
+
+    number: int
+    text: str
+    why: str = ""
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -47,6 +57,22 @@ def lines_of(file: Iterable[str], *, skip_bad: bool) -> tuple[list[Line], list[L
     if bad and not skip_bad:
         raise click.UsageError("nothing was done; mend these lines, or leave them out with --skip-bad")
     return good, bad
+
+
+def read(lines: Iterable[str]) -> list[Line]:
+    """One address or network a line; `#` begins a comment, blank lines are passed over, each address comes once."""
+    found: dict[str, Line] = {}
+    for number, line in enumerate(lines, 1):
+        text = line.partition("#")[0].strip().lstrip("\ufeff")
+        if not text:
+            continue
+        try:
+            target = normalise_address(text)
+        except InvalidTarget as error:
+            found[f"bad line {number}"] = Line(number=number, text=text[:80], why=f"{error}{advice(text)}")
+        else:
+            found.setdefault(target, Line(number=number, text=target))
+    return list(found.values())
 
 
 def send(good: Sequence[Line], bad: Sequence[Line], request_id: str, part: Part) -> Summary:

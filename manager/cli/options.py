@@ -33,7 +33,7 @@ def url(command: Command) -> Command:
     )(command)
 
 
-class Id(click.ParamType):
+class Id(click.ParamType[str]):
     """An id, or the beginning of one. One that can be none is wrong usage, and never asked about."""
 
     name = "id"

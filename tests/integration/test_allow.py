@@ -107,18 +107,18 @@ async def test_check_says_what_is_known_of_an_agent(manager, broker):
     assert (done.returncode, "known agents: web1" in done.stderr) == (1, True)
 
 
-def test_what_can_not_be_done_ends_with_1(manager):
-    """An entry of the file, one that isn't there, everything, and what is no network: each says what to do."""
+def test_what_can_not_be_done_is_said_with_what_to_do(manager):
+    """An entry of the file, one that isn't there, everything: they end with 1. What is no network: with 2."""
     file = manager.folder / "ossec.conf"
-    for arguments, words in (
-        (("remove", LISTED), f"is a <white_list> of {file}: take it out there, and have the file read anew"),
-        (("remove", OFFICE), "thwart allow list"),
-        (("add", "0.0.0.0/0"), "unblock --everything"),
-        (("add", "www.example.org"), "not an IP address"),
-        (("check", "www.example.org"), "not an IP address"),
+    for arguments, code, words in (
+        (("remove", LISTED), 1, f"is a <white_list> of {file}: take it out there, and have the file read anew"),
+        (("remove", OFFICE), 1, "thwart allow list"),
+        (("add", "0.0.0.0/0"), 1, "unblock --everything"),
+        (("add", "www.example.org"), 2, "not an IP address"),
+        (("check", "www.example.org"), 2, "not an IP address"),
     ):
         done = manager.thwart("allow", *arguments)
-        assert (done.returncode, done.stdout) == (1, ""), arguments
+        assert (done.returncode, done.stdout) == (code, ""), arguments
         assert words in done.stderr, done.stderr
 
 

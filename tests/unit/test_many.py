@@ -2,7 +2,7 @@
 
 import pytest
 
-from manager.cli.addresses import Line, read
+from manager.cli.many import Line, read
 from manager.dispatch import BlockRequest, UnblockRequest
 from manager.many import Many
 from shared.errors import UnknownAgent
