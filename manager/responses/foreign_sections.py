@@ -10,7 +10,7 @@ from manager.xml import Element
 _INSTEAD = {
     "auth": "agents are enrolled at the broker, by its logins",
     "client": "an agent's manager is the broker that its own settings name",
-    "cluster": "several managers share the broker's queues",
+    "cluster": "one manager to a broker",
     "email_alerts": "`thwart events` gives answers and ends to whatever sends mail",
     "integration": "`thwart events` gives answers and ends to other programs",
     "localfile": "agents follow what `[agent] logs` names in agent.toml",
