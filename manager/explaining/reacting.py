@@ -68,9 +68,16 @@ def _one(response: Response, said: Alert, rule: Rule, verdict: Verdict) -> Respo
         if order.response == response.identity:
             return _told(response, "ordered", selected(response, said.rule), order.id)
     for order in verdict.orders:
-        if (order.action, order.arguments) == (response.command.action, response.command.arguments):
+        if _same(response, order):
             return _told(response, "joined", f"the order of {order.response} does the same, for as long", order.id)
     return _told(response, "in-force", "its target is blocked by an earlier line, everywhere that it is for")
+
+
+def _same(response: Response, order: Order) -> bool:
+    """Whether the order of another response stands for this one's; see `responses.wish.collapsed`."""
+    command = response.command
+    wanted = (command.action, command.arguments, response.location, response.dry_run)
+    return wanted == (order.action, order.arguments, order.location, order.dry_run)
 
 
 def selected(response: Response, rule: AlertRule) -> str:
