@@ -39,7 +39,6 @@ from shared.broker import Publication
 from shared.clock import Clock
 from shared.store import Connection, Store
 
-
 EVERYTHING = BlockQuery()
 
 

@@ -44,6 +44,7 @@ async def test_a_story_goes_from_the_log_lines_to_the_end(manager, web1):
     assert told["view"]["id"] == order.id
 
     shown = manager.thwart("orders", "show", order.id[:8]).stdout
-    places = [shown.index(word) for word in (" u0 ", " u1 ", " u2 ", "rule 5712, level 10", "the broker has it", "extended")]
+    words = (" u0 ", " u1 ", " u2 ", "rule 5712, level 10", "the broker has it", "extended")
+    places = [shown.index(word) for word in words]
     assert places == sorted(places)
     assert "reverted" in shown

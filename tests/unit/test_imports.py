@@ -21,7 +21,7 @@ HOMES = {
     "pika": [f"shared/broker/{each}.py" for each in ("addresses", "consumer", "decoding", "link", "publisher")],
     "prometheus_client": ["shared/metrics.py"],
     "sqlite3": ["shared/store.py"],
-    "subprocess": ["agent/actions/process.py", "manager/child.py"],
+    "subprocess": ["agent/actions/process.py", "manager/child.py", "shared/support.py"],
     "uvicorn": ["manager/api/server.py"],
 }
 PURE = "manager/correlation/"
@@ -29,7 +29,7 @@ BANNED_THERE = {"asyncio", "random", "socket", "sqlite3", "threading", "time"}
 OF_A_DAEMON = {"lxml", "pika", "prometheus_client", "sqlite3", "starlette", "uvicorn"}
 NOT_ASKING = {
     f"manager/cli/{each}.py"
-    for each in ("check_config", "correlate", "findings", "manager", "reports", "up", "without_manager")
+    for each in ("check_config", "correlate", "findings", "manager", "reports", "support", "up", "without_manager")
 }
 
 
