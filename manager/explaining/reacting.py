@@ -51,12 +51,12 @@ class Reactions:
 
     def _each(self, said: Alert, rule: Rule, verdict: Verdict) -> Iterable[Responding]:
         for response in self._configuration.responses:
-            yield _one(response, said, rule, verdict)
+            yield _one(response, said, rule, verdict, self._standing)
         for response in self._configuration.disabled:
             yield _told(response, "disabled", "it is switched off (<disabled>)")
 
 
-def _one(response: Response, said: Alert, rule: Rule, verdict: Verdict) -> Responding:
+def _one(response: Response, said: Alert, rule: Rule, verdict: Verdict, standing: OfflineStanding) -> Responding:
     if not rule.responds:
         return _told(response, "not-selected", "no_ar: no response fires on this rule")
     if not response.selects(said.rule):
@@ -68,7 +68,7 @@ def _one(response: Response, said: Alert, rule: Rule, verdict: Verdict) -> Respo
         if order.response == response.identity:
             return _told(response, "ordered", selected(response, said.rule), order.id)
     for order in verdict.orders:
-        if _same(response, order):
+        if _same(response, order) and not standing.holding(response.identity, order.target):
             return _told(response, "joined", f"the order of {order.response} does the same, for as long", order.id)
     return _told(response, "in-force", "its target is blocked by an earlier line, everywhere that it is for")
 

@@ -62,7 +62,7 @@ def test_lines_share_a_session_and_end_in_the_order_that_would_be_given(given):
 
 
 def test_who_is_blocked_already_and_whose_order_stands_for_two_is_said(given, tmp_path):
-    """The same order from two responses goes out once, and lines about a blocked source order nothing more."""
+    """The same order from two responses goes out once, and the one that holds the block orders nothing more."""
     one = "<active-response><command>firewall-drop</command><location>local</location><rules_id>5710</rules_id>{}"
     both = "".join(
         f"{one.format(f'<name>{name}</name><timeout>{span}</timeout>')}</active-response>"
@@ -70,9 +70,10 @@ def test_who_is_blocked_already_and_whose_order_stands_for_two_is_said(given, tm
     )
     (tmp_path / "ossec.conf").write_text(both)
     lines = json.loads(_run("explain", *ATTACK[:2], *given, "-o", "json"))["lines"]
+    # the shorter one holds nothing itself, so that it asks again for what is left of its own time
     told = [[each["reaction"] for each in line["responses"]] for line in lines]
-    assert told == [["ordered", "joined"], ["in-force", "in-force"]]
-    assert [len(line["orders"]) for line in lines] == [1, 0]
+    assert told == [["ordered", "joined"], ["in-force", "ordered"]]
+    assert [len(line["orders"]) for line in lines] == [1, 1]
 
 
 def test_a_protected_source_is_refused_with_the_entry(given):
