@@ -43,7 +43,7 @@ async def test_a_story_goes_from_the_log_lines_to_the_end(manager, web1):
     assert any("it is us" in each["text"] for each in timeline if each["what"] == "lift")
     assert told["view"]["id"] == order.id
 
-    shown = manager.thwart("orders", "show", order.id[:8]).stdout
+    shown = manager.thwart("orders", "show", order.id[:8]).stdout.partition("WHEN")[2]
     words = (" u0 ", " u1 ", " u2 ", "rule 5712, level 10", "the broker has it", "extended")
     places = [shown.index(word) for word in words]
     assert places == sorted(places)
