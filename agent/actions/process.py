@@ -67,6 +67,8 @@ class Programs:
         process = self._start(command)
         try:
             in_time = _Conversation(process, said, answer, self._limits).go_on()
+        except OSError as error:  # this process has too many files open
+            raise ActionError(f"{command[0]} can't be listened to: {error.strerror}") from error
         finally:
             self._end(process)
         return process.result(in_time=in_time)
@@ -111,7 +113,7 @@ class _Process:
             raise ActionError(f"{command[0]} can't be started: {error.strerror}{_advice(error)}") from error
         self.pid = self._process.pid
         self.input, self.output, self.errors = map(_piped, (started.stdin, started.stdout, started.stderr))
-        self.ends = os.pidfd_open(self.pid)
+        self.ends = _ends(started)
         for each in (self.input, self.output, self.errors):
             os.set_blocking(each.fileno(), False)
         self.kept: dict[int, deque[int]] = {each.fileno(): deque(maxlen=KEPT) for each in (self.output, self.errors)}
@@ -257,6 +259,16 @@ def _is_left(process: Path, wanted: Sequence[bytes], folder: str) -> bool:
     return all(each in environment for each in wanted) and any(
         os.path.dirname(word) == os.fsencode(folder) for word in words[:3]
     )
+
+
+def _ends(process: "subprocess.Popen[bytes]") -> int:
+    """A descriptor that can be read once it has ended."""
+    try:
+        return os.pidfd_open(process.pid)
+    except OSError as error:
+        process.kill()
+        process.wait()
+        raise ActionError(f"the end of a program can't be waited for: {error.strerror}") from error
 
 
 def _piped(stream: IO[bytes] | None) -> IO[bytes]:

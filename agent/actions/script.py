@@ -77,7 +77,10 @@ class Script:
             "command": command,
             "parameters": {"extra_args": call.arguments, "alert": _alert(call), "program": program},
         }
-        return msgspec.json.encode(said) + b"\n"
+        try:
+            return msgspec.json.encode(said) + b"\n"
+        except (TypeError, ValueError, RecursionError) as error:  # whoever sent it may have put anything there
+            raise ActionError(f"its alert can't be written as JSON: {error}") from error
 
 
 class _Dialogue:

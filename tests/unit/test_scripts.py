@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import tracemalloc
 from asyncio import create_task
 from collections.abc import Iterator
 from pathlib import Path
@@ -214,6 +215,26 @@ async def test_whatever_it_does_it_holds_nobody_up(host: ScriptHost, text: str) 
     assert host.answers() == [("applied", "new")]
     if "child" in text:
         await eventually(lambda: not host.lives("child"))
+
+
+async def test_what_it_prints_is_not_kept(host: ScriptHost) -> None:
+    """Of a hundred megabytes only the end."""
+    host.script("print.sh", "head -c 100000000 /dev/zero; echo the end; exit 1\n")
+    tracemalloc.start()
+    await host.carry_out(host.order("print.sh"))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert host.answer().detail.endswith("the end")
+    assert most < 4_000_000
+
+
+@pytest.mark.parametrize("alert", [{"data": {b"bytes": 1}}, {"data": {"deep": [[[b"\xff"]]]}}], ids=["key", "bytes"])
+async def test_an_alert_that_is_no_json_stops_nothing(host: ScriptHost, alert: dict) -> None:
+    """Whoever may send an order may put anything there; it is carried out, or has failed and says so."""
+    host.script("note.sh", NOTES_ALL)
+    await host.carry_out(host.order("note.sh", alert=alert, target=""), host.order("note.sh", "o2"))
+    assert host.answer().status in ("applied", "failed")
+    assert host.answers("o2") == [("applied", "done")]
 
 
 async def test_one_that_reads_to_the_end_gets_it(strict: ScriptHost) -> None:
