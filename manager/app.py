@@ -1,7 +1,6 @@
 """The manager daemon: what it consists of, how it starts, runs and stops. Everything is wired in `_Daemon`."""
 
 import asyncio
-import gc
 from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
@@ -28,7 +27,7 @@ from manager.approvals import Approvals
 from manager.broadcast import Broadcast
 from manager.catchup import CatchUp
 from manager.chronicle import Chronicle
-from manager.correlation import Correlator
+from manager.correlation import Correlator, memory
 from manager.dead_letters import DeadLetters
 from manager.dispatch import Dispatch
 from manager.foreign import Orders
@@ -290,6 +289,4 @@ class _Daemon:
 
 def _freeze() -> None:
     """Rules and code stay; else Python's collector goes through them now and then, and 40 ms nothing moves."""
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
+    memory.settle()

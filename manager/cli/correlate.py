@@ -67,10 +67,11 @@ def command(
 
 
 def _run(rules: tuple[Path, ...], ossec_conf: Path | None) -> "Run":
-    from manager.correlation import Correlator, load, shipped
+    from manager.correlation import Correlator, load, memory, shipped
     from manager.offline.run import Run
 
     ruleset = load([shipped(), *rules])
+    memory.settle()
     if ossec_conf is None:
         return Run(Correlator(ruleset))
     from manager.responses import configuration

@@ -48,7 +48,7 @@ class CorrelatorThread:
 
     async def read(self, batches: Sequence[LogBatch]) -> Reading:
         """Feeds the lines that are new. What was fed stays fed, whatever becomes of the sightings."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._feed_all, batches)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self.take, batches)
 
     def forget(self, target: str, before: float | None = None) -> None:
         """Drops what was counted of `target`, or what of it is older. Returns at once; holds for batches read later."""
@@ -77,7 +77,8 @@ class CorrelatorThread:
     def _forget_everything(self) -> None:
         self._correlator.forget_everything()
 
-    def _feed_all(self, batches: Sequence[LogBatch]) -> Reading:
+    def take(self, batches: Sequence[LogBatch]) -> Reading:
+        """What `read` does, in the thread that calls: nobody else may touch the correlator meanwhile."""
         sightings: list[Sighting] = []
         positions = []
         lines = known = 0

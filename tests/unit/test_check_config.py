@@ -121,6 +121,18 @@ def test_what_is_wrong_with_rules_is_an_error(conf, tmp_path: Path):
     assert "2 errors, 0 warnings" in result.stdout
 
 
+def test_a_pattern_that_explodes_is_pointed_out(conf, tmp_path: Path):
+    """A rule whose pattern can take for ever has a warning with its line; one that is only long has none."""
+    rules = tmp_path / "own.xml"
+    rules.write_text(
+        '<group name="x">\n<rule id="100001" level="3"><match>a|b|c</match><description>d</description></rule>\n'
+        '<rule id="100002" level="3"><regex type="pcre2">(a+)+$</regex><description>d</description></rule>\n</group>'
+    )
+    (warning,) = [line for line in run(rules, conf(block())).stdout.splitlines() if line.startswith("warning")]
+    assert warning.startswith(f"warning: {rules}:3: `(a+)+$` may take for ever")
+    assert warning.endswith("(rule 100002)")
+
+
 def test_a_file_without_a_response_is_pointed_out(conf):
     """Whoever gives the wrong file is told."""
     (warning,) = found(conf("<agent_config/>"))["warnings"]
