@@ -10,7 +10,7 @@ import click
 from msgspec import Struct
 
 from manager.cli.shows.orders import place, print_facts
-from manager.cli.shows.table import plain, print_table
+from manager.cli.shows.table import plain, print_table, time_of
 from manager.ledger.views import OrderStory, OrderView, Said
 from shared import durations
 from shared.command_line import SHORT
@@ -167,4 +167,4 @@ def _instant(text: str) -> float | None:
 
 
 def _when(at: float | None) -> str:
-    return "" if at is None else datetime.fromtimestamp(at).astimezone().isoformat(" ", "milliseconds")
+    return "" if at is None else time_of(at, "milliseconds")

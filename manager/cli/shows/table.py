@@ -15,6 +15,10 @@ from rich.text import Text
 from shared import durations
 from shared.command_line import WIDE
 
+# what is in these isn't cut in two where a terminal is narrow: somebody will copy it
+WHOLE = frozenset(
+    ("TARGET", "NETWORK", "ADDRESS", "ORDER", "ID", "AGENT", "ACTION", "STATE", "WHEN", "SINCE", "LEFT", "AGE")
+)
 STYLES = {
     "applied": "green",
     "unchanged": "green",
@@ -37,12 +41,13 @@ def as_json(document: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], nothing: str) -> None:
+    """Rows under their headings; `nothing`, on standard error, when there are none."""
     if not rows:
         click.echo(nothing, err=True)
         return
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in WHOLE)
     for row in rows:
         table.add_row(*(Text(plain(cell), style=STYLES.get(cell, "")) for cell in row))
     Console(width=None if sys.stdout.isatty() else WIDE).print(table)
@@ -65,6 +70,8 @@ def ago(at: float) -> str:
     return durations.words(max(0, round(time.time() - at)))
 
 
-def time_of(at: float) -> str:
-    """An instant as people here read it."""
-    return datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds")
+def time_of(at: float, timespec: str = "seconds") -> str:
+    """An instant as people read it where this runs; with its day, unless that is today."""
+    then, today = datetime.fromtimestamp(at).astimezone(), datetime.now().astimezone().date()
+    time_of_day = then.time().isoformat(timespec)
+    return time_of_day if then.date() == today else f"{then.date()} {time_of_day}"
