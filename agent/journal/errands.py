@@ -21,7 +21,7 @@ from shared.store import Connection, Row
 
 _ENDED = """
 SELECT h.action, h.key, e.target FROM (
-    SELECT action, key, ends FROM holders WHERE lifted = 1 AND slow = 1
+    SELECT action, key, ends FROM holders WHERE lifted = 1 AND +slow = 1
     UNION ALL SELECT action, key, ends FROM holders WHERE lifted = 0 AND slow = 1 AND ends <= ?
 ) h JOIN effects e ON e.action = h.action AND e.key = h.key ORDER BY h.ends
 """

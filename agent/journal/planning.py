@@ -17,9 +17,10 @@ SAME = 0.001  # s: ends that lie no further apart are one; the kernel counts in 
 FOREVER = float("inf")
 
 # What was adopted and is released waits for the order that takes it over, lest there be a gap between the two.
+# `+`: not by the index of slow ones, in which all holders are.
 _ENDED = """
 SELECT action, key FROM (
-    SELECT action, key, ends, lifted FROM holders WHERE lifted = 1 AND slow = 0 AND NOT (adopted = 1 AND EXISTS
+    SELECT action, key, ends, lifted FROM holders WHERE lifted = 1 AND +slow = 0 AND NOT (adopted = 1 AND EXISTS
         (SELECT 1 FROM orders o WHERE o.status IS NULL AND o.key = holders.key))
     UNION ALL SELECT action, key, ends, lifted FROM holders WHERE lifted = 0 AND slow = 0 AND ends <= ?
 ) ORDER BY lifted DESC, ends LIMIT ?

@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS orders (
     outcome TEXT,
     ended_detail TEXT NOT NULL DEFAULT ''
 );
-CREATE INDEX IF NOT EXISTS orders_taken ON orders (slow, seq) WHERE status IS NULL;
+CREATE INDEX IF NOT EXISTS orders_taken ON orders (seq) WHERE status IS NULL AND slow = 0;
 CREATE INDEX IF NOT EXISTS orders_slow ON orders (action, seq) WHERE status IS NULL AND slow = 1;
 CREATE INDEX IF NOT EXISTS orders_coming ON orders (key) WHERE status IS NULL;
 CREATE INDEX IF NOT EXISTS orders_by_age ON orders (forget_at);
