@@ -6,11 +6,14 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
+from structlog.testing import capture_logs
 
-from manager.correlation import load, shipped
+from manager.correlation import Correlator, load, shipped
 from manager.correlation.bounded import ALLOWANCE, Bounded
 from manager.correlation.dialects import Pattern
 from manager.correlation.ruleset import patterns
+from manager.sources.correlator_thread import CorrelatorThread
+from shared.messages import Cursor, LogBatch, LogLine
 
 LONG = 64 * 1024  # characters: as long as a line gets
 _PARTS = ["a*", "[^b]+", "(a|b)", "(?:b.)*?", "c", "x?", ".*", r"\d{1,3}", " "]
@@ -109,3 +112,19 @@ def test_no_shipped_pattern_stalls(filling):
         pattern.matches(text, text.lower())
         assert time.process_time() - begin < 0.25, where
         assert not pattern.bounded.explodes, where
+
+
+def test_what_is_given_up_is_counted_and_said_once(tmp_path):
+    """Each search that is given up is in the figures; the log names the rule's file and line, once."""
+    (tmp_path / "own.xml").write_text(
+        '<group name="x"><rule id="100002" level="3">\n<regex type="pcre2">^(a|aa)+$</regex></rule></group>'
+    )
+    thread = CorrelatorThread(Correlator(load([tmp_path])), ())
+    lines = tuple(LogLine(text="a" * LONG + "!", at=0.0, offset=place) for place in range(2))
+    cursor = Cursor(file="1:2", first=0, next=2)
+    batch = LogBatch(agent_id="web1", source="/var/log/x", lines=lines, collected_at=0.0, cursor=cursor)
+    with capture_logs() as logged:
+        reading = thread.take([batch])
+    thread.close()
+    assert (reading.cut, reading.sightings) == (2, ())
+    assert [each["where"] for each in logged] == [f"rule 100002 ({tmp_path / 'own.xml'}:1)"]
