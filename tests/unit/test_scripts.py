@@ -12,6 +12,8 @@ import pytest
 
 from agent import errands
 from agent.actions.process import Limits
+from agent.journal import errands as journal_errands
+from agent.journal import planning
 from shared.errors import StoreError
 from shared.ids import fingerprint
 from tests.unit.a_host import ATTACKER, killed
@@ -494,3 +496,15 @@ async def test_what_an_earlier_run_left_is_killed(host: ScriptHost) -> None:
 def _left_by_an_agent(host: ScriptHost, *command: str, of: str = "") -> "subprocess.Popen[bytes]":
     environment = {"PATH": "/bin:/usr/bin", "THWART_STATE_DIR": of or str(Path(host.settings.state_dir).resolve())}
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, start_new_session=True)
+
+
+@pytest.mark.parametrize("query", [planning._ENDED, journal_errands._ENDED], ids=["turns", "errands"])
+def test_what_is_over_is_found_without_reading_all_that_is_in_force(host: ScriptHost, query: str) -> None:
+    """Each turn asks; of a hundred thousand effects one is over."""
+    numbers = (1.0,) * query.count("?")
+    plan = host.store.run_now(lambda connection: connection.execute(f"EXPLAIN QUERY PLAN {query}", numbers).fetchall())
+    steps = [row["detail"] for row in plan if " holders " in row["detail"]]
+    assert sorted(step.partition("INDEX ")[2] for step in steps) == [
+        "holders_by_end (slow=? AND ends<?)",
+        "holders_lifted",
+    ]
