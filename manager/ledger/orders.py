@@ -58,19 +58,19 @@ UPDATE orders SET lifted_by = ?, until = CASE WHEN until > ? THEN ? ELSE until E
     phase = CASE WHEN phase = 'on-hold' THEN 'lifted' ELSE phase END
 WHERE id = ?
 """
-_LIFT_AGENTS = """
-UPDATE order_agents SET
-    until = CASE WHEN until > ? THEN ? ELSE until END,
-    note = CASE state WHEN 'unroutable' THEN 'lifted before it had anywhere to go'
-        WHEN 'on-hold' THEN 'lifted before it was released' ELSE note END,
-    state = CASE WHEN state IN ('unroutable', 'on-hold') THEN 'lifted' ELSE state END
-WHERE order_id = ?
+# A row alone that changes: each is a page of the index by agents.
+_REMEMBER = "UPDATE order_agents SET until = ? WHERE order_id = ? AND until > ?"
+_LIFT_UNSENT = """
+UPDATE order_agents SET state = 'lifted', note = CASE state
+    WHEN 'unroutable' THEN 'lifted before it had anywhere to go' ELSE 'lifted before it was released' END
+WHERE order_id = ? AND state IN ('unroutable', 'on-hold')
 """
 _UNSEND = "DELETE FROM outbox WHERE message_id = ? AND kind = ? RETURNING routing_key"
 _CANCEL = """
 UPDATE order_agents SET state = 'lifted', note = 'cancelled before it was sent'
-WHERE order_id = ? AND agent_id = ? AND state IN ('waiting', 'unroutable')
+WHERE order_id = ? AND state IN ('waiting', 'unroutable')
 """
+_AT = " AND agent_id = ?"
 _JOINED = """
 INSERT INTO order_agents (order_id, agent_id, state, since, deadline, until, note)
 SELECT id, ?, 'waiting', ?, CASE WHEN until < deadline THEN until ELSE deadline END, until, 'joined later' FROM orders
@@ -207,10 +207,14 @@ def lift(connection: Connection, order: Order, by: Order) -> None:
     It stays in force on an agent until that agent says otherwise, but is remembered no longer than the delete.
     """
     connection.execute(_LIFT, (by.id, by.deadline, by.deadline, order.id))
-    connection.execute(_LIFT_AGENTS, (by.deadline, by.deadline, order.id))
+    connection.execute(_REMEMBER, (by.deadline, order.id, by.deadline))
+    connection.execute(_LIFT_UNSENT, (order.id,))
     for row in connection.execute(_UNSEND, (order.id, KIND)).fetchall():
-        for agent in _behind(connection, order.id, row["routing_key"]):
-            connection.execute(_CANCEL, (order.id, agent))
+        _, dot, agent = row["routing_key"].partition(".")
+        if dot:
+            connection.execute(_CANCEL + _AT, (order.id, agent))
+        else:
+            connection.execute(_CANCEL, (order.id,))
 
 
 def join(connection: Connection, agent_id: str, roles: Iterable[str], now: float) -> None:
@@ -220,12 +224,6 @@ def join(connection: Connection, agent_id: str, roles: Iterable[str], now: float
     for row in joined:  # it may have had the order, and answered, before its first heartbeat was seen
         answers.recall(connection, row["order_id"], agent_id, now)
     connection.execute(_ROUTABLE, (now, agent_id, now))
-
-
-def _behind(connection: Connection, order_id: str, key: str) -> list[str]:
-    """The agents that a message under `key` was for: the one it names, or all that the order is for."""
-    _, dot, agent = key.partition(".")
-    return [agent] if dot else [agent for agent, _ in _places(connection, order_id)]
 
 
 def _places(connection: Connection, order_id: str) -> list[tuple[str, str]]:
