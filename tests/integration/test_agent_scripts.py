@@ -14,7 +14,7 @@ from tests.waiting import eventually
 
 pytestmark = [pytest.mark.root, pytest.mark.broker]
 HANGS = "#!/bin/sh\ntouch {folder}/started\nexec sleep 60\n"
-NOTES = "#!/bin/sh\nread -r line; echo \"$line\" >> {folder}/said\n"
+NOTES = '#!/bin/sh\nread -r line; echo "$line" >> {folder}/said\n'
 ATTACKER, OTHER = "203.0.113.9", "203.0.113.10"
 LATE = 1.0  # s
 

@@ -4,31 +4,28 @@ import json
 
 import pytest
 
-from tests.integration.a_manager_daemon import ATTACKER, COUNT, OSSEC_CONF, RULES, Hands, RunningManager, attack
+from tests.integration.a_manager_daemon import ATTACKER, COUNT, OSSEC_CONF, RULES, attack
 
 pytestmark = pytest.mark.broker
 
 LINE = f"Nov 24 16:00:00 web1 sshd[4711]: Failed password for invalid user x from {ATTACKER} port 4022 ssh2"
 
 
-@pytest.fixture
-def manager(guard, broker, tmp_path):
-    running = RunningManager(guard, broker, tmp_path)
-    running.start()
-    return running
-
-
-async def test_an_explanation_touches_nothing_of_what_it_explains(manager, broker):
-    """Lines that would be blocked are explained to the order, and neither ordered nor counted with the real ones."""
-    async with Hands(broker, "web1") as hands:
+async def test_an_explanation_touches_nothing_of_what_it_explains(manager, web1):
+    """Lines that would be blocked are explained to the order, each time anew, and neither ordered nor counted with the
+    real ones: these still have to be as many."""
+    for _ in range(2):
         done = manager.thwart("explain", *[LINE] * COUNT, "-o", "json")
         assert done.returncode == 0, done.stderr
-        last = json.loads(done.stdout)["lines"][-1]
-        assert (last["rule"], [order["target"] for order in last["orders"]]) == ("5712", [ATTACKER])
-        await hands.log(attack(count=COUNT - 1))
-        assert manager.rows("SELECT count(*) FROM orders") == [(0,)]
-        await hands.log(attack(first=COUNT - 1, count=1))
-        assert (await hands.order("web1")).target == ATTACKER
+        lines = json.loads(done.stdout)["lines"]
+        assert [each["counted"] for each in lines] == [1, 1, COUNT]
+        assert (lines[-1]["rule"], [order["target"] for order in lines[-1]["orders"]]) == ("5712", [ATTACKER])
+    assert manager.thwart("explain", *[LINE] * (COUNT - 1)).returncode == 0
+    await web1.log(attack())
+    order = await web1.order("web1")
+    assert (order.target, order.offence) == (ATTACKER, 1)
+    assert f" u{COUNT - 1} " in manager.get(f"/v1/orders/{order.id}")["alert"]["full_log"], "not one line sooner"
+    assert manager.rows("SELECT id FROM orders") == [(order.id,)]
 
 
 def test_too_much_at_once_is_refused_with_a_sentence(manager):

@@ -107,9 +107,9 @@ def test_a_case_that_fails_says_what_was_expected_what_came_and_why(tmp_path):
 
 
 def test_each_line_is_judged_where_the_rule_counts_nothing(tmp_path):
-    """A line in the middle that comes to something else is found, and one that must not come to it may."""
-    lines = [f"log 1 pass = {HEAD}{UNKNOWN.format('a')}", f"log 2 {{}} = {HEAD}Server listening on :: port 22."]
-    lines += [f"log 3 pass = {HEAD}{UNKNOWN.format('b')}", "rule = 5710", "field srcip = 203.0.113.9"]
-    for verdict, status in (("pass", 1), ("fail", 0)):
-        path = _written(tmp_path, "\n".join(["[one]", *lines]).format(verdict))
-        assert _tested(path).exit_code == status
+    """A line in the middle that comes to something else is found, and one that must not come to it may, and must."""
+    first, other = f"{HEAD}{UNKNOWN.format('a')}", f"{HEAD}Server listening on :: port 22."
+    for text, verdict, status in ((other, "pass", 1), (other, "fail", 0), (first, "pass", 0), (first, "fail", 1)):
+        lines = [f"log 1 pass = {first}", f"log 2 {verdict} = {text}", f"log 3 pass = {HEAD}{UNKNOWN.format('b')}"]
+        path = _written(tmp_path, "\n".join(["[one]", *lines, "rule = 5710", "field srcip = 203.0.113.9"]))
+        assert _tested(path).exit_code == status, (text, verdict)

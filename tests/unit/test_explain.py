@@ -1,6 +1,7 @@
 """`thwart explain`, `rules` and `responses` without a manager: what people read, and what programs do."""
 
 import json
+import re
 
 import pytest
 from click.testing import CliRunner
@@ -103,10 +104,12 @@ def test_people_read_phases(given):
 
 
 def test_what_a_line_holds_does_nothing_to_the_terminal(given):
-    """Escapes, control characters and bytes that are no text are shown, never sent on."""
-    told = CliRunner().invoke(main, ["explain", *given], input=HEAD.encode() + b"Invalid user \x1b[2J\xff\x07 from x\n")
+    """Escapes, control characters and bytes that are no text are shown, never sent on: what is left steers colours."""
+    line = HEAD.encode() + b"Invalid user \x1b[2J\xff\x07 from x\n"
+    told = CliRunner().invoke(main, ["explain", *given], input=line, color=True)
     assert told.exit_code == 0
-    assert "\x1b" not in told.output
+    assert "\x1b" in told.output, "colours, as at a terminal"
+    assert re.sub(r"\x1b\[[0-9;]*m|[\n\t]", "", told.output).isprintable()
     assert "\\xff" in told.output
 
 
@@ -116,9 +119,19 @@ def test_no_line_is_a_wrong_usage(given):
 
 
 def test_rules_are_filtered_and_shown_with_their_place(given):
-    """A rule says where it is from, what it counts, what stands above it and which responses it fires."""
-    listed = json.loads(_run("rules", "list", "--level", "12", "--group", "local", *given, "-o", "json"))
-    assert [(each["id"], len(each["responses"])) for each in listed] == [("5712", 1)]
+    """By each filter; a rule says where it is from, what it counts, what stands above it and what it fires."""
+    every = json.loads(_run("rules", "list", *given, "-o", "json"))
+    filters = {
+        ("--level", "12"): lambda rule: rule["level"] >= 12,
+        ("--group", "local"): lambda rule: "local" in rule["groups"],
+        ("--text", "BRUTE"): lambda rule: "brute" in rule["description"].lower(),
+    }
+    for words, fits in filters.items():
+        listed = json.loads(_run("rules", "list", *words, *given, "-o", "json"))
+        assert listed == [rule for rule in every if fits(rule)]
+        assert 0 < len(listed) < len(every)
+    (own,) = [rule for rule in every if "local" in rule["groups"]]
+    assert (own["id"], len(own["responses"])) == ("5712", 1)
     story = json.loads(_run("rules", "show", "5712", *given, "-o", "json"))
     assert story["where"].endswith("own.xml:3")
     assert [each["id"] for each in story["parents"]] == ["5710"]
