@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from manager.ledger.answers import record
-from manager.ledger.unanswered import Unanswered
+from manager.ledger.unanswered import Unanswered, unanswered
 from manager.ledger.views import OrderQuery
 from tests.unit.a_manager import MINE, START, a_manager, acknowledgement, expiry, sighting
 
@@ -169,6 +169,28 @@ async def test_an_order_that_was_never_sent_is_not_overdue(manager):
     manager.clock.passed = 20.0
     assert await manager.states(order) == {"web1": "waiting"}
     assert await manager.ledger.unanswered() == Unanswered(overdue=0, oldest=0.0)
+
+
+async def test_what_is_owed_is_counted_without_going_through_what_is_over(manager):
+    """A scrape costs by what is waiting, however much was ordered of how many agents in a month."""
+    await manager.hear("web1", "web2")
+    await manager.block()
+    manager.confirm()
+    for number in range(60):
+        over = await manager.block(f"over-{number}", address=f"192.0.2.{number}")
+        for agent in ("web1", "web2"):
+            await manager.answer(over, agent, "failed")
+    steps = []
+
+    def count(connection) -> Unanswered:
+        connection.set_progress_handler(lambda: steps.append(1), 100)  # instructions of SQLite's
+        try:
+            return unanswered(connection, START, 10.0, ["web1"])
+        finally:
+            connection.set_progress_handler(None, 0)
+
+    assert manager.store.run_now(count).oldest == 0.0
+    assert len(steps) < 4
 
 
 def _events(order_id: str) -> st.SearchStrategy:
