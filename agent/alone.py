@@ -44,8 +44,9 @@ async def _alone(settings: AgentSettings, state: Path, request: LiftRequest, par
         await executor.prepare()
         errands = asyncio.create_task(executor.errands.run())
         answer = await lift(executor, request)
-        errands.cancel()
-        await executor.errands.stop(settings.agent.script_timeout)
+        executor.errands.stop()
+        await asyncio.wait([errands])
+        await executor.errands.end(settings.agent.script_timeout)
         executor.close()
         return answer
     finally:

@@ -200,9 +200,9 @@ class _Daemon:
             inbox.cancel()  # what the broker still has, it keeps
             await asyncio.wait([inbox])
             await self._leave()
-            errands.cancel()
+            self.executor.errands.stop()
             await asyncio.wait([errands])
-            await self.executor.errands.stop(SCRIPTS_END)
+            await self.executor.errands.end(SCRIPTS_END)
             # What was taken is in the journal, and so is what was done. What is still to be said is said now; if the
             # broker is away, after the next start.
             with suppress(TimeoutError, StoreError):

@@ -15,9 +15,9 @@ import structlog
 import tenacity
 
 from agent.actions.action import Call, Result, SlowAction
-from agent.journal.errands import Errand
+from agent.journal.errands import Begun, Errand
 from agent.journal.journal import Journal
-from agent.journal.planning import FOREVER, Name, Turn
+from agent.journal.planning import FOREVER, Name, Turn, Work
 from agent.journal.settling import DONE, Outcome, Settled
 from agent.trouble import Trouble
 from shared.errors import StoreDamaged, StoreError
@@ -64,6 +64,7 @@ class Errands:
         self._rests: dict[Name, tuple[float, float]] = {}  # until when by the boot clock, and for how long
         self._next: float | None = None
         self._owes = True  # something may be to be done that nobody orders: after a start nobody knows
+        self._stopping = False
         self.news = asyncio.Event()  # set when something was settled; who waits for that clears it first
 
     @property
@@ -72,8 +73,8 @@ class Errands:
         return len(self._out)
 
     async def run(self) -> None:
-        """Starts what can be started until cancelled; then what is out goes on. Raises StoreDamaged."""
-        while True:
+        """Starts what can be started until `stop`; then what is out goes on. Raises StoreDamaged."""
+        while not self._stopping:
             self.work.clear()
             try:
                 await self.begin()
@@ -93,13 +94,8 @@ class Errands:
         for task in [each for each in self._out if each.done()]:
             del self._out[task]
             task.result()
-        now = self._journal.now().boot
-        begun = await self._journal.begin(
-            busy=[each.lane for each in self._out.values()],
-            limit=self._workers,
-            owed=[name for name, (until, _) in self._rests.items() if until > now] if self._owes else None,
-        )
-        self._next, self._owes = begun.next_end, self._owes and begun.owed
+        begun = await self._look()
+        self._next = begun.next_end
         for errand in begun.errands:
             task = asyncio.create_task(self._errand(errand))
             self._out[task] = errand
@@ -107,14 +103,36 @@ class Errands:
         if begun.deletes:
             self._say(await self._journal.settle(Turn(deletes=begun.deletes), {}))
 
+    async def _look(self) -> Begun:
+        now = self._journal.now().boot
+        owes, self._owes = self._owes, False  # what fails meanwhile is owed, though this look doesn't see it
+        try:
+            begun = await self._journal.begin(
+                busy=[each.lane for each in self._out.values()],
+                limit=self._workers,
+                owed=[name for name, (until, _) in self._rests.items() if until > now] if owes else None,
+            )
+        except StoreError:
+            self._owes = True
+            raise
+        self._owes = self._owes or begun.owed
+        return begun
+
     async def idle(self) -> None:
         """Returns when nothing is out; for a moment, if `run` runs."""
         while pending := [each for each in self._out if not each.done()]:
             await asyncio.wait(pending)
 
-    async def stop(self, patience: float) -> None:
+    def stop(self) -> None:
+        """`run` starts what it has marked as started, and returns. Cancelled in between, it would leave one-shots that
+        were never started and that the next start takes for interrupted.
+        """
+        self._stopping = True
+        self.work.set()
+
+    async def end(self, patience: float) -> None:
         """Waits for what is out, up to `patience` seconds. What is ended then is left to the next start: it has not
-        been settled. Call it when `run` has ended.
+        been settled. Call it when `run` has returned.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
@@ -127,7 +145,6 @@ class Errands:
 
     async def _errand(self, errand: Errand) -> None:
         outcome = await asyncio.get_running_loop().run_in_executor(self._threads, self._carry_out, errand)
-        self._remember(errand.work.name, outcome)
         turn, outcomes = Turn(works=(errand.work,)), {errand.work.name: outcome}
         attempts = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(StoreError) & tenacity.retry_if_not_exception_type(StoreDamaged),
@@ -135,7 +152,9 @@ class Errands:
             before_sleep=lambda _: self._trouble.say("errands", "what a script did can't be written down"),
             reraise=True,
         )
-        self._say(await attempts(self._journal.settle, turn, outcomes))
+        settled: Settled = await attempts(self._journal.settle, turn, outcomes)
+        self._remember(errand.work, outcome)
+        self._say(settled)
 
     def _carry_out(self, errand: Errand) -> Outcome:
         """In a worker's thread."""
@@ -157,10 +176,11 @@ class Errands:
         self.news.set()
         self.work.set()
 
-    def _remember(self, name: Name, outcome: Outcome) -> None:
-        """What failed rests, longer and longer while it goes on failing."""
+    def _remember(self, work: Work, outcome: Outcome) -> None:
+        """What failed and is still owed rests, longer and longer while it goes on failing."""
+        name = work.name
         _, rest = self._rests.pop(name, (0.0, FIRST_REST / 2))
-        if outcome.problem:
+        if outcome.revert.problem or (outcome.apply.problem and not work.just_happens):
             self._owes = True
             rest = min(2 * rest, LONGEST_REST)
             self._rests[name] = self._journal.now().boot + rest, rest

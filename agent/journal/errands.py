@@ -8,6 +8,8 @@ tell how far it came.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from functools import partial
+from itertools import takewhile
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -95,8 +97,8 @@ def begin(
     choice = _Choice(connection, now, busy, limit)
     choice.add(connection.execute(_ENDED, (now.boot,)))  # first: who is let go late is wronged
     for (action,) in connection.execute(_ACTIONS).fetchall():
-        if choice.has_room(action):  # else thousands that wait for one that hangs would be read each time
-            choice.add(connection.execute(_TAKEN, (action,)))
+        # no further than there is room: else thousands that wait would be read each time
+        choice.add(takewhile(partial(choice.has_room_for, action), connection.execute(_TAKEN, (action,))))
     left = [] if owed is None else [row for each in (_FORGOTTEN, _LEFT_OVER) for row in connection.execute(each)]
     choice.add(row for row in left if (row["action"], row["key"]) not in (owed or ()))
     started = (each.coming.id for each in choice.errands if each.work.apply and each.coming)
@@ -117,7 +119,7 @@ class _Choice:
         self._lanes, self._of_action = set(busy), Counter(action for action, _ in busy)
         self.errands: list[Errand] = []
 
-    def has_room(self, action: str) -> bool:
+    def has_room_for(self, action: str, _: Row | None = None) -> bool:
         """Whether one more of it may go."""
         return self._of_action[action] < self._limit
 
@@ -125,7 +127,7 @@ class _Choice:
         """Those of these who can."""
         for action, key, target in rows:
             lane = action, target or key
-            if self.has_room(action) and lane not in self._lanes:
+            if self.has_room_for(action) and lane not in self._lanes:
                 self._lanes.add(lane)
                 self._of_action[action] += 1
                 self.errands.append(_errand(self._connection, (action, key), self._now))

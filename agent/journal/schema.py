@@ -43,6 +43,7 @@ CREATE TABLE IF NOT EXISTS orders (
 );
 CREATE INDEX IF NOT EXISTS orders_taken ON orders (seq) WHERE status IS NULL AND slow = 0;
 CREATE INDEX IF NOT EXISTS orders_slow ON orders (action, seq) WHERE status IS NULL AND slow = 1;
+CREATE INDEX IF NOT EXISTS orders_slow_deletes ON orders (seq) WHERE status IS NULL AND slow = 1 AND key = '';
 CREATE INDEX IF NOT EXISTS orders_coming ON orders (key) WHERE status IS NULL;
 CREATE INDEX IF NOT EXISTS orders_by_age ON orders (forget_at);
 

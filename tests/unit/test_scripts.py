@@ -16,6 +16,7 @@ from agent.journal import errands as journal_errands
 from agent.journal import planning
 from shared.errors import StoreError
 from shared.ids import fingerprint
+from shared.store import Connection
 from tests.unit.a_host import ATTACKER, killed
 from tests.unit.a_script_host import ALERT, PROTECTED, PYTHON, WORKERS, ScriptHost
 from tests.waiting import eventually
@@ -468,12 +469,77 @@ async def test_a_stop_waits_for_a_moment_and_leaves_the_rest_to_the_next_start(h
     await host.take(host.order("hang.sh"))
     await host.executor.errands.begin()
     await eventually(lambda: (host.notes / "child").exists() and host.note("child"))
-    await host.executor.errands.stop(0.05)
+    await host.executor.errands.end(0.05)
     assert host.said() == []
     await eventually(lambda: not host.lives("child"))
     await host.restart()
     await host.errands()
     assert host.answer().detail.startswith("interrupted: ")
+
+
+async def test_a_stop_starts_what_it_has_marked_as_started(host: ScriptHost) -> None:
+    """A stop between the two must not leave a one-shot that never ran and is answered `interrupted` later."""
+    host.script("note.sh", NOTES_ALL)
+    await host.take(host.order("note.sh"))
+    begin, errands_of = host.journal.begin, host.executor.errands
+
+    async def while_it_stops(**said):
+        begun = await begin(**said)
+        errands_of.stop()
+        return begun
+
+    host.journal.begin = while_it_stops
+    await errands_of.run()
+    await errands_of.end(10.0)
+    assert host.answers() == [("applied", "done")]
+
+
+async def test_what_fails_while_something_is_looked_for_is_tried_again(host: ScriptHost) -> None:
+    """A look that began before a revert failed doesn't know of it, and must not take all for well."""
+    host.script("fail.sh", NOTES_ALL + "case $line in *delete*) exit 1;; esac\n")
+    await host.carry_out(host.order("fail.sh", timeout=60.0))
+    host.clock.pass_(60.0)
+    begin, errands_of = host.journal.begin, host.executor.errands
+    await errands_of.begin()
+
+    async def while_it_fails(**said):
+        begun = await begin(**said)
+        await errands_of.idle()
+        return begun
+
+    host.journal.begin = while_it_fails
+    await errands_of.begin()
+    host.journal.begin = begin
+    await host.errands_after(errands.FIRST_REST)
+    assert host.commands() == ["add", "delete", "delete"]
+
+
+async def test_a_one_shot_that_failed_is_no_trouble(host: ScriptHost) -> None:
+    """Its answer says so, once; nothing is owed, so heartbeats don't say it for ever and nothing is looked for."""
+    host.script("fail.sh", "exit 1\n")
+    await host.carry_out(host.order("fail.sh"))
+    await host.errands_after(errands.LONGEST_REST)
+    assert host.answer().status == "failed"
+    assert str(host.trouble) == ""
+    assert host.executor.errands._patience() is None
+
+
+async def test_a_look_reads_no_further_than_there_is_room(host: ScriptHost) -> None:
+    """Of two thousand that wait the first few: each that ends leads to another look."""
+    host.script("note.sh", NOTES_ALL)
+    steps: list[int] = []
+    for batch in range(0, 2_000, 500):
+        some = range(batch, batch + 500)
+        await host.take(*(host.order("note.sh", f"o{number}", target=f"10.0.0.{number}") for number in some))
+
+    def counted(connection: Connection) -> int:
+        steps.clear()
+        connection.set_progress_handler(lambda: steps.append(1) and None, 100)
+        journal_errands.begin(connection, host.journal.now(), busy=[], limit=WORKERS, owed=None)
+        connection.set_progress_handler(None, 0)
+        return len(steps)
+
+    assert host.store.run_now(counted) < 50
 
 
 async def test_what_an_earlier_run_left_is_killed(host: ScriptHost) -> None:
