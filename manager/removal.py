@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from manager.catchup import CatchUp
 from manager.ledger import agents
+from manager.ledger.agents import Agent
 from manager.ledger.answers import Closed, Lapsed
 from manager.roster import Roster
 from shared.errors import AgentLiving, LockHeld
@@ -38,28 +39,41 @@ class Removal:
 
         Raises UnknownAgent, AgentLiving, BrokerError, StoreError. After any of them it can be asked again.
         """
-        agent = self._roster.find(agent_id)
-        if self._roster.life(agent) == "living":
-            raise AgentLiving(
-                f"{agent_id} is living; stop it first (`systemctl disable --now thwart-agent` there), "
-                "and remove it once it is silent, half a minute later"
-            )
+        agent = await self._find(agent_id)
         try:
             await self._drop_queue(agent_id)
         except LockHeld as held:
             raise AgentLiving(f"{agent_id} is connected to the broker; stop it first, then remove it") from held
-        withdrawn = await self._withdraw(agent_id)
-        if self._roster.get(agent_id) is agent:  # else it is back, and has its queue again
-            self._roster.forget(agent_id)
-            self._catch_up.forget(agent_id)
-            await self._store.run(lambda connection: agents.remove(connection, agent_id))
+        if self._roster.get(agent_id) is not agent:
+            raise AgentLiving(f"{agent_id} was heard of just now; stop it, and remove it once it is silent")
+        withdrawn = await self._forget(agent_id)
         log.info("an agent was removed", action="agent_removed", agent_id=agent_id, withdrawn=withdrawn.count)
         return Removed(agent_id=agent_id, withdrawn=withdrawn)
 
-    async def _withdraw(self, agent_id: str) -> Lapsed:
+    async def _find(self, agent_id: str) -> Agent | None:
+        """Who is to be removed; None: the roster has forgotten it, and the ledger has not."""
+        agent = self._roster.get(agent_id)
+        if agent is None and not await self._store.read(lambda connection: agents.is_left(connection, agent_id)):
+            return self._roster.find(agent_id)
+        if agent is not None and self._roster.life(agent) == "living":
+            raise AgentLiving(
+                f"{agent_id} is living; stop it first (`systemctl disable --now thwart-agent` there), "
+                "and remove it once it is silent, half a minute later"
+            )
+        return agent
+
+    async def _forget(self, agent_id: str) -> Lapsed:
+        """The roster first: no order expects it from then on, and a heartbeat makes it somebody new.
+
+        What that one is to hold is worked out in a transaction behind those here, so none may follow once it is back.
+        """
+        self._roster.forget(agent_id)
+        self._catch_up.forget(agent_id)
+        await self._store.run(lambda connection: agents.remove(connection, agent_id))
         count, closed = 0, list[Closed]()
-        while True:  # some at a time: others wait for the writer
+        while self._roster.get(agent_id) is None:  # some at a time: others wait for the writer
             some = await self._store.run(lambda connection: agents.withdraw(connection, agent_id))
             count, closed = count + some.count, [*closed, *some.closed]
             if some.count < agents.SOME:
-                return Lapsed(count=count, closed=tuple(closed))
+                break
+        return Lapsed(count=count, closed=tuple(closed))

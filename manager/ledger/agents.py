@@ -15,14 +15,16 @@ _PUT = """
 INSERT INTO agents (id, heartbeat, first_seen_at, seen_at) VALUES (?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET heartbeat = excluded.heartbeat, seen_at = excluded.seen_at
 """
-
-
 _REMOVE = "DELETE FROM agents WHERE id = ?"
 _WITHDRAW = """
 UPDATE order_agents SET state = 'withdrawn', note = 'its agent was removed' WHERE (order_id, agent_id) IN (
     SELECT order_id, agent_id FROM order_agents
     WHERE agent_id = ? AND state IN ('waiting', 'unroutable', 'applied', 'unchanged') LIMIT ?)
 RETURNING order_id
+"""
+_LEFT = """
+SELECT 1 FROM agents WHERE id = ?
+UNION ALL SELECT 1 FROM order_agents WHERE agent_id = ? AND state IN ('waiting', 'applied', 'unchanged') LIMIT 1
 """
 _UNSEND = "DELETE FROM outbox WHERE routing_key IN (?, ?)"
 SOME = 2_000  # rows in one transaction: whoever decides something waits for the writer
@@ -60,6 +62,11 @@ def remove(connection: Connection, agent_id: str) -> None:
     """Forgets one, and what is unsent to it alone."""
     connection.execute(_REMOVE, (agent_id,))
     connection.execute(_UNSEND, (f"agent.{agent_id}", f"local.{agent_id}"))
+
+
+def is_left(connection: Connection, agent_id: str) -> bool:
+    """True when there is something of an agent still: it is on the roster, or something is open there."""
+    return connection.execute(_LEFT, (agent_id, agent_id)).fetchone() is not None
 
 
 def withdraw(connection: Connection, agent_id: str) -> Lapsed:

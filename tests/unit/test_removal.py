@@ -2,6 +2,7 @@
 
 import pytest
 
+from manager.ledger import agents
 from manager.removal import Removal
 from shared.errors import AgentLiving, Disconnected, LockHeld, StoreError, UnknownAgent
 from tests.unit.a_manager import AManager, a_manager
@@ -91,6 +92,86 @@ async def test_one_that_comes_back_is_new_and_is_sent_what_is_in_force(manager, 
     assert await manager.states(named) == {"back": "applied"}
     await manager.answer(everywhere, "back")
     assert (await manager.states(everywhere))["back"] == "applied"
+
+
+async def test_one_that_comes_back_meanwhile_is_not_removed(manager, removal, queues):
+    """It was heard of while its queue was deleted: nothing of it is withdrawn, and who asked is told."""
+    await silent(manager, "web1")
+    order = await manager.block()
+    manager.confirm()
+    drop = queues.drop
+
+    async def back(agent_id: str) -> None:
+        await drop(agent_id)
+        await manager.hear("web1", queue="new")
+
+    removal._drop_queue = back
+    with pytest.raises(AgentLiving, match="just now"):
+        await removal.remove("web1")
+    assert await manager.states(order) == {"web1": "waiting"}
+
+
+async def test_one_that_comes_back_between_two_transactions_is_expected_to_answer(manager, removal, monkeypatch):
+    """However far the removal came: what is in force is sent to it, and the rest of it isn't withdrawn any more."""
+    monkeypatch.setattr(agents, "SOME", 1)
+    await silent(manager, "web1")
+    blocks = [await manager.block(f"r{number}", address=f"192.0.2.{number}", timeout=6_000.0) for number in (1, 2, 3)]
+    manager.confirm()
+    run, ran = manager.store.run, 0
+
+    async def back_after_two(work):
+        nonlocal ran
+        result, ran = await run(work), ran + 1
+        if ran == 2:
+            await manager.hear("web1", queue="new")
+        return result
+
+    monkeypatch.setattr(manager.store, "run", back_after_two)
+    await removal.remove("web1")
+    assert {order.id for _, order in manager.confirm()} == {each.id for each in blocks}
+    assert [await manager.states(each) for each in blocks] == [{"web1": "waiting"}] * 3
+    assert manager.store.run_now(lambda connection: connection.execute("SELECT id FROM agents").fetchall())
+
+
+async def test_an_order_that_is_given_meanwhile_does_not_expect_it(manager, removal, monkeypatch):
+    """From the first transaction of a removal on nothing is for it, so nothing stays open when it is through."""
+    await silent(manager, "web1", "gone")
+    run, given = manager.store.run, []
+
+    async def block_in_between(work):
+        result = await run(work)
+        if not given:
+            given.append(None)
+            given[0] = await manager.block()
+        return result
+
+    monkeypatch.setattr(manager.store, "run", block_in_between)
+    await removal.remove("gone")
+    assert await manager.states(given[0]) == {"web1": "waiting"}
+
+
+@pytest.mark.parametrize("works", [0, 1])
+async def test_what_a_full_disk_cut_off_can_be_asked_for_again(manager, removal, monkeypatch, works):
+    """Before or between its transactions: the second time it is removed whole."""
+    await silent(manager, "web1")
+    order = await manager.block()
+    run, left = manager.store.run, works
+
+    async def full_after(work):
+        nonlocal left
+        if not left:
+            raise StoreError("the disk is full")
+        left -= 1
+        return await run(work)
+
+    with monkeypatch.context() as full:
+        full.setattr(manager.store, "run", full_after)
+        with pytest.raises(StoreError):
+            await removal.remove("web1")
+    assert (await removal.remove("web1")).withdrawn.count == 1
+    assert await manager.states(order) == {"web1": "withdrawn"}
+    with pytest.raises(UnknownAgent):
+        await removal.remove("web1")
 
 
 async def test_what_memory_knows_of_it_is_not_written_down_again(manager, removal):
