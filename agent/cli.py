@@ -4,7 +4,6 @@ Nothing heavy is imported before a command runs, so that --help answers at once.
 """
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -190,18 +189,16 @@ def _print_json(some: Any) -> None:
 
 
 def _print_effects(some: "list[EffectView]", now: float) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from shared.tables import print_table
 
-    if not some:
-        click.echo("nothing is in force on this host")
-        return
-    table = Table("action", "target", "since", "left", "orders", box=None, pad_edge=False)
-    for each in some:
-        since = f"{durations.words(max(0.0, now - each.since_at))} ago"
-        orders = [order[: command_line.SHORT] for order in each.orders] + ["adopted"] * each.adopted
-        table.add_row(each.action, each.target, since, _left(each, now), ", ".join(orders))
-    Console(width=None if sys.stdout.isatty() else command_line.WIDE).print(table)
+    rows = [_effect(each, now) for each in some]
+    print_table(("ACTION", "TARGET", "SINCE", "LEFT", "ORDERS"), rows, "nothing is in force on this host")
+
+
+def _effect(each: "EffectView", now: float) -> tuple[str, ...]:
+    since = f"{durations.words(max(0.0, now - each.since_at))} ago"
+    orders = [order[: command_line.SHORT] for order in each.orders] + ["adopted"] * each.adopted
+    return each.action, each.target, since, _left(each, now), ", ".join(orders)
 
 
 def _left(each: "EffectView", now: float) -> str:

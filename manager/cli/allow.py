@@ -138,7 +138,7 @@ def _report(changed: "AllowChanged", opening: str, output: Literal["table", "jso
 
 
 def _explain(found: "AllowChecked") -> None:
-    from manager.cli.shows.table import plain
+    from shared.tables import plain
 
     target, agent = found.target, found.agent
     reasons = [f"by {each.network} ({each.reason or 'no reason given'})" for each in found.entries]

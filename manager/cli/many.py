@@ -11,8 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from manager.api.bodies.blocks import GivenMany
 from manager.cli.addresses import advice
-from manager.cli.shows.table import as_json, plain
+from manager.cli.shows.table import as_json
 from shared.errors import InvalidTarget, ThwartError, Unreachable
+from shared.tables import plain
 from shared.targets import normalise_address
 
 SHOWN = 10  # lines that are wrong, on the terminal

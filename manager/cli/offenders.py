@@ -90,7 +90,8 @@ def forget(target: str, response: str | None, output: Literal["table", "json"], 
     """
     from manager.api.bodies.offenders import Offenders
     from manager.cli.client import Client
-    from manager.cli.shows.table import as_json, plain
+    from manager.cli.shows.table import as_json
+    from shared.tables import plain
 
     with Client(api, token_file) as client:
         wanted = {"target": target, **({"response": response} if response else {})}

@@ -64,7 +64,8 @@ def resume(output: Literal["table", "json"], api: str, token_file: Path) -> None
 
 
 def _print(found: "Standstill", output: Literal["table", "json"]) -> None:
-    from manager.cli.shows.table import as_json, plain
+    from manager.cli.shows.table import as_json
+    from shared.tables import plain
 
     if output == "json":
         as_json(found)
@@ -82,7 +83,8 @@ def _print(found: "Standstill", output: Literal["table", "json"]) -> None:
 
 
 def _pause(found: "Standstill") -> str:
-    from manager.cli.shows.table import plain, time_of
+    from manager.cli.shows.table import time_of
+    from shared.tables import plain
 
     if found.pause is None:
         return "not paused: orders are sent"

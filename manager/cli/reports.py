@@ -1,21 +1,21 @@
 """How `thwart check-config` prints: tables and `file:line` for people, one JSON document for programs."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from manager.checking import Report
 from manager.responses.configuration import Remark
 from manager.responses.foreign_sections import Skipped
 from manager.responses.response import Response
 from shared import durations
+from shared.tables import print_table
 from shared.targets import text_of
+
+_COLUMNS = ("LINE", "COMMAND", "LOCATION", "FIRES ON", "TIMEOUT", "THEN")
 
 
 def as_json(report: Report) -> None:
@@ -45,7 +45,7 @@ def as_table(report: Report) -> None:
     responses = _all(report)
     for path, some in groupby(responses, key=_path):
         click.echo(click.style(path, bold=True))
-        Console().print(_table(some))
+        print_table(_COLUMNS, [_row(each) for each in some], "")
     if listed := list(_white_list(report)):
         click.echo(f"never blocked (white_list): {', '.join(listed)}")
     _print_skipped(report)
@@ -79,14 +79,8 @@ def _not_ours(report: Report) -> Iterator[tuple[str, Skipped]]:
         yield from (("global", each) for each in configuration.not_ours)
 
 
-def _table(responses: Iterable[Response]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("LINE", "COMMAND", "LOCATION", "FIRES ON", "TIMEOUT", "THEN"):
-        table.add_column(heading, overflow="fold")
-    for each in responses:
-        row = (_line_of(each), _command(each), _place(each), _selectors(each), _timeout(each), _repeats(each))
-        table.add_row(*map(Text, row))  # as text: a name may have square brackets, which would be taken for markup
-    return table
+def _row(each: Response) -> tuple[str, ...]:
+    return _line_of(each), _command(each), _place(each), _selectors(each), _timeout(each), _repeats(each)
 
 
 def _path(response: Response) -> str:

@@ -21,11 +21,11 @@ from manager.api.bodies.orders import Orders
 from manager.cli.client import Client
 from manager.cli.listening import happened, listen
 from manager.cli.shows.orders import counted_by_state, order_row
-from manager.cli.shows.table import STYLES, plain
 from manager.ledger.views import OrderView
 from manager.news import AnswerNews, AnyNews, ExpiryNews, OrderNews, OverNews
 from shared.command_line import SHORT
 from shared.errors import ThwartError, Unreachable
+from shared.tables import STYLES, plain
 
 SOON = 0.2  # s between two looks, however much happens
 SELDOM = 5.0  # s after which it looks anyway: that an answer is overdue is no event

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import click
 
 from manager.api.bodies.agents import AgentView
-from manager.cli.shows.table import ago, plain, print_table, time_of
+from manager.cli.shows.table import ago, time_of
 from shared import durations
+from shared.tables import plain, print_table
 
 NOTICED = 5.0  # s that a clock may be off
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from manager.cli.shows.table import left, print_table, time_of
+from manager.cli.shows.table import left, time_of
 from manager.ledger.views import AllowEntry
+from shared.tables import print_table
 
 
 def print_allowed(found: Sequence[AllowEntry]) -> None:

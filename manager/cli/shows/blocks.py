@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import click
 
 from manager.cli.shows.orders import print_orders
-from manager.cli.shows.table import left, print_table, time_of
+from manager.cli.shows.table import left, time_of
 from manager.ledger.views import Block, BlockStory, Holder
 from shared.command_line import SHORT
+from shared.tables import print_table
 
 _COLUMNS = ("TARGET", "ACTION", "AGENT", "SINCE", "LEFT", "ORDER", "BY", "")
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from manager.cli.shows.table import ago, print_table
+from manager.cli.shows.table import ago
 from manager.ledger.views import DeadLetter
 from shared.command_line import SHORT
+from shared.tables import print_table
 
 
 def print_dead_letters(found: Sequence[DeadLetter]) -> None:

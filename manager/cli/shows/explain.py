@@ -3,10 +3,11 @@
 import click
 
 from manager.cli.shows.orders import place
-from manager.cli.shows.table import plain, time_of
+from manager.cli.shows.table import time_of
 from manager.explaining.explanation import Attempt, Counting, Decoding, Explained, Explanation, Responding
 from shared import durations
 from shared.messages import Order
+from shared.tables import plain
 
 _SERIOUS = 10  # the level from which an alert stands out
 _SHOWN = 90  # characters of an expression

@@ -6,8 +6,9 @@ import click
 
 from manager.cli.shows.blocks import print_blocks
 from manager.cli.shows.orders import print_orders
-from manager.cli.shows.table import left, plain, print_table
+from manager.cli.shows.table import left
 from manager.ledger.views import Offence, OffenderStory
+from shared.tables import plain, print_table
 
 
 def print_offences(found: Sequence[Offence]) -> None:

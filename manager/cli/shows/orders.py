@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 
 import click
 
-from manager.cli.shows.table import ago, plain, print_table, time_of
+from manager.cli.shows.table import ago, time_of
 from manager.ledger.views import FOREIGN, AgentOrder, OrderView
 from shared import durations
 from shared.command_line import SHORT
+from shared.tables import plain, print_table
 
 
 def print_orders(views: Sequence[OrderView]) -> None:

@@ -3,8 +3,8 @@
 import click
 
 from manager.api.bodies.responses import Responses, ResponseStory, ResponseView
-from manager.cli.shows.table import plain, print_table
 from shared import durations
+from shared.tables import plain, print_table
 
 _COLUMNS = ("NAME", "COMMAND", "LOCATION", "FIRES ON", "RULES", "TIMEOUT", "THEN", "BREAKER", "WHERE")
 

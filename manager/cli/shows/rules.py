@@ -6,8 +6,8 @@ from itertools import groupby
 import click
 
 from manager.api.bodies.rules import RuleRow, Rules, RuleStory
-from manager.cli.shows.table import plain, print_table
 from manager.explaining.results import Result
+from shared.tables import plain, print_table
 
 _COLUMNS = ("ID", "LEVEL", "DESCRIPTION", "GROUPS", "FIRES", "WHERE")
 

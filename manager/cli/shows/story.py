@@ -10,10 +10,11 @@ import click
 from msgspec import Struct
 
 from manager.cli.shows.orders import place, print_facts
-from manager.cli.shows.table import plain, print_table, time_of
+from manager.cli.shows.table import time_of
 from manager.ledger.views import OrderStory, OrderView, Said
 from shared import durations
 from shared.command_line import SHORT
+from shared.tables import plain, print_table
 
 
 class Moment(Struct, frozen=True, kw_only=True):

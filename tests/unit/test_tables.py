@@ -1,0 +1,68 @@
+"""Tables on terminals of any width."""
+
+import io
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from shared.tables import laid_out
+
+COLUMNS = ("TARGET", "ACTION", "AGENT", "SINCE", "LEFT", "ORDER", "BY", "")
+LONG = "2001:db8:1234:5678:9abc:def0:1234:5678"
+ROWS = [
+    ("203.0.113.9", "firewall-drop", "web1", "09:26:55", "23 h 59 min", "4b4b4514552f", "a person", ""),
+    (LONG, "firewall-drop", "manager1", "2026-11-24 09:26:55", "9 min", "413c376cfdfa", "block-275726afa597", ""),
+]
+
+
+def printed(columns, rows, room):
+    """What a terminal of that width is sent."""
+    console = Console(file=io.StringIO(), width=room, color_system=None)
+    console.print(laid_out(console, columns, rows), soft_wrap=True)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("room", [30, 40, 60, 80, 110, 200])
+def test_no_address_id_or_name_is_cut_in_two(room):
+    """What somebody copies from a table is whole there, however narrow the terminal."""
+    text = printed(COLUMNS, ROWS, room)
+    for row in ROWS:
+        assert set(" ".join(row).split()) <= set(text.split()), text
+
+
+@pytest.mark.parametrize("room", [60, 80, 110, 200])
+def test_no_line_is_wider_than_the_terminal(room):
+    """Where every word has room for itself no line is longer than the terminal is wide."""
+    assert max(map(len, printed(COLUMNS, ROWS, room).splitlines())) <= room
+
+
+def test_a_narrow_terminal_gets_a_paragraph_for_each_row():
+    """Cells stand behind their headings, a few on a line; what is empty is left out."""
+    assert printed(COLUMNS, ROWS[:1], 50).splitlines() == [
+        "203.0.113.9  action: firewall-drop  agent: web1",
+        "  since: 09:26:55  left: 23 h 59 min",
+        "  order: 4b4b4514552f  by: a person",
+    ]
+
+
+def test_a_table_is_folded_between_words():
+    """With a little too little room sentences are folded, in a table still."""
+    rows = [("web1", "refused", "192.0.2.2 is protected by 192.0.2.2 (this host's own address)")]
+    lines = printed(("AGENT", "STATE", "DETAIL"), rows, 51).splitlines()
+    assert [re.sub(r" {2,}", "|", each.strip()) for each in lines] == [
+        "AGENT|STATE|DETAIL",
+        "web1|refused|192.0.2.2 is protected by 192.0.2.2",
+        "(this host's own address)",
+    ]
+
+
+CELL = st.text(st.characters(codec="utf-8"), max_size=60)
+
+
+@given(st.lists(st.tuples(CELL, CELL, CELL), min_size=1, max_size=4), st.integers(1, 200))
+def test_whatever_agents_say_is_printed(rows, room):
+    """Neither an odd character nor an odd width stops a table."""
+    assert printed(("TARGET", "DETAIL", ""), rows, room)
