@@ -22,6 +22,7 @@ from shared.store import Connection, Store
 from shared.targets import Allowlist, normalise_address
 
 ROWS = 1_000  # of orders and agents in one transaction: 50 ms
+_OTHERWISE = "request id {} is that of a run that was otherwise as to --dry-run; use a new one"
 PATIENCE = 2.0  # s for one request, the last piece aside
 
 
@@ -98,7 +99,11 @@ class Many:
         for address in some:
             try:
                 order = block_order(request, normalise_address(address), now)
-                if orders.is_known(connection, order.id):
+                known = orders.find(connection, order.id)
+                if known is not None and known.dry_run != order.dry_run:
+                    declined.append(Declined(address=address, why=_OTHERWISE.format(request.request_id)))
+                    continue
+                if known is not None:
                     repeated += 1
                     continue
                 self._allowlist().check(order.target)  # in here, so that no entry comes between this and the order

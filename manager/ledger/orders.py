@@ -51,7 +51,7 @@ _OPEN_TARGETS = """
 SELECT DISTINCT target FROM orders WHERE target >= ? AND until > ? AND lasting = 1 AND dry_run = 0
     AND lifted_by IS NULL ORDER BY target LIMIT ?
 """
-_KNOWN = "SELECT 1 FROM orders WHERE id = ? AND is_foreign = 0"
+_FIND = "SELECT body FROM orders WHERE id = ? AND is_foreign = 0"
 _PLACES = "SELECT agent_id, state FROM order_agents WHERE order_id = ?"
 _LIFT = """
 UPDATE orders SET lifted_by = ?, until = CASE WHEN until > ? THEN ? ELSE until END,
@@ -196,9 +196,10 @@ def open_targets(connection: Connection, now: float, first: str = "", limit: int
     return [row["target"] for row in connection.execute(_OPEN_TARGETS, (first, now, limit))]
 
 
-def is_known(connection: Connection, order_id: str) -> bool:
-    """True when an order with that id was written down."""
-    return connection.execute(_KNOWN, (order_id,)).fetchone() is not None
+def find(connection: Connection, order_id: str) -> Order | None:
+    """The order with that id as it was written down, or None."""
+    row = connection.execute(_FIND, (order_id,)).fetchone()
+    return None if row is None else _order(row["body"])
 
 
 def lift(connection: Connection, order: Order, by: Order) -> None:

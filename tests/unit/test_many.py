@@ -1,6 +1,7 @@
 """Files of addresses: what is read out of them, and many orders at once that are done once, however they are parted."""
 
 import pytest
+from msgspec.structs import replace
 
 from manager.cli.many import Line, read
 from manager.dispatch import BlockRequest, UnblockRequest
@@ -58,6 +59,16 @@ async def test_a_run_that_was_cut_off_goes_on_where_it_was(manager, many):
     done = await many.block(LIST, ADDRESSES[10:])
     assert (len(done.orders), done.repeated) == (70, 20)
     assert len(manager.confirm()) == 100
+
+
+async def test_what_was_only_tried_is_not_taken_for_done(manager, many):
+    """The request id of a dry run doesn't serve for the run itself, and nobody is told that all is done already."""
+    await manager.hear("web1")
+    await many.block(replace(LIST, dry_run=True), ADDRESSES[:2])
+    done = await many.block(LIST, ADDRESSES[:3])
+    assert (len(done.orders), done.repeated) == (1, 0)
+    assert [each.address for each in done.declined] == ADDRESSES[:2]
+    assert "--dry-run" in done.declined[0].why
 
 
 async def test_what_is_protected_is_declined_alone(manager, many):
