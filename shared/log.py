@@ -1,13 +1,16 @@
 """Logs: a sentence for people and fields for machines; readable on a terminal, one JSON object a line otherwise.
 
-No password of a URL gets into one, whoever wrote it and wherever in the fields it is.
+No password of a URL gets into one, whoever wrote it and wherever in the fields it is. A line that can't be printed is
+lost and ends nothing.
 """
 
 import logging
 import re
 import sys
 from collections.abc import Mapping
-from typing import Any
+from contextlib import suppress
+from io import TextIOBase
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -31,11 +34,27 @@ def configure(settings: LogSettings) -> None:
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Lenient(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # shared.broker says the same once, and in our words
+
+
+class _Lenient(TextIOBase):
+    """A stream, as far as it takes anything: the disk may be full that it goes to, its terminal or reader gone."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def _without_passwords(_: Any, __: str, event: Any) -> Mapping[str, Any]:

@@ -23,6 +23,16 @@ except ValueError:
 """
 
 
+def test_a_full_disk_under_the_log_ends_nothing():
+    """Nor does a terminal that is closed, or a reader that is gone: a daemon goes on, and that line is lost."""
+    code = LOG.format(level="info", format="json", secret=SECRET) + "print('went on', flush=True)\nos._exit(0)\n"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", "import os\n" + code], stdout=subprocess.PIPE, stderr=full, text=True
+        )
+    assert (done.stdout, done.returncode) == ("went on\n", 0)
+
+
 def said(**settings: str) -> str:
     """What is logged to a pipe."""
     code = LOG.format(**{"level": "info", "format": "auto", "secret": SECRET, **settings})
