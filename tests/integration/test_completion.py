@@ -45,6 +45,7 @@ async def test_bash_completes_commands_options_and_values(manager, web1):
     assert completed(manager, "orders", "show", order.id[:2]) == {order.id}
     assert completed(manager, "events", "--agent", "w") == {"web1"}
     assert completed(manager, "unblock", ATTACKER[:5]) == {ATTACKER}
+    assert completed(manager, "unblock", "198.51") == set(), "nothing that begins otherwise"
     manager.stop()
     assert completed(manager, "orders", "show", "") == set(), "a manager that is away is nothing to talk about"
 

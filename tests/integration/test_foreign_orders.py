@@ -78,12 +78,12 @@ async def test_our_own_orders_come_by_and_stay_ours(manager, broker):
     async with Hands(broker, "web1") as hands:
         await hands.beat("web1")
         await known(manager, "web1")
-        await asyncio.to_thread(manager.thwart, "block", ATTACKER, "--for", "forever")
+        await asyncio.to_thread(manager.thwart, "block", ATTACKER, "--for", "forever", "--no-wait")
         order = await hands.order("web1")
         await hands.answer(order, "web1")
         await hands.beat("web1", queue="new")
         assert (await hands.order("web1")).id == order.id
-        await asyncio.to_thread(manager.thwart, "unblock", ATTACKER)
+        await asyncio.to_thread(manager.thwart, "unblock", ATTACKER, "--no-wait")
         assert (await hands.order("web1")).operation == "delete"
         await asyncio.to_thread(Queues(broker).empty, topology.MANAGER_ORDERS)
         assert manager.rows("SELECT count(*) FROM orders WHERE origin = 'foreign'") == [(0,)]
@@ -92,7 +92,7 @@ async def test_our_own_orders_come_by_and_stay_ours(manager, broker):
 
 async def test_a_foreign_delete_ends_an_order_of_ours(manager, web1):
     """The agent lifts it, and the ledger shows by which delete."""
-    await asyncio.to_thread(manager.thwart, "block", ATTACKER)
+    await asyncio.to_thread(manager.thwart, "block", ATTACKER, "--no-wait")
     order = await web1.order("web1")
     delete = a_delete("siem-says-no", order.id, location="all", agents=())
     await web1.publish(topology.ORDERS, "all", codec.encode(delete), "order", delete.id)

@@ -189,6 +189,9 @@ async def test_what_agents_owe_is_shown(guard: Guard, broker: Broker, tmp_path: 
     async with Hands(broker, "web1") as hands:
         await hands.beat("web1")
         await eventually(lambda: manager.metric('thwart_agents{state="living"}') == 1)
-        manager.thwart("block", "203.0.113.9", "--agent", "web1", "--no-wait")
+        await asyncio.to_thread(manager.thwart, "block", "203.0.113.9", "--agent", "web1", "--no-wait")
         await eventually(lambda: manager.metric("thwart_overdue_answers") == 1)
         assert 0.2 < manager.metric("thwart_oldest_unanswered_seconds") < 60
+        await hands.answer(await hands.order("web1"), "web1")
+        await eventually(lambda: manager.metric("thwart_overdue_answers") == 0)
+        assert manager.metric("thwart_oldest_unanswered_seconds") == 0

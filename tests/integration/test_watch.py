@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
@@ -17,6 +18,7 @@ from tests.integration.test_events import listening
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.broker
+COLUMNS = 40
 
 
 async def test_elsewhere_than_on_a_terminal_it_is_a_line_for_each_change(manager, web1, tmp_path):
@@ -45,10 +47,12 @@ async def test_elsewhere_than_on_a_terminal_it_is_a_line_for_each_change(manager
 async def test_on_a_narrow_terminal_no_line_is_too_long(manager, web1):
     """Forty columns show target and state in colour, and the terminal is given back as it was."""
     master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 40, 0, 0))
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 20, COLUMNS, 0, 0))
     os.set_blocking(master, False)
     here = {"THWART_API_URL": manager.url, "THWART_API_TOKEN_FILE": str(manager.folder / "state" / "api.token")}
     environment = {**os.environ, **here, "TERM": "xterm-256color"}
+    for name in ("COLUMNS", "LINES"):  # they would be believed more than the terminal
+        environment.pop(name, None)
     shown = bytearray()
 
     def seen(words: bytes) -> bool:
@@ -69,6 +73,10 @@ async def test_on_a_narrow_terminal_no_line_is_too_long(manager, web1):
             process.kill()
     assert seen(b"\x1b[?1049l"), "the screen that was there is back"
     assert b"\x1b[32m" in shown
-    assert b"Traceback" not in shown
+    lines = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", shown.decode().replace("\x1b[H", "\n")).splitlines()
+    assert max(map(len, lines)) <= COLUMNS
+    assert any(re.match(rf"{ATTACKER} +applied ", line) for line in lines), "neither is cut nor wrapped"
+    assert any(re.match(r"[0-9:]{8} applied .*…$", line.strip()) for line in lines), "a change is one line"
+    assert "Traceback" not in shown.decode()
     os.close(master)
     os.close(slave)

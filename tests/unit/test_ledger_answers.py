@@ -151,14 +151,21 @@ async def test_overdue_is_said_of_the_living_alone(manager):
     await manager.hear("web1", "web2")
     order = await manager.block()
     manager.confirm()
+    manager.clock.passed = 5.0
+    assert await manager.ledger.unanswered() == Unanswered(overdue=0, oldest=5.0), "it has 10 s"
     manager.clock.passed = 25.0
     await manager.hear("web1")
-    manager.clock.passed = 35.0
+    later = await manager.block("r2", address="203.0.113.10")
+    manager.confirm()
+    manager.clock.passed = 34.0
     assert await manager.states(order) == {"web1": "overdue", "web2": "waiting"}
-    assert await manager.ledger.unanswered() == Unanswered(overdue=1, oldest=35.0)
+    assert await manager.ledger.unanswered() == Unanswered(overdue=1, oldest=34.0)
     await manager.answer(order, "web1")
-    assert await manager.ledger.unanswered() == Unanswered(overdue=0, oldest=35.0), "web2 owes one still"
+    assert await manager.ledger.unanswered() == Unanswered(overdue=0, oldest=34.0), "web2 owes one still"
     await manager.answer(order, "web2")
+    assert await manager.ledger.unanswered() == Unanswered(overdue=0, oldest=9.0)
+    for agent in ("web1", "web2"):
+        await manager.answer(later, agent)
     assert await manager.ledger.unanswered() == Unanswered(overdue=0, oldest=0.0)
 
 
