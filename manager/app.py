@@ -102,7 +102,9 @@ class _Daemon:
         self.catch_up = self._catch_up()
         self.senders = Senders(self.roster, logins(settings.broker))
         self.dead = self._dead_letters()
-        self.thread = CorrelatorThread(Correlator(first.rules), self.store.run_now(positions.load))
+        self.thread = CorrelatorThread(
+            Correlator(first.rules), self.store.run_now(positions.load), answered=self._responses(first).answered()
+        )
         self.reload = Reload(first, partial(loaded, settings.manager), self._follow, self.metrics, self.clock, notify)
         self.panic = Panic(
             self.store, self.roster, self.clock, wake=self.outbox.wake, forget=self.thread.forget_everything
@@ -175,8 +177,9 @@ class _Daemon:
         """Puts in force what a reload has read. Everything that goes by it is exchanged here."""
         # first, because it refuses a list that agents can't be told of, and nothing has been exchanged yet
         await until_stored(lambda: self.policy.configured(anew.configuration.allowlist), "the allowlist")
-        await self.thread.follow(anew.rules)
-        self.dispatch.follow(self._responses(anew).judge)
+        responses = self._responses(anew)
+        await self.thread.follow(anew.rules, responses.answered())
+        self.dispatch.follow(responses.judge)
         _freeze()
 
     def _responses(self, what: Loaded) -> Responses:

@@ -22,6 +22,10 @@ _REPEATS = re.compile(r"[*+?{]")
 class Match(Protocol):
     """What both libraries give."""
 
+    @property
+    def lastindex(self) -> int | None:
+        """The number of the last group that took something."""
+
     def groups(self) -> tuple[str | None, ...]:
         """What the parentheses took."""
 

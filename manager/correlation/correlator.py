@@ -58,11 +58,13 @@ class CutShort(Struct, frozen=True, kw_only=True):
 class Node:
     """A rule, ready to be tried."""
 
-    __slots__ = ("alerts", "children", "listeners", "match", "rule", "silence", "tests", "windows")
+    __slots__ = ("alerts", "children", "decoded", "listeners", "match", "regex", "rule", "silence", "tests", "windows")
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
         self.match = rule.match.matches if rule.match else None
+        self.regex = rule.regex.matches if rule.regex else None
+        self.decoded = rule.decoded_as
         self.tests = _tests(rule)
         self.windows: Windows | None = None
         self.silence = Silence(rule) if rule.ignore else None
@@ -187,6 +189,7 @@ class Correlator:
 def _final(event: Event, nodes: Lookup[Node]) -> tuple[Node | None, tuple[Event, ...]]:
     """The deepest rule that the event passes, and what the rules on the way counted for it."""
     message, lowered, lead = event.message, event.lowered, event.lead
+    decoded = event.decoder.name if event.decoder else ""
     parent: Node | None = None
     final: Node | None = None
     counted: tuple[Event, ...] = ()
@@ -195,6 +198,10 @@ def _final(event: Event, nodes: Lookup[Node]) -> tuple[Node | None, tuple[Event,
         searching = False
         for node in nodes.remembered.get(lead) or nodes.candidates(lead):
             if node.match is not None and not node.match(message, lowered):
+                continue
+            if node.regex is not None and not node.regex(message, lowered):
+                continue
+            if node.decoded and node.decoded != decoded:
                 continue
             if node.tests and not _passes(event, node.tests):
                 continue
@@ -243,25 +250,17 @@ def _counted(rule: Rule, nodes: dict[str, Node]) -> list[str]:
 
 
 def _tests(rule: Rule) -> tuple[Test, ...]:
-    """Everything but `match`, the cheap first."""
+    """What few rules have, the cheap first; the walk itself looks at the rest."""
     tests: list[Test] = []
-    if rule.decoded_as:
-        tests.append(_decoded_test(rule.decoded_as))
     if rule.maxsize:
         tests.append(_size_test(rule.maxsize))
     if rule.program:
         tests.append(_program_test(rule))
     if rule.host:
         tests.append(_host_test(rule))
-    if rule.regex:
-        tests.append(_regex_test(rule))
     tests.extend(_field_test(each) for each in rule.fields)
     tests.extend(_address_test(each) for each in rule.addresses)
     return tuple(tests)
-
-
-def _decoded_test(name: str) -> Test:
-    return lambda event: event.decoder is not None and event.decoder.name == name
 
 
 def _size_test(size: int) -> Test:
@@ -276,11 +275,6 @@ def _program_test(rule: Rule) -> Test:
 def _host_test(rule: Rule) -> Test:
     pattern = rule.host
     return lambda event: pattern is not None and pattern.matches(event.host, lower(event.host))
-
-
-def _regex_test(rule: Rule) -> Test:
-    pattern = rule.regex
-    return lambda event: pattern is not None and pattern.matches(event.message, event.lowered)
 
 
 def _field_test(test: FieldTest) -> Test:

@@ -88,11 +88,13 @@ class Chain:
     def __init__(self, first: Definition) -> None:
         self.name, self.own_name = first.name, first.own_name
         self.prematch, self.prematch_offset = first.prematch, first.prematch_offset
-        self._links = [first]
+        self._links: list[tuple[Pattern, str, tuple[str, ...]]] = []
+        self.continue_with(first)
 
     def continue_with(self, definition: Definition) -> None:
         """Add a child of the same name without a `prematch`."""
-        self._links.append(definition)
+        if definition.regex:
+            self._links.append((definition.regex, definition.regex_offset, definition.order))
 
     @property
     def leads(self) -> tuple[str, ...] | None:
@@ -109,18 +111,22 @@ class Chain:
     def take(self, message: str, after_parent: int, after_prematch: int) -> dict[str, str]:
         """What the regexes capture, link by link; each `after_regex` goes on behind the one before."""
         fields: dict[str, str] = {}
-        starts = {"": 0, "after_parent": after_parent, "after_prematch": after_prematch, "after_regex": after_prematch}
-        for link in self._links:
-            if link.regex is None:
-                continue
-            start = starts[link.regex_offset]
-            found = link.regex.captures(message[start:] if start else message)
-            if found is None:
-                continue
-            groups, end = found
-            starts["after_regex"] = start + end
-            fields.update((name, text) for name, text in zip(link.order, groups, strict=False) if text is not None)
+        after_regex = after_prematch
+        for regex, offset, order in self._links:
+            if offset == "after_prematch":  # nearly all
+                start = after_prematch
+            else:
+                start = after_regex if offset == "after_regex" else after_parent if offset else 0
+            found = regex.captures(message[start:] if start else message)
+            if found is not None:
+                groups, end = found
+                after_regex = start + end
+                fields.update(zip(order, groups) if None not in groups else _taken(order, groups))  # type: ignore[arg-type]  # noqa: B905
         return fields
+
+
+def _taken(order: tuple[str, ...], groups: Sequence[str | None]) -> list[tuple[str, str]]:
+    return [(name, text) for name, text in zip(order, groups, strict=False) if text is not None]
 
 
 class Decoder:

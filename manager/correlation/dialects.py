@@ -51,13 +51,23 @@ def lower(text: str) -> str:
 
 
 class Alternative:
-    """One alternative of an OS_Match or OS_Regex pattern: its regular expression and what literals it needs."""
+    """One alternative of an OS_Match or OS_Regex pattern: its regular expression and what literals it needs.
 
-    __slots__ = ("at_end", "at_start", "expression", "literal", "runs")
+    `folded` is the expression for text in lower case, case-sensitive.
+    """
 
-    def __init__(self, *, expression: str, runs: tuple[str, ...], literal: bool, at_start: bool, at_end: bool) -> None:
-        self.expression, self.runs, self.literal = expression, runs, literal
+    __slots__ = ("at_end", "at_start", "expression", "folded", "literal", "runs")
+
+    def __init__(
+        self, *, expression: str, folded: str, runs: tuple[str, ...], literal: bool, at_start: bool, at_end: bool
+    ) -> None:
+        self.expression, self.folded, self.runs, self.literal = expression, folded, runs, literal
         self.at_start, self.at_end = at_start, at_end
+
+    @property
+    def groups(self) -> int:
+        """How many it has."""
+        return re.compile(self.expression).groups
 
     @property
     def lead(self) -> str:
@@ -68,7 +78,18 @@ class Alternative:
 class Pattern:
     """A compiled pattern. `matches` is quick, `plainly` is what it must agree with; both honour the negation."""
 
-    __slots__ = ("_longest", "bounded", "dialect", "leads", "matches", "negated", "regex", "source")
+    __slots__ = (
+        "_find",
+        "_longest",
+        "_taken_by",
+        "bounded",
+        "dialect",
+        "leads",
+        "matches",
+        "negated",
+        "regex",
+        "source",
+    )
 
     def __init__(self, source: str, dialect: Dialect, *, negated: bool = False) -> None:
         self.source, self.dialect = source, dialect
@@ -79,6 +100,10 @@ class Pattern:
         self.regex = _compile(source, alternatives)
         self.bounded = Bounded(self.regex)
         self._longest = self.bounded.longest
+        # where all alternatives are anchored, a search would look at every place in a text that doesn't match
+        anchored = bool(alternatives) and all(each.at_start for each in alternatives)
+        self._find = self.regex.match if anchored else self.regex.search
+        self._taken_by = _groups(alternatives) if dialect == "osregex" and len(alternatives) > 1 else ()
         leads = tuple(each.lead for each in alternatives)
         self.leads: tuple[str, ...] | None = leads if leads and all(leads) and not negated else None
         test = _quick(alternatives, self.bounded)
@@ -100,13 +125,13 @@ class Pattern:
         found = self._search(text)
         if found is None:
             return None
-        groups: tuple[str | None, ...] = found.groups()
-        if self.dialect == "osregex" and None in groups:
-            groups = tuple(group for group in groups if group is not None)
+        groups = found.groups()
+        if self._taken_by:
+            groups = groups[self._taken_by[found.lastindex or 0]]
         return groups, found.end()
 
     def _search(self, text: str) -> "re.Match[str] | Match | None":
-        return self.regex.search(text) if len(text) <= self._longest else self.bounded.timed(text)
+        return self._find(text) if len(text) <= self._longest else self.bounded.timed(text)
 
 
 def _compile(source: str, alternatives: list[Alternative]) -> re.Pattern[str]:
@@ -129,6 +154,7 @@ def _match_alternative(part: str) -> Alternative:
     literal = part[at_start : len(part) - at_end]
     return Alternative(
         expression=(r"\A" if at_start else "") + re.escape(literal) + (r"\Z" if at_end else ""),
+        folded="",  # literals are compared without it
         runs=(lower(literal),),
         literal=True,
         at_start=at_start,
@@ -161,16 +187,19 @@ def _regex_alternative(part: str) -> Alternative:
     at_start = part.startswith("^")
     at_end = _ENDS_WITH_ANCHOR.search(part) is not None
     body = part[at_start : len(part) - at_end]
-    expression, runs, position = [r"\A" if at_start else ""], [""], 0
+    expression, folded, runs, position = [], [], [""], 0
     while position < len(body):
         piece, literal, position = _token(body, position)
         expression.append(piece)
+        folded.append(re.escape(lower(literal)) if literal else piece)
         if literal:
             runs[-1] += lower(literal)
         elif piece not in "()":
             runs.append("")
+    begin, end = r"\A" if at_start else "", r"\Z" if at_end else ""
     return Alternative(
-        expression="".join(expression) + (r"\Z" if at_end else ""),
+        expression=begin + "".join(expression) + end,
+        folded=begin + "".join(folded) + end,
         runs=tuple(runs),
         literal=len(runs) == 1 and "(" not in expression,
         at_start=at_start,
@@ -196,6 +225,16 @@ def _token(body: str, position: int) -> tuple[str, str, int]:
     raise InvalidPattern(f'`\\{escaped}` isn\'t part of OS_Regex; use type="pcre2"')
 
 
+def _groups(alternatives: list[Alternative]) -> tuple[slice, ...]:
+    """By the last group that took anything: which groups are those of the alternative that matched."""
+    found, first = [slice(0, 0)], 0
+    for each in alternatives:
+        after = first + each.groups
+        found += [slice(first, after)] * each.groups
+        first = after
+    return tuple(found)
+
+
 _ALTERNATIVES: dict[Dialect, Callable[[str], list[Alternative]]] = {
     "osmatch": _split_match,
     "osregex": _split_regex,
@@ -207,20 +246,27 @@ def _quick(alternatives: list[Alternative], bounded: Bounded) -> Test:
     """A test that asks for literals in the lower-case text first, and for the expression only when it must."""
     if alternatives and all(each.literal for each in alternatives):
         return _literal_test(alternatives)
-    search = _search_test(bounded)
+    timed, longest = bounded.timed, bounded.longest
+    if not alternatives:
+        search = bounded.regex.search
+        return lambda text, lowered: (search(text) if len(text) <= longest else timed(text)) is not None
+    folded = re.compile(
+        "|".join(f"(?:{each.folded or each.expression})" for each in alternatives), re.ASCII | re.DOTALL
+    )
+    search = folded.match if all(each.at_start for each in alternatives) else folded.search
     needed = tuple(max(each.runs, key=len) for each in alternatives)
     leads = tuple(each.lead for each in alternatives)
-    if leads and all(leads):
-        return lambda text, lowered: lowered.startswith(leads) and search(text, lowered)
-    if not needed or not all(needed):
-        return search
+    # the search is written out four times, because a call more costs as much as most searches
+    if all(leads):
+        return lambda text, lowered: (
+            lowered.startswith(leads) and (search(lowered) if len(text) <= longest else timed(text)) is not None
+        )
+    if not all(needed):
+        return lambda text, lowered: (search(lowered) if len(text) <= longest else timed(text)) is not None
     holds = _any_of(needed)
-    return lambda text, lowered: holds(text, lowered) and search(text, lowered)
-
-
-def _search_test(bounded: Bounded) -> Test:
-    search, timed, longest = bounded.regex.search, bounded.timed, bounded.longest
-    return lambda text, lowered: (search(text) if len(text) <= longest else timed(text)) is not None
+    return lambda text, lowered: (
+        holds(text, lowered) and (search(lowered) if len(text) <= longest else timed(text)) is not None
+    )
 
 
 def _literal_test(alternatives: list[Alternative]) -> Test:

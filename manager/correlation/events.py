@@ -14,7 +14,7 @@ from manager.correlation.dialects import lower
 if TYPE_CHECKING:
     from manager.correlation.decoders import Decoder
 
-LEAD = 4  # characters of a message by which rules and decoders are looked up
+LEAD = 12  # characters of a message by which rules and decoders are looked up
 
 _HEADER = re.compile(
     r"((?:[A-Z][a-z]{2} [ \d]\d|\d{4}-\d\d-\d\d[T ]) ?\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)"

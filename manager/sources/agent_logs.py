@@ -57,4 +57,5 @@ class AgentLogs:
         await store_all(take, reading.sightings, "log lines")
         self._metrics.lines.inc(reading.lines)
         self._metrics.lines_known.inc(reading.known)
+        self._metrics.alerts.labels("quiet").inc(reading.quiet)
         self._metrics.cut.inc(reading.cut)

@@ -5,7 +5,7 @@ counted again, because positions are in the ledger.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
@@ -28,20 +28,26 @@ log = structlog.get_logger()
 
 
 class Reading(Struct, frozen=True, kw_only=True):
-    """What came of some batches: alerts in the order of their lines, and how far each file has been read now."""
+    """What came of some batches: the alerts that some response is for, in the order of their lines, and how far each
+    file has been read now.
+    """
 
     sightings: tuple[Sighting, ...]
     positions: tuple[Position, ...]
     lines: int  # that were new
     known: int  # that were dropped because they had been read before
+    quiet: int = 0  # alerts that no response is for: a third of a busy host's lines, so they are counted and no more
     cut: int = 0  # searches for a pattern that were given up
 
 
 class CorrelatorThread:
-    """Counts lines once: what lies at or below a file's position is dropped unread."""
+    """Counts lines once: what lies at or below a file's position is dropped unread.
 
-    def __init__(self, correlator: Correlator, positions: Iterable[Position]) -> None:
-        self._correlator = correlator
+    `answered` are the ids of the rules whose alerts some response is for.
+    """
+
+    def __init__(self, correlator: Correlator, positions: Iterable[Position], *, answered: Collection[str]) -> None:
+        self._correlator, self._answered = correlator, answered
         self._read = Positions(positions)
         self._said: set[str] = set()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="correlator")
@@ -54,9 +60,9 @@ class CorrelatorThread:
         """Drops what was counted of `target`, or what of it is older. Returns at once; holds for batches read later."""
         self._thread.submit(self._forget, target, before)
 
-    async def follow(self, ruleset: Ruleset) -> None:
+    async def follow(self, ruleset: Ruleset, answered: Collection[str]) -> None:
         """Goes by other rules from the next batch on. Windows of rules that are the same in both go on counting."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._follow, ruleset)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._follow, ruleset, answered)
 
     def forget_everything(self) -> None:
         """Drops what was counted of anybody. Returns at once, as `forget` does."""
@@ -69,10 +75,10 @@ class CorrelatorThread:
     def _forget(self, target: str, before: float | None) -> None:
         self._correlator.forget(target, before)
 
-    def _follow(self, ruleset: Ruleset) -> None:
+    def _follow(self, ruleset: Ruleset, answered: Collection[str]) -> None:
         correlator = Correlator(ruleset)
         correlator.adopt(self._correlator)
-        self._correlator = correlator
+        self._correlator, self._answered = correlator, answered
 
     def _forget_everything(self) -> None:
         self._correlator.forget_everything()
@@ -81,15 +87,19 @@ class CorrelatorThread:
         """What `read` does, in the thread that calls: nobody else may touch the correlator meanwhile."""
         sightings: list[Sighting] = []
         positions = []
-        lines = known = 0
+        lines = known = quiet = 0
         for batch in batches:
             fresh = self._read.fresh(batch)
             lines, known = lines + len(fresh), known + len(batch.lines) - len(fresh)
-            for line in fresh:
-                sightings.extend(self._feed(batch, line))
+            quiet += self._feed(batch, fresh, sightings)
             positions.extend(self._read.after(batch, fresh))
         return Reading(
-            sightings=tuple(sightings), positions=tuple(positions), lines=lines, known=known, cut=self._cut()
+            sightings=tuple(sightings),
+            positions=tuple(positions),
+            lines=lines,
+            known=known,
+            quiet=quiet,
+            cut=self._cut(),
         )
 
     def _cut(self) -> int:
@@ -102,30 +112,44 @@ class CorrelatorThread:
                 log.warning(_EXPLODES, action="pattern_limit", where=cut.where, pattern=cut.pattern)
         return fresh
 
-    def _feed(self, batch: LogBatch, line: messages.LogLine) -> list[Sighting]:
-        """One line's sighting, if it made anything fire. A line that breaks a rule is skipped, never its batch."""
-        try:
-            firing = self._correlator.feed(
-                LogLine(
-                    agent_id=batch.agent_id,
-                    source=batch.source,
-                    file=batch.cursor.file,
-                    offset=line.offset,
-                    at=line.at,
-                    text=line.text,
+    def _feed(self, batch: LogBatch, lines: Sequence[messages.LogLine], sightings: list[Sighting]) -> int:
+        """Adds what the lines make fire to `sightings`; how many alerts no response is for.
+
+        A line that breaks a rule is skipped, never its batch.
+        """
+        quiet = 0
+        for line in lines:
+            try:
+                firing = self._correlator.feed(
+                    LogLine(
+                        agent_id=batch.agent_id,
+                        source=batch.source,
+                        file=batch.cursor.file,
+                        offset=line.offset,
+                        at=line.at,
+                        text=line.text,
+                    )
                 )
-            )
-            return [Sighting(alert=alert(firing), at=firing.at)] if firing else []
-        except Exception as error:
-            log.error(
-                "a line can't be correlated, skipped",
-                action="line_failed",
-                agent_id=batch.agent_id,
-                source=batch.source,
-                offset=line.offset,
-                error=repr(error),
-            )
-            return []
+                if firing is None:
+                    continue
+                if firing.rule.id in self._answered:
+                    sightings.append(Sighting(alert=alert(firing), at=firing.at))
+                else:
+                    quiet += 1
+            except Exception as error:
+                _skipped(batch, line, error)
+        return quiet
+
+
+def _skipped(batch: LogBatch, line: messages.LogLine, error: Exception) -> None:
+    log.error(
+        "a line can't be correlated, skipped",
+        action="line_failed",
+        agent_id=batch.agent_id,
+        source=batch.source,
+        offset=line.offset,
+        error=repr(error),
+    )
 
 
 class Positions:

@@ -68,7 +68,8 @@ def manager(tmp_path):
 
 @asynccontextmanager
 async def reading(manager, deliveries, *, judge=None):
-    thread = CorrelatorThread(Correlator(load([shipped()])), await manager.ledger.positions())
+    rules = load([shipped()])
+    thread = CorrelatorThread(Correlator(rules), await manager.ledger.positions(), answered=rules.rules)
     dispatch = manager.dispatch if judge is None else _dispatch(manager, judge)
     metrics = Metrics()
     logs = AgentLogs(

@@ -119,7 +119,7 @@ def test_what_is_given_up_is_counted_and_said_once(tmp_path):
     (tmp_path / "own.xml").write_text(
         '<group name="x"><rule id="100002" level="3">\n<regex type="pcre2">^(a|aa)+$</regex></rule></group>'
     )
-    thread = CorrelatorThread(Correlator(load([tmp_path])), ())
+    thread = CorrelatorThread(Correlator(load([tmp_path])), (), answered=())
     lines = tuple(LogLine(text="a" * LONG + "!", at=0.0, offset=place) for place in range(2))
     cursor = Cursor(file="1:2", first=0, next=2)
     batch = LogBatch(agent_id="web1", source="/var/log/x", lines=lines, collected_at=0.0, cursor=cursor)
