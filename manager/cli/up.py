@@ -91,8 +91,8 @@ def _plan(
     api_port: int,
     broker_port: int,
 ) -> "Plan":
-    from manager.private_broker import free_port, is_free
     from manager.up.plan import Plan
+    from manager.up.private_broker import free_port, is_free
     from shared.errors import SettingsError
 
     if api_port and not is_free(api_port):

@@ -18,11 +18,11 @@ from types import FrameType
 import tenacity
 
 from manager.api.bodies.agents import Agents
-from manager.child import Child
 from manager.cli.client import Client
-from manager.private_broker import SERVER, PrivateBroker
 from manager.up import leash
+from manager.up.child import Child
 from manager.up.plan import Plan, Settings, environment, written
+from manager.up.private_broker import SERVER, PrivateBroker
 from shared import folder
 from shared.errors import ActionError, ApiError, BrokerError, PartEnded, SettingsError
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import tenacity
 
-from manager import private_broker
-from manager.child import Child
-from manager.private_broker import LOOPBACK, SERVER, Connect, Login
+from manager.up import private_broker
+from manager.up.child import Child
+from manager.up.private_broker import LOOPBACK, SERVER, Connect, Login
 from shared.errors import BrokerError
 from tests.stage import enter
 from tests.stage.debian import HERE

@@ -21,7 +21,7 @@ HOMES = {
     "pika": [f"shared/broker/{each}.py" for each in ("addresses", "consumer", "decoding", "link", "publisher")],
     "prometheus_client": ["shared/metrics.py"],
     "sqlite3": ["shared/store.py"],
-    "subprocess": ["agent/actions/process.py", "manager/child.py", "shared/support.py"],
+    "subprocess": ["agent/actions/process.py", "manager/up/child.py", "shared/support.py"],
     "uvicorn": ["manager/api/server.py"],
 }
 PURE = "manager/correlation/"

@@ -20,7 +20,7 @@ from urllib.parse import quote
 import tenacity
 from msgspec import Struct
 
-from manager.child import Child
+from manager.up.child import Child
 from shared.errors import BrokerError
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # the wrapper in /usr/sbin refuses other users than root's own
