@@ -1,7 +1,8 @@
 """Tells whoever listens what happens to orders. Nobody is waited for: who falls too far behind is cut off."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 
@@ -10,6 +11,7 @@ from shared.clock import Clock
 
 MOST = 20  # who may listen at once: each is a connection for as long as it likes
 BEHIND = 10_000  # news that wait for one listener
+SOME = 500  # news that are sent to one listener before others have a turn: a few milliseconds
 QUIET = 5.0  # s without news after which a listener is told that there are none
 
 SLOW = f"too slow: {BEHIND} news were waiting; listen again, `thwart orders` shows what was missed"
@@ -21,46 +23,40 @@ class Listener:
 
     def __init__(self, interest: Interest, clock: Clock) -> None:
         self._interest, self._clock = interest, clock
-        self._waiting: asyncio.Queue[Told] = asyncio.Queue(BEHIND)
-        self._over = asyncio.Event()
-        self._why = ""
+        self._waiting: deque[Told] = deque()
+        self._stirred = asyncio.Event()
+        self._why = ""  # there is no more; empty while there is
 
     def tell(self, news: Told) -> None:
         """Takes news for later, or is cut off."""
-        if self._over.is_set() or not self._interest.covers(news):
+        if self._why or not self._interest.covers(news):
             return
-        try:
-            self._waiting.put_nowait(news)
-        except asyncio.QueueFull:
-            while not self._waiting.empty():  # nobody is to take what comes after a gap for the whole
-                self._waiting.get_nowait()
+        self._waiting.append(news)
+        self._stirred.set()
+        if len(self._waiting) > BEHIND:
+            self._waiting.clear()  # nobody is to take what comes after a gap for the whole
             self.end(SLOW)
 
     def end(self, why: str) -> None:
         """No more news for this one but what is waiting."""
         self._why = self._why or why
-        self._over.set()
+        self._stirred.set()
 
-    async def news(self) -> AsyncIterator[AnyNews | None]:
-        """What is told, from the first word to the last; None when there was nothing for a while."""
-        yield Listening(at=self._clock.wall(), version=version("thwart"))
-        over = asyncio.create_task(self._over.wait())
-        try:
-            while not (self._over.is_set() and self._waiting.empty()):
-                yield await self._next(over)
-        finally:
-            over.cancel()
-        yield CutOff(at=self._clock.wall(), why=self._why)
+    async def news(self) -> AsyncIterator[Sequence[AnyNews]]:
+        """What is told, from the first word to the last, some at a time; none when there was nothing for a while."""
+        yield (Listening(at=self._clock.wall(), version=version("thwart")),)
+        while self._waiting or not self._why:
+            if not self._waiting:
+                await self._stir()
+            yield [self._waiting.popleft() for _ in range(min(SOME, len(self._waiting)))]
+            await asyncio.sleep(0)  # a reader that keeps up is never waited for, and then nobody else has a turn
+        yield (CutOff(at=self._clock.wall(), why=self._why),)
 
-    async def _next(self, over: "asyncio.Task[bool]") -> Told | None:
-        with suppress(asyncio.QueueEmpty):
-            return self._waiting.get_nowait()
-        arriving = asyncio.create_task(self._waiting.get())
-        try:
-            await asyncio.wait((arriving, over), timeout=QUIET, return_when=asyncio.FIRST_COMPLETED)
-            return arriving.result() if arriving.done() else None
-        finally:
-            arriving.cancel()
+    async def _stir(self) -> None:
+        self._stirred.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(QUIET):
+                await self._stirred.wait()
 
 
 class Broadcast:

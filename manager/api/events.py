@@ -34,5 +34,5 @@ class EventRoutes:
 
     async def _lines(self, interest: Interest) -> AsyncIterator[bytes]:
         with self._broadcast.listening(interest) as listener:
-            async for news in listener.news():
-                yield (msgspec.json.encode(news) if news else b"") + b"\n"
+            async for some in listener.news():
+                yield b"".join(msgspec.json.encode(each) + b"\n" for each in some) or b"\n"

@@ -47,7 +47,7 @@ async def test_what_is_told_is_heard_in_order_by_whom_it_concerns():
         for order_id, target in (("abc", ATTACKER), ("abd", "203.0.113.8"), ("cab", ATTACKER), ("abe", ATTACKER)):
             one.tell(lambda _, order_id=order_id, target=target: over(order_id, target))
         one.close()
-        heard = [news async for news in listener.news()]
+        heard = [news async for some in listener.news() for news in some]
     assert isinstance(heard[0], Listening) and isinstance(heard[-1], CutOff)
     assert [news.order_id for news in heard[1:-1]] == ["abc", "abe"]
     assert not one.heard
@@ -58,8 +58,28 @@ async def test_without_news_a_listener_is_told_that_there_are_none(monkeypatch):
     monkeypatch.setattr(broadcast, "QUIET", 0.01)
     with Broadcast(StoppedClock()).listening(Interest()) as listener:
         async with aclosing(listener.news()) as news:
-            assert isinstance(await anext(news), Listening)
-            assert await anext(news) is None
+            assert isinstance((await anext(news))[0], Listening)
+            assert await anext(news) == []
+
+
+async def test_a_reader_that_keeps_up_leaves_others_their_turn():
+    """However much there is to send at once, everything else goes on in between."""
+    one, turns = Broadcast(StoppedClock()), 0
+
+    async def listen() -> None:
+        with one.listening(Interest()) as listener:
+            async for _ in listener.news():
+                pass
+
+    listening = asyncio.create_task(listen())
+    await asyncio.sleep(0)
+    for number in range(broadcast.BEHIND):
+        one.tell(lambda _, number=number: over(f"{number:x}"))
+    one.close()
+    while not listening.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= broadcast.BEHIND / broadcast.SOME
 
 
 async def test_a_slow_reader_is_cut_off_with_a_last_line_that_says_so(served, monkeypatch):
