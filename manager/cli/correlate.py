@@ -74,12 +74,14 @@ def _run(rules: tuple[Path, ...], ossec_conf: Path | None) -> "Run":
     memory.settle()
     if ossec_conf is None:
         return Run(Correlator(ruleset))
+    from manager.offline.responding import Responder
     from manager.responses import configuration
     from manager.responses.responses import Responses
 
     configured = configuration.load(ossec_conf)
     named = {agent for response in configured.responses for agent in (*response.agents, *response.exclude)}
-    return Run(Correlator(ruleset), Responses(configured, ruleset).judge, named)
+    responses = Responses(configured, ruleset)
+    return Run(Correlator(ruleset), Responder(responses.judge, responses.answered(), named))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from manager.correlation.alerts import agent_of, described
-from manager.offline.run import Finding, Tally
+from manager.offline.finding import Finding, Tally
 from shared import durations
 from shared.messages import Order
 

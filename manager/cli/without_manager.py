@@ -52,7 +52,7 @@ def explained(config: Path | None, more: Sequence[Path], texts: Sequence[str], a
     from manager.explaining.explanation import Explained
     from manager.explaining.reacting import Reactions
     from manager.explaining.session import Session, explain
-    from manager.offline.run import Hosts
+    from manager.offline.responding import Hosts
     from manager.responses.responses import Responses
 
     book = rulebook(config, more)

@@ -53,21 +53,25 @@ def lower(text: str) -> str:
 class Alternative:
     """One alternative of an OS_Match or OS_Regex pattern: its regular expression and what literals it needs.
 
-    `folded` is the expression for text in lower case, case-sensitive.
+    `folded` is the expression for text in lower case, case-sensitive; OS_Match is compared without one.
     """
 
-    __slots__ = ("at_end", "at_start", "expression", "folded", "literal", "runs")
+    __slots__ = ("at_end", "at_start", "expression", "folded", "groups", "literal", "runs")
 
     def __init__(
-        self, *, expression: str, folded: str, runs: tuple[str, ...], literal: bool, at_start: bool, at_end: bool
+        self,
+        *,
+        expression: str,
+        folded: str = "",
+        groups: int = 0,
+        runs: tuple[str, ...],
+        literal: bool,
+        at_start: bool,
+        at_end: bool,
     ) -> None:
-        self.expression, self.folded, self.runs, self.literal = expression, folded, runs, literal
+        self.expression, self.folded, self.groups = expression, folded, groups
+        self.runs, self.literal = runs, literal
         self.at_start, self.at_end = at_start, at_end
-
-    @property
-    def groups(self) -> int:
-        """How many it has."""
-        return re.compile(self.expression).groups
 
     @property
     def lead(self) -> str:
@@ -154,7 +158,6 @@ def _match_alternative(part: str) -> Alternative:
     literal = part[at_start : len(part) - at_end]
     return Alternative(
         expression=(r"\A" if at_start else "") + re.escape(literal) + (r"\Z" if at_end else ""),
-        folded="",  # literals are compared without it
         runs=(lower(literal),),
         literal=True,
         at_start=at_start,
@@ -200,6 +203,7 @@ def _regex_alternative(part: str) -> Alternative:
     return Alternative(
         expression=begin + "".join(expression) + end,
         folded=begin + "".join(folded) + end,
+        groups=expression.count("("),
         runs=tuple(runs),
         literal=len(runs) == 1 and "(" not in expression,
         at_start=at_start,

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from manager.correlation import Firing, Rule, alert
 from manager.explaining.explanation import Reaction, Responding
-from manager.offline.run import OfflineStanding
+from manager.offline.responding import OfflineStanding
 from manager.responses.configuration import Configuration
 from manager.responses.response import Response
 from manager.responses.verdict import Judge, Sighting, Verdict

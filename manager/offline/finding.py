@@ -1,0 +1,46 @@
+"""What a run over logs finds, and what it comes to."""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from manager.correlation import Firing, alert
+from shared.messages import Alert, Order
+
+if TYPE_CHECKING:  # what responses are made of takes as long to load as a hundred thousand lines to read
+    from manager.responses.verdict import Refusal
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """A rule that fired, and the orders that would follow."""
+
+    firing: Firing
+    orders: tuple[Order, ...] = ()
+    refusals: "tuple[Refusal, ...]" = ()
+
+    @property
+    def alert(self) -> Alert:
+        """The alert that would go out."""
+        return alert(self.firing)
+
+    @property
+    def source(self) -> str:
+        """The address that it is about; empty when the line names none."""
+        return self.firing.fields.get("srcip", "")
+
+
+class Tally:
+    """What a run came to: how many lines, alerts by rule and by source, orders."""
+
+    def __init__(self) -> None:
+        self.lines = self.orders = 0
+        self.rules: Counter[str] = Counter()
+        self.sources: Counter[str] = Counter()
+
+    def count(self, finding: Finding) -> None:
+        """Add one finding."""
+        self.rules[finding.firing.rule.id] += 1
+        if source := finding.source:
+            self.sources[source] += 1
+        self.orders += len(finding.orders)
