@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from manager.cli.client import Client
+from manager.client import Client
 from shared import support
 from shared.settings import ManagerSettings, load
 from shared.support import Bundle

@@ -29,9 +29,9 @@ def list_(state: str | None, label: str | None, output: Literal["table", "json"]
       thwart agents list --label site=berlin -o json
     """
     from manager.api.bodies.agents import Agents
-    from manager.cli.client import Client
     from manager.cli.shows.agents import print_agents
     from manager.cli.shows.table import as_json
+    from manager.client import Client
 
     with Client(api, token_file) as client:
         found = client.get("/v1/agents", Agents, state=state, label=label or None).agents
@@ -52,9 +52,9 @@ def show(agent_id: str, output: Literal["table", "json"], api: str, token_file: 
     from urllib.parse import quote
 
     from manager.api.bodies.agents import AgentView
-    from manager.cli.client import Client
     from manager.cli.shows.agents import print_agent
     from manager.cli.shows.table import as_json
+    from manager.client import Client
 
     with Client(api, token_file) as client:
         found = client.get(f"/v1/agents/{quote(agent_id, safe='')}", AgentView)
@@ -78,8 +78,8 @@ def remove(agent_id: str, output: Literal["table", "json"], api: str, token_file
     from urllib.parse import quote
 
     from manager.api.bodies.agents import AgentRemoved
-    from manager.cli.client import Client
     from manager.cli.shows.table import as_json
+    from manager.client import Client
 
     with Client(api, token_file) as client:
         removed = client.delete(f"/v1/agents/{quote(agent_id, safe='')}", AgentRemoved)

@@ -41,7 +41,7 @@ def add(
     network, keep = addresses.network_of(network), addresses.span_of(span, hint="--for")
 
     from manager.api.bodies.allow import AllowChanged, NewAllow
-    from manager.cli.client import Client, request_id
+    from manager.client import Client, request_id
 
     with Client(api, token_file) as client:
         wish = NewAllow(request_id=request_id(), network=network, reason=reason, keep=keep)
@@ -63,7 +63,7 @@ def remove(network: str, output: Literal["table", "json"], api: str, token_file:
     network = addresses.network_of(network)
 
     from manager.api.bodies.allow import AllowChanged
-    from manager.cli.client import Client
+    from manager.client import Client
 
     with Client(api, token_file) as client:
         changed = client.delete("/v1/allow", AllowChanged, network=network)
@@ -85,9 +85,9 @@ def list_(output: Literal["table", "json"], api: str, token_file: Path) -> None:
       thwart allow list -o json
     """
     from manager.api.bodies.allow import AllowListing
-    from manager.cli.client import Client
     from manager.cli.shows.allow import print_allowed
     from manager.cli.shows.table import as_json
+    from manager.client import Client
 
     with Client(api, token_file) as client:
         found = client.get("/v1/allow", AllowListing)
@@ -114,8 +114,8 @@ def check(address: str, agent: str | None, output: Literal["table", "json"], api
     address = addresses.network_of(address, hint="ADDRESS")
 
     from manager.api.bodies.allow import AllowChecked
-    from manager.cli.client import Client
     from manager.cli.shows.table import as_json
+    from manager.client import Client
 
     with Client(api, token_file) as client:
         found = client.get("/v1/allow/check", AllowChecked, address=address, agent=agent)

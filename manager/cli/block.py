@@ -11,7 +11,7 @@ from shared import command_line
 
 if TYPE_CHECKING:
     from manager.api.bodies.blocks import NewBlock
-    from manager.cli.client import Client
+    from manager.client import Client
 
 
 @click.command("block")
@@ -80,8 +80,8 @@ def command(
 
     from msgspec import UNSET
 
+    from manager import client
     from manager.api.bodies.blocks import NewBlock
-    from manager.cli import client
 
     wish = NewBlock(
         request_id=request_id or client.request_id(),

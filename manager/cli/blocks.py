@@ -44,9 +44,9 @@ def list_(
     target = target and addresses.target_of(target, hint="--target")
 
     from manager.api.bodies.blocks import Blocks
-    from manager.cli.client import Client
     from manager.cli.shows.blocks import print_blocks
     from manager.cli.shows.table import as_json
+    from manager.client import Client
 
     with Client(api, token_file) as client:
         found = client.get("/v1/blocks", Blocks, agent=agent, target=target, order=order).blocks
@@ -72,9 +72,9 @@ def show(address: str, output: Literal["table", "json"], api: str, token_file: P
 
     target = addresses.target_of(address)
 
-    from manager.cli.client import Client
     from manager.cli.shows.blocks import print_block
     from manager.cli.shows.table import as_json
+    from manager.client import Client
     from manager.ledger.views import BlockStory
 
     with Client(api, token_file) as client:

@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from manager.cli.client import Client
+    from manager.client import Client
 
 PATIENCE = 1.0  # s: who presses Tab waits for it
 MOST = 200
@@ -38,7 +38,7 @@ def _from(offers: "Callable[[Client], Iterable[Offer]]") -> Complete:
 
 def _client(ctx: click.Context) -> "Client":
     from manager.cli import options
-    from manager.cli.client import Client
+    from manager.client import Client
 
     given = {name: ctx.params.get(name) for name in ("api", "token_file")}
     return Client(given["api"] or options.API_URL, given["token_file"] or options.token_file(), limit=PATIENCE)

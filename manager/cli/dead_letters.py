@@ -25,9 +25,9 @@ def command(reason: str | None, limit: int, output: Literal["table", "json"], ap
       thwart dead-letters -o json
     """
     from manager.api.bodies.dead_letters import DeadLetters
-    from manager.cli.client import Client
     from manager.cli.shows.dead_letters import print_dead_letters
     from manager.cli.shows.table import as_json
+    from manager.client import Client
 
     with Client(api, token_file) as client:
         found = client.get("/v1/dead-letters", DeadLetters, reason=reason, limit=limit).dead_letters

@@ -44,7 +44,7 @@ def decide(path: str, done: str, meant: Meant, reason: str, *, api: str, token_f
         raise click.UsageError("name orders by ID, or give --all, or --response NAME, or --target ADDRESS")
 
     from manager.api.bodies.decisions import NewDecision, OnHoldDecided
-    from manager.cli.client import Client
+    from manager.client import Client
 
     count, objections, before = 0, 0, None
     with Client(api, token_file) as client:

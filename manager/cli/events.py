@@ -31,8 +31,8 @@ def command(follow: bool, order: str | None, agent: str | None, target: str | No
       thwart events --agent web1 | jq -c 'select(.type == "acknowledgement") | [.target, .said.status]'
       thwart events --order 3f2a9c --no-follow
     """
-    from manager.cli.client import Client
     from manager.cli.listening import listen
+    from manager.client import Client
 
     def say(what: str) -> None:
         click.echo(f"thwart: {what}", err=True)

@@ -74,7 +74,7 @@ def _texts(lines: tuple[str, ...], file: BinaryIO | None) -> list[str]:
 
 def _asked(texts: list[str], agent: str, api: str, token_file: Path) -> "Explained":
     from manager.api.bodies.explain import LONGEST, MOST_LINES, NewExplanation
-    from manager.cli.client import Client
+    from manager.client import Client
     from manager.explaining.explanation import Explained
 
     if len(texts) > MOST_LINES:

@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from manager.api.bodies.agents import Agents
 from manager.api.bodies.blocks import Given
-from manager.cli.client import Client
 from manager.cli.shows.orders import print_answers
 from manager.cli.shows.table import as_json
+from manager.client import Client
 from manager.ledger.views import OrderStory
 from shared.command_line import SHORT
 

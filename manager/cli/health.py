@@ -23,6 +23,6 @@ def command(ctx: click.Context, api: str, wanted: str, output: str) -> None:
       thwart health --live || systemctl restart thwart-manager
       thwart health -o json
     """
-    from manager.cli.client import looked_at
+    from manager.client import looked_at
 
     ctx.exit(checkup.show("the manager", looked_at(api), wanted, output))

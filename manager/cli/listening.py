@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import msgspec
 import tenacity
 
-from manager.cli.client import Client
+from manager.client import Client
 from manager.news import AnyNews, CutOff, Listening
 from shared.errors import ApiError, Unreachable
 

@@ -39,9 +39,9 @@ def list_(
       thwart offenders list -o json
     """
     from manager.api.bodies.offenders import Offenders
-    from manager.cli.client import Client
     from manager.cli.shows.offenders import print_offences
     from manager.cli.shows.table import as_json
+    from manager.client import Client
 
     with Client(api, token_file) as client:
         wanted = {"response": response or None, "target": target or None, "limit": limit}
@@ -63,9 +63,9 @@ def show(target: str, output: Literal["table", "json"], api: str, token_file: Pa
     """
     from urllib.parse import quote
 
-    from manager.cli.client import Client
     from manager.cli.shows.offenders import print_offender
     from manager.cli.shows.table import as_json
+    from manager.client import Client
     from manager.ledger.views import OffenderStory
 
     with Client(api, token_file) as client:
@@ -89,8 +89,8 @@ def forget(target: str, response: str | None, output: Literal["table", "json"], 
       thwart offenders forget 203.0.113.9 --response block-everywhere
     """
     from manager.api.bodies.offenders import Offenders
-    from manager.cli.client import Client
     from manager.cli.shows.table import as_json
+    from manager.client import Client
     from shared.tables import plain
 
     with Client(api, token_file) as client:

@@ -51,9 +51,9 @@ def list_(
       thwart orders list --target 203.0.113.9 -o json
     """
     from manager.api.bodies.orders import Orders
-    from manager.cli.client import Client
     from manager.cli.shows.orders import print_orders
     from manager.cli.shows.table import as_json
+    from manager.client import Client
 
     state = "on-hold" if on_hold else state
     with Client(api, token_file) as client:
@@ -76,9 +76,9 @@ def show(order_id: str, output: Literal["table", "json"], api: str, token_file: 
     from urllib.parse import quote
 
     from manager.api.bodies.orders import Orders
-    from manager.cli.client import Client
     from manager.cli.shows.story import Related, print_story, timed
     from manager.cli.shows.table import as_json
+    from manager.client import Client
     from manager.ledger.views import OrderStory
 
     with Client(api, token_file) as client:
@@ -111,7 +111,7 @@ def watch(target: str | None, agent: str | None, limit: int, api: str, token_fil
     from contextlib import suppress
 
     from manager.cli import watching
-    from manager.cli.client import Client
+    from manager.client import Client
 
     wanted = watching.Filter(target=target, agent=agent, limit=limit)
     with Client(api, token_file) as client, Client(api, token_file) as ears, suppress(KeyboardInterrupt):

@@ -29,7 +29,7 @@ def command(reason: str, status: bool, output: Literal["table", "json"], api: st
       thwart pause --status
     """
     from manager.api.bodies.decisions import NewPause
-    from manager.cli.client import Client
+    from manager.client import Client
     from manager.ledger.views import Standstill
 
     with Client(api, token_file) as client:
@@ -53,7 +53,7 @@ def resume(output: Literal["table", "json"], api: str, token_file: Path) -> None
       thwart resume
     """
     from manager.api.bodies.decisions import NewResumption
-    from manager.cli.client import Client
+    from manager.client import Client
     from manager.ledger.views import Standstill
 
     with Client(api, token_file) as client:

@@ -29,9 +29,9 @@ def list_(
       thwart responses list --config /etc/thwart/ossec.conf -o json
     """
     from manager.api.bodies.responses import Responses
-    from manager.cli.client import Client
     from manager.cli.shows.responses import print_responses
     from manager.cli.shows.table import as_json
+    from manager.client import Client
 
     if config or rules:
         found = without_manager.rulebook(config, rules).responses()
@@ -63,9 +63,9 @@ def show(
     from urllib.parse import quote
 
     from manager.api.bodies.responses import ResponseStory
-    from manager.cli.client import Client
     from manager.cli.shows.responses import print_response
     from manager.cli.shows.table import as_json
+    from manager.client import Client
 
     if config or rules:
         story = without_manager.rulebook(config, rules).response(name)

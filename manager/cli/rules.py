@@ -40,9 +40,9 @@ def list_(
       thwart rules list --text 'brute force' --rules local_rules.xml
     """
     from manager.api.bodies.rules import RuleFilter, Rules
-    from manager.cli.client import Client
     from manager.cli.shows.rules import print_rules
     from manager.cli.shows.table import as_json
+    from manager.client import Client
 
     if config or rules:
         found = without_manager.rulebook(config, rules).rules(RuleFilter(group=group, level=level, text=text))
@@ -75,9 +75,9 @@ def show(
     from urllib.parse import quote
 
     from manager.api.bodies.rules import RuleStory
-    from manager.cli.client import Client
     from manager.cli.shows.rules import print_rule
     from manager.cli.shows.table import as_json
+    from manager.client import Client
 
     if config or rules:
         story = without_manager.rulebook(config, rules).rule(rule_id)
@@ -100,8 +100,8 @@ def reload(output: Literal["table", "json"], api: str, token_file: Path) -> None
       thwart check-config /etc/thwart/ossec.conf && thwart rules reload
     """
     from manager.api.bodies.rules import NewReload, Reloaded
-    from manager.cli.client import Client
     from manager.cli.shows.table import as_json
+    from manager.client import Client
 
     with Client(api, token_file) as client:
         done = client.post("/v1/rules/reload", NewReload(), Reloaded)

@@ -11,7 +11,7 @@ from shared import command_line
 
 if TYPE_CHECKING:
     from manager.api.bodies.blocks import NewUnblock, NewUnblocks
-    from manager.cli.client import Client
+    from manager.client import Client
 
 
 @click.command("unblock")
@@ -71,8 +71,8 @@ def command(
     target = "" if address is None else addresses.target_of(address)
     kept = addresses.span_of(keep, hint="--keep")
 
+    from manager import client
     from manager.api.bodies.blocks import NewUnblock, NewUnblocks
-    from manager.cli import client
 
     one = request_id or client.request_id()
     with client.Client(api, token_file) as http:
@@ -116,8 +116,8 @@ def _everything(yes: bool, reason: str, output: Literal["table", "json"], api: s
     import sys
 
     from manager.api.bodies.blocks import EverythingLifted, NewUnblockOfEverything
-    from manager.cli.client import Client, request_id
     from manager.cli.shows.table import as_json
+    from manager.client import Client, request_id
     from manager.ledger.views import Standstill
 
     if not yes and not sys.stdin.isatty():

@@ -18,9 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from manager.api.bodies.orders import Orders
-from manager.cli.client import Client
 from manager.cli.listening import happened, listen
 from manager.cli.shows.orders import counted_by_state, order_row
+from manager.client import Client
 from manager.ledger.views import OrderView
 from manager.news import AnswerNews, AnyNews, ExpiryNews, OrderNews, OverNews
 from shared.command_line import SHORT

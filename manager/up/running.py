@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import tenacity
 
 from manager.api.bodies.agents import Agents
-from manager.cli.client import Client
+from manager.client import Client
 from manager.up import leash
 from manager.up.child import Child
 from manager.up.plan import Plan, Settings, environment, written
@@ -41,21 +42,28 @@ def run(plan: Plan, tell: Tell, of_use: Callable[[], None]) -> None:
     Raises PartEnded when a part ended by itself, FolderInUse, BrokerError; nothing runs any more then.
     """
     with folder.owned(plan.state, "--state"), _until_interrupted(tell), ExitStack() as stack:
-        tell("starting a private RabbitMQ node")
-        broker = PrivateBroker(plan.state / "broker", port=plan.broker_port, inside=leash.command())
-        stack.callback(broker.close)
-        stack.callback(tell, "stopping the RabbitMQ node")
-        broker.start()
-        parts = Parts(plan, stack, tell, lambda: broker.running)
-        parts.start("manager", [str(COMMANDS / "thwart"), "manager"], plan.manager(broker.url))
-        parts.wait_for(lambda client: True)
-        began = time.time()
-        parts.start("agent", [str(COMMANDS / "thwart-agent"), "run"], plan.agent(broker.url))
-        parts.wait_for(lambda client: _hears_from_one(client, began))
-        of_use()
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
-        parts.check()
-        raise PartEnded("the RabbitMQ node's epmd ended by itself; everything else was stopped, blocks stay in force")
+        try:
+            _until_one_ends(plan, stack, tell, of_use)
+        finally:
+            _heed_no_more()  # else Ctrl-C now would pass for the reason, and cut short what stops
+
+
+def _until_one_ends(plan: Plan, stack: ExitStack, tell: Tell, of_use: Callable[[], None]) -> NoReturn:
+    tell("starting a private RabbitMQ node")
+    broker = PrivateBroker(plan.state / "broker", port=plan.broker_port, inside=leash.command())
+    stack.callback(broker.close)
+    stack.callback(tell, "stopping the RabbitMQ node")
+    broker.start()
+    parts = Parts(plan, stack, tell, lambda: broker.running)
+    parts.start("manager", [str(COMMANDS / "thwart"), "manager"], plan.manager(broker.url))
+    parts.wait_for(lambda client: True)
+    began = time.time()
+    parts.start("agent", [str(COMMANDS / "thwart-agent"), "run"], plan.agent(broker.url))
+    parts.wait_for(lambda client: _hears_from_one(client, began))
+    of_use()
+    os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+    parts.check()
+    raise PartEnded("the RabbitMQ node's epmd ended by itself; everything else was stopped, blocks stay in force")
 
 
 class Parts:
@@ -122,8 +130,7 @@ def _until_interrupted(tell: Tell) -> Iterator[None]:
     """Ends what is inside at the first of ENDERS, once; while that stops, further ones are not heeded."""
 
     def interrupt(number: int, _: FrameType | None) -> None:
-        for each in ENDERS:
-            signal.signal(each, signal.SIG_IGN)
+        _heed_no_more()
         raise KeyboardInterrupt
 
     before = {each: signal.signal(each, interrupt) for each in ENDERS}
@@ -134,6 +141,11 @@ def _until_interrupted(tell: Tell) -> Iterator[None]:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+def _heed_no_more() -> None:
+    for each in ENDERS:
+        signal.signal(each, signal.SIG_IGN)
 
 
 def _write(path: Path, text: str) -> Path:

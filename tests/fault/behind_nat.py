@@ -13,7 +13,7 @@ from urllib.request import urlopen
 from agent.actions.nftables import Nftables
 from manager.api import tokens
 from manager.api.bodies.blocks import Given, NewBlock
-from manager.cli.client import Client, request_id
+from manager.client import Client, request_id
 from shared.messages import Order
 from shared.store import reading
 from tests.stage.fleet import API, COMMANDS, READY, Daemon, Fleet

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from manager.api import tokens
 from manager.api.bodies.agents import Agents
-from manager.cli.client import Client
+from manager.client import Client
 from manager.up import plan
 from manager.up.plan import Settings
 from shared.errors import ApiError, SettingsError, ThwartError

@@ -15,7 +15,7 @@ PACKAGES = ("manager", "agent", "shared")
 MAY_IMPORT = {"manager": {"manager", "shared"}, "agent": {"agent", "shared"}, "shared": {"shared"}}
 HOMES = {
     "asyncinotify": ["agent/logs/watching.py"],
-    "httpx": ["manager/cli/client.py"],
+    "httpx": ["manager/client.py"],
     "lxml": ["manager/xml.py"],
     "msgpack": ["shared/codec.py"],
     "pika": [f"shared/broker/{each}.py" for each in ("addresses", "consumer", "decoding", "link", "publisher")],
@@ -76,6 +76,16 @@ def test_manager_and_agent_never_import_each_other_and_shared_neither() -> None:
         str(each)
         for each in imports()
         if each.package in (*PACKAGES, "tests") and each.package not in MAY_IMPORT[each.path.partition("/")[0]]
+    ]
+    assert not wrong
+
+
+def test_only_the_command_line_imports_the_command_line() -> None:
+    """What a command calls could be called from elsewhere: it knows no options, tables or exit codes."""
+    wrong = [
+        str(each)
+        for each in imports()
+        if f"{each.module}.".startswith("manager.cli.") and not each.path.startswith("manager/cli/")
     ]
     assert not wrong
 

@@ -1,4 +1,4 @@
-"""The command line's side of the HTTP API: one call, one answer of a known shape, or an ApiError with its sentence."""
+"""The caller's side of the HTTP API: one call, one answer of a known shape, or an ApiError with its sentence."""
 
 import secrets
 from collections.abc import Iterator
