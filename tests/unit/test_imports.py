@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ HOMES = {
     "pika": [f"shared/broker/{each}.py" for each in ("addresses", "consumer", "decoding", "link", "publisher")],
     "prometheus_client": ["shared/metrics.py"],
     "sqlite3": ["shared/store.py"],
+    # of a daemon only what runs scripts; the others are the command line's: parts of `thwart up`, programs of a bundle
     "subprocess": ["agent/actions/process.py", "manager/up/child.py", "shared/support.py"],
     "uvicorn": ["manager/api/server.py"],
 }
@@ -45,8 +47,10 @@ class Import(Struct, frozen=True):
         return f"{self.path}:{self.line} imports {self.module}"
 
 
-def imports() -> list[Import]:
-    return [each for package in PACKAGES for path in sorted((PROJECT / package).rglob("*.py")) for each in _of(path)]
+@cache
+def imports() -> tuple[Import, ...]:
+    files = (path for package in PACKAGES for path in sorted((PROJECT / package).rglob("*.py")))
+    return tuple(each for path in files for each in _of(path))
 
 
 def _of(path: Path) -> Iterator[Import]:
