@@ -1,6 +1,7 @@
 """`thwart up`: everything that one host needs, in the foreground."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -141,4 +142,5 @@ def _what_now(plan: "Plan") -> str:
 
 
 def _tell(what: str) -> None:
-    click.echo(f"thwart up: {what}")
+    with suppress(OSError):  # its terminal was closed, which is why it stops
+        click.echo(f"thwart up: {what}")

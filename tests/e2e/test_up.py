@@ -116,6 +116,8 @@ def test_a_part_that_ends_ends_all(up: Up, part: str) -> None:
     """Whichever part is killed: the others stop, a sentence names it, and the exit code is 1."""
     up.start()
     os.kill(up.parts()[part], signal.SIGKILL)
+    wait_for(lambda: "stopping" in up.said(), 10)
+    up.process.signal(signal.SIGINT)  # impatience is not the reason
     assert up.process.wait(60) == 1
     assert part in up.said().splitlines()[-1]
     assert "ended by itself" in up.said().splitlines()[-1]

@@ -1,6 +1,8 @@
 """`thwart up` before anything runs: the settings that it makes, where its token is found, what it says is missing."""
 
 import stat
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -107,3 +109,11 @@ def test_a_settings_file_is_its_owners_alone(tmp_path: Path) -> None:
     path.chmod(0o644)
     running._write(path, "new")
     assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("new", 0o600)
+
+
+def test_a_terminal_that_was_closed_ends_nothing_early() -> None:
+    """What is said while it stops has nowhere to go then; what stops goes on stopping."""
+    code = "import os; from manager.cli.up import _tell; _tell('stopping'); os.write(2, b'went on'); os._exit(0)"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE)
+    assert done.stderr == b"went on"
