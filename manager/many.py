@@ -21,7 +21,7 @@ from shared.messages import Order
 from shared.store import Connection, Store
 from shared.targets import Allowlist, normalise_address
 
-ROWS = 1_000  # of orders and agents in one transaction: 50 ms
+PIECE = 0.05  # s that one transaction is let to take, its last address and the commit aside
 _OTHERWISE = "request id {} is that of a run that was otherwise as to --dry-run; use a new one"
 PATIENCE = 2.0  # s for one request, the last piece aside
 
@@ -34,9 +34,6 @@ class Outcome(Struct, frozen=True, kw_only=True):
     repeated: int = 0  # addresses whose order was known already
     on_hold: bool = False  # some orders are kept back, because the manager is paused
     declined: tuple[Declined, ...] = ()
-
-
-_Work = Callable[[Connection, Members, Sequence[str], float], Outcome]  # the last is now
 
 
 class Many:
@@ -59,30 +56,24 @@ class Many:
 
         Raises UnknownAgent, StoreError; what is done by then stays done.
         """
-        members = self._roster.members()
-        check_known(request.agents, members)
-        audience = members.audience(request.location, request.agents).known
+        check_known(request.agents, self._roster.members())
 
-        def work(connection: Connection, members: Members, some: Sequence[str], now: float) -> Outcome:
-            return self._block(connection, members, request, some, now)
+        def one(turn: _Turn, address: str) -> None:
+            self._block(turn, request, address)
 
-        return await self._in_pieces(addresses, max(1, ROWS // (1 + len(audience))), work)
+        return await self._in_pieces(addresses, one)
 
     async def unblock(self, request: UnblockRequest, addresses: Sequence[str]) -> Outcome:
         """Lifts every block of each that has not ended, also what is unsent. Raises StoreError."""
+        word = Lifting(request_id=request.request_id, reason=request.reason, issuer=request.issuer)
+        return await self._in_pieces(addresses, lambda turn, address: _unblock(turn, word, address))
 
-        def work(connection: Connection, members: Members, some: Sequence[str], now: float) -> Outcome:
-            return _unblock(connection, members, request, some, now)
-
-        return await self._in_pieces(addresses, max(1, ROWS // (1 + len(self._roster.members().ids()))), work)
-
-    async def _in_pieces(self, addresses: Sequence[str], size: int, work: _Work) -> Outcome:
+    async def _in_pieces(self, addresses: Sequence[str], one: "_One") -> Outcome:
         began, outcomes, taken = time.monotonic(), list[Outcome](), 0
         while taken < len(addresses) and time.monotonic() - began < PATIENCE:
-            members, now = self._roster.members(), self._clock.wall()
-            piece = addresses[taken : taken + size]
-            outcomes.append(await self._store.run(lambda connection: work(connection, members, piece, now)))  # noqa: B023  # awaited here
-            taken += len(piece)
+            members, now, rest = self._roster.members(), self._clock.wall(), addresses[taken:]
+            outcomes.append(await self._store.run(lambda connection: _piece(connection, members, now, rest, one)))  # noqa: B023  # awaited here
+            taken += outcomes[-1].taken
             self._wake()
         return Outcome(
             taken=taken,
@@ -92,42 +83,55 @@ class Many:
             declined=tuple(one for each in outcomes for one in each.declined),
         )
 
-    def _block(
-        self, connection: Connection, members: Members, request: BlockRequest, some: Sequence[str], now: float
-    ) -> Outcome:
-        fresh, repeated, declined, waits = list[Order](), 0, list[Declined](), False
-        for address in some:
-            try:
-                order = block_order(request, normalise_address(address), now)
-                known = orders.find(connection, order.id)
-                if known is not None and known.dry_run != order.dry_run:
-                    declined.append(Declined(address=address, why=_OTHERWISE.format(request.request_id)))
-                    continue
-                if known is not None:
-                    repeated += 1
-                    continue
-                self._allowlist().check(order.target)  # in here, so that no entry comes between this and the order
-            except TargetError as error:
-                declined.append(Declined(address=address, why=str(error)))
-                continue
-            place(connection, order, request.request_id, members)
-            waits = waits or on_hold.holds(connection, order.id)
-            fresh.append(order)
-        return Outcome(taken=len(some), orders=tuple(fresh), repeated=repeated, on_hold=waits, declined=tuple(declined))
+    def _block(self, turn: "_Turn", request: BlockRequest, address: str) -> None:
+        order = block_order(request, normalise_address(address), turn.now)
+        known = orders.find(turn.connection, order.id)
+        if known is not None and known.dry_run != order.dry_run:
+            turn.declined.append(Declined(address=address, why=_OTHERWISE.format(request.request_id)))
+            return
+        if known is not None:
+            turn.repeated += 1
+            return
+        self._allowlist().check(order.target)  # in here, so that no entry comes between this and the order
+        place(turn.connection, order, request.request_id, turn.members)
+        turn.on_hold = turn.on_hold or on_hold.holds(turn.connection, order.id)
+        turn.orders.append(order)
 
 
-def _unblock(
-    connection: Connection, members: Members, request: UnblockRequest, some: Sequence[str], now: float
-) -> Outcome:
-    word = Lifting(request_id=request.request_id, reason=request.reason, issuer=request.issuer)
-    found, declined = [], list[Declined]()
-    for address in some:
+class _Turn:
+    """One transaction, and what came of it so far."""
+
+    def __init__(self, connection: Connection, members: Members, now: float) -> None:
+        self.connection, self.members, self.now = connection, members, now
+        self.orders, self.declined = list[Order](), list[Declined]()
+        self.repeated, self.on_hold = 0, False
+
+
+_One = Callable[[_Turn, str], None]  # what is done about one address; a TargetError declines it
+
+
+def _piece(connection: Connection, members: Members, now: float, addresses: Sequence[str], one: _One) -> Outcome:
+    """The first of `addresses`: as many as there is time for, and one at least."""
+    began, turn, taken = time.monotonic(), _Turn(connection, members, now), 0
+    for address in addresses:
         try:
-            target = normalise_address(address)
+            one(turn, address)
         except TargetError as error:
-            declined.append(Declined(address=address, why=str(error)))
-            continue
-        offenders.end(connection, target, now)
-        found += orders.open_on(connection, target, now)
-    deletes = lift(connection, found, word, members, now)
-    return Outcome(taken=len(some), orders=tuple(deletes), declined=tuple(declined))
+            turn.declined.append(Declined(address=address, why=str(error)))
+        taken += 1
+        if time.monotonic() - began >= PIECE:
+            break
+    return Outcome(
+        taken=taken,
+        orders=tuple(turn.orders),
+        repeated=turn.repeated,
+        on_hold=turn.on_hold,
+        declined=tuple(turn.declined),
+    )
+
+
+def _unblock(turn: _Turn, word: Lifting, address: str) -> None:
+    target = normalise_address(address)
+    offenders.end(turn.connection, target, turn.now)
+    found = orders.open_on(turn.connection, target, turn.now)
+    turn.orders += lift(turn.connection, found, word, turn.members, turn.now)

@@ -96,14 +96,17 @@ async def test_they_wait_while_the_manager_is_paused(manager, many):
     assert len(manager.held()) == 3
 
 
-@pytest.mark.parametrize(("agents", "pieces"), [(1, 1), (99, 10)])
-async def test_the_writer_is_had_in_pieces(manager, many, agents, pieces):
-    """The larger the fleet, the fewer orders in one transaction: others get their turn in between."""
-    await manager.hear(*(f"web{number}" for number in range(agents)))
+@pytest.mark.parametrize(("span", "pieces"), [(60.0, 1), (0.0, 100)])
+async def test_the_writer_is_had_in_pieces(manager, many, monkeypatch, span, pieces):
+    """No longer at a time than is set, however large the fleet, and one address at least: others get their turn."""
+    monkeypatch.setattr("manager.many.PIECE", span)
+    await manager.hear("web1")
     ran, run = [], manager.store.run
     manager.store.run = lambda work: ran.append(work) or run(work)
     await many.block(LIST, ADDRESSES)
     assert len(ran) == pieces
+    done = await many.unblock(UnblockRequest(request_id="u1", address=""), ADDRESSES)
+    assert (len(ran), len(done.orders)) == (2 * pieces, 100)
 
 
 async def test_many_are_lifted_at_once(manager, many):
