@@ -103,7 +103,7 @@ async def test_escalation_survives_another_order_of_the_blocks(manager, web1):
     assert (first.offence, first.timeout) == (1, 600.0)
     _write(manager, conf=TURNED)
     await _reload(manager)
-    manager.thwart("unblock", ATTACKER)
+    manager.thwart("unblock", ATTACKER, "--no-wait")
     assert (await web1.order("web1")).operation == "delete"
     await web1.log(attack(first=10, count=5, at=time.time() + 0.5))
     second = await web1.order("web1")

@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,8 @@ def test_the_watchdog_hears_nothing_while_the_program_hangs(systemd: tuple[socke
     Notify({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "100000"}).watch(hangs)
     assert [heard(one), heard(one)] == [["WATCHDOG=1"], ["WATCHDOG=1"]]
     assert len(went) >= 6
-    assert went[5] - went[1] == pytest.approx(0.2, abs=0.15)
+    pauses = [later - earlier for earlier, later in pairwise(went[1:6])]
+    assert min(pauses) == pytest.approx(0.05, abs=0.02), "the one that nothing else on this machine held up"
 
 
 def test_another_processs_watchdog_is_none_of_its_business(systemd: tuple[socket.socket, str]) -> None:
