@@ -58,7 +58,11 @@ class Element(Struct, frozen=True, kw_only=True):
 
 def read_elements(path: Path, error: type[ConfigurationError] = ConfigurationError) -> list[Element]:
     """The top-level elements of the file, in order. Raises `error`, which names file and line."""
-    return parse_elements(_read(path, error), path, error)
+    text = _read(path, error)
+    elements = parse_elements(text, path, error)
+    if not elements and _COMMENT.sub("", text).strip():
+        raise error("holds text, and no element; is it the right file?", path=path)
+    return elements
 
 
 def parse_elements(text: str, path: Path, error: type[ConfigurationError] = ConfigurationError) -> list[Element]:

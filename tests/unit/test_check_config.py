@@ -220,7 +220,7 @@ def test_skipped_sections_are_a_line_each():
     ("body", "expected"),
     [
         (b'<!DOCTYPE x [<!ENTITY e "boom">]><ossec_config>&e;</ossec_config>', "DOCTYPE or ENTITY isn't allowed"),
-        (b"global:\n  jsonout_output: yes\n", "holds no response that is on"),
+        (b"global:\n  jsonout_output: yes\n", "holds text, and no element; is it the right file?"),
         (b"\x7fELF\x02\x01\x01\x00\x00\x00", "holds a zero byte, so it is no text"),
         (b"\xff\xfe<\x00o\x00", "is not UTF-8"),
         (b"<ossec_config>" + b" " * (16 * 1024 * 1024), "is larger than 16 MiB"),

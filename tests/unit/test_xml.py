@@ -129,6 +129,16 @@ def test_an_error_never_shows_what_the_reader_put_around_the_file():
         assert "<thwart-root" not in wrong(text)
 
 
+def test_a_file_of_text_alone_is_the_wrong_file(tmp_path):
+    """A list of addresses given as a rule file is refused, and not read as no rules; remarks alone are no text."""
+    path = tmp_path / "list.xml"
+    path.write_text("<!-- nothing yet -->\n")
+    assert read_elements(path) == []
+    path.write_text("203.0.113.9\n")
+    with pytest.raises(ConfigurationError, match="is it the right file"):
+        read_elements(path)
+
+
 def test_what_cannot_be_read_names_the_file(tmp_path):
     """A file that isn't there, too large or in another encoding is an error of the caller's kind."""
     with pytest.raises(RuleFileError, match="can't be read: No such file"):
