@@ -41,7 +41,7 @@ class Client:
             self._http = httpx.Client(base_url=url, headers=headers, timeout=limit, trust_env=False)
         except (httpx.InvalidURL, ValueError) as error:
             raise SettingsError(f"{url!r} is no address of an API; write http://127.0.0.1:9460") from error
-        self._url = url
+        self._url, self._token_file = url, token_file
 
     def get(self, path: str, kind: type[Answer], **query: Any) -> Answer:
         """Raises ApiError, Unreachable."""
@@ -90,6 +90,11 @@ class Client:
         try:
             if response.is_success:
                 return msgspec.json.decode(response.content, type=kind)
+            if response.status_code == 401:
+                raise ApiError(
+                    f"the manager at {self._url} doesn't know the token in {self._token_file}; "
+                    "name another file with --token-file"
+                )
             raise ApiError(msgspec.json.decode(response.content, type=Problem).error)
         except msgspec.DecodeError as error:
             raise ApiError(

@@ -194,7 +194,7 @@ class AllowPolicy:
         if any(each.network == network for each in self._file):
             return (
                 f"{network} is a <white_list> of {self._source}: take it out there, and have the file read anew "
-                "(`kill -HUP` the manager)"
+                "(`thwart rules reload`)"
             )
         return f"{network} is not on the list as such; `thwart allow list` shows what is"
 

@@ -17,10 +17,12 @@ from shared.messages import AgentId
 from shared.topology import QueueType
 
 PREFIX = "THWART_"
-_WHAT_TO_WRITE = {  # where msgspec's words would be a regular expression
+_WHAT_TO_WRITE = {  # where msgspec's words would be a regular expression, or not say what there is
     "agent.id": "an id has letters, digits, - and _, no dot, and 63 of them at most",
     "log.level": "write debug, info, warning or error",
     "log.format": "write auto, text or json",
+    "broker.queue_type": "write classic or quorum",
+    "agent.on_stop": "write keep or lift",
 }
 Seconds = Annotated[float, Meta(gt=0)]
 
@@ -204,6 +206,8 @@ def _located(problem: str, path: Path | None, sources: Mapping[str, str]) -> str
     what, _, where = problem.partition(" - at `$.")
     key = where.rstrip("`")
     what = _WHAT_TO_WRITE.get(key, what) if "matching regex" in what else what
+    if "enum value" in what and key in _WHAT_TO_WRITE:
+        what = f"{what}; {_WHAT_TO_WRITE[key]}"
     for name, variable in sources.items():
         if key == name or key.startswith((f"{name}[", f"{name}.")):
             return f"{variable}: {what}"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.option(
     "--agent",
     "agents",
+    type=options.AGENT,
     multiple=True,
     metavar="ID",
     shell_complete=completing.agents,
@@ -125,8 +126,8 @@ def _many(http: "Client", wish: "NewBlock", file: TextIO, skip_bad: bool, output
         )
         return http.post("/v1/blocks/many", body, GivenMany)
 
-    done = "blocks only tried" if wish.dry_run else "blocks ordered"
-    return many.report(many.send(good, bad, wish.request_id, part), done, output)
+    done = "only tried" if wish.dry_run else "ordered"
+    return many.report(many.send(good, bad, wish.request_id, part), "block", done, output)
 
 
 def _location(agents: tuple[str, ...], server: bool, everywhere: bool) -> Literal["agent", "server", "all"]:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from manager.api.bodies.blocks import GivenMany
 from manager.cli.addresses import advice
-from manager.cli.shows.table import as_json
+from manager.cli.shows.table import as_json, counted
 from shared.errors import InvalidTarget, ThwartError, Unreachable
 from shared.tables import plain
 from shared.targets import normalise_address
@@ -110,7 +110,7 @@ def send(good: Sequence[Line], bad: Sequence[Line], request_id: str, part: Part)
     )
 
 
-def report(summary: Summary, done: str, output: Literal["table", "json"]) -> bool:
+def report(summary: Summary, noun: str, done: str, output: Literal["table", "json"]) -> bool:
     """Prints it; False when the manager declined something."""
     for note in summary.notes:
         click.echo(f"note: {note}", err=True)
@@ -119,15 +119,15 @@ def report(summary: Summary, done: str, output: Literal["table", "json"]) -> boo
     if output == "json":
         as_json(summary)
     else:
-        click.echo(_sentence(summary, done))
+        click.echo(_sentence(summary, f"{counted(summary.orders, noun)} {done}"))
     return not summary.declined
 
 
 def _sentence(summary: Summary, done: str) -> str:
-    parts = [f"{summary.orders} {done}"]
+    parts = [done]
     parts += [f"{summary.repeated} were done already"] if summary.repeated else []
     parts += [f"{len(summary.declined)} declined"] if summary.declined else []
-    parts += [f"{len(summary.bad)} lines left out"] if summary.bad else []
+    parts += [f"{counted(len(summary.bad), 'line')} left out"] if summary.bad else []
     return ", ".join(parts)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from manager.checking import Report
+from manager.cli.shows.table import counted
 from manager.responses.configuration import Remark
 from manager.responses.foreign_sections import Skipped
 from manager.responses.response import Response
@@ -143,16 +144,12 @@ def _line(remark: Remark) -> str:
 
 def _summary(report: Report, responses: list[Response]) -> str:
     counts = [
-        _count(len(responses), "response"),
-        _count(len(report.ruleset.rules), "rule"),
-        _count(len(report.errors), "error"),
-        _count(len(report.warnings), "warning"),
+        counted(len(responses), "response"),
+        counted(len(report.ruleset.rules), "rule"),
+        counted(len(report.errors), "error"),
+        counted(len(report.warnings), "warning"),
     ]
     return ", ".join(counts)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _skipped(found: tuple[str, Skipped]) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def _many(http: "Client", wish: "NewUnblocks", file: TextIO, skip_bad: bool, out
     def part(some: Sequence[str]) -> GivenMany:
         return http.post("/v1/unblocks/many", replace(wish, addresses=tuple(some)), GivenMany)
 
-    return many.report(many.send(good, bad, wish.request_id, part), "lifts ordered", output)
+    return many.report(many.send(good, bad, wish.request_id, part), "lift", "ordered", output)
 
 
 def _everything(yes: bool, reason: str, output: Literal["table", "json"], api: str, token_file: Path) -> None:

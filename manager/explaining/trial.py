@@ -72,8 +72,8 @@ def _why(difference: Difference, told: Explanation) -> str:
         for attempt in reversed(told.tried):
             if attempt.rule == difference.expected:
                 return f"rule {attempt.rule}: {_said(attempt)}"
-        last = told.rule or "no root"
-        return f"rule {difference.expected} was not reached: {last} is where the line ended" if told.rule else last
+        ended = f"{told.rule} is where the line ended" if told.rule else "the line comes to no rule at all"
+        return f"rule {difference.expected} was not reached: {ended}"
     if difference.key == "alert":
         return f"rule {told.rule or _NONE}"
     if told.decoder is None:

@@ -102,7 +102,9 @@ def test_what_can_not_be_done_ends_with_1(manager):
         assert words in done.stderr
     wrong_token = manager.folder / "wrong"
     wrong_token.write_text("0123456789abcdef\n")
-    assert manager.thwart("agents", THWART_API_TOKEN_FILE=str(wrong_token)).returncode == 1
+    done = manager.thwart("agents", THWART_API_TOKEN_FILE=str(wrong_token))
+    assert done.returncode == 1
+    assert str(wrong_token) in done.stderr
 
 
 def test_wrong_usage_ends_with_2(manager):
@@ -112,6 +114,7 @@ def test_wrong_usage_ends_with_2(manager):
         (("block", "127.0.0.1"), "loopback"),
         (("block", ATTACKER, "--server", "--all"), "one place"),
         (("block", ATTACKER, "--for", "ten"), "duration"),
+        (("block", ATTACKER, "--agent", ""), "`thwart agents` lists them"),
         (("block", ATTACKER, "--for", "0"), "forever"),
         (("orders", "list", "--state", "lost"), "lost"),
         (("agents", "--token-file", "/nowhere/token"), "/nowhere/token"),

@@ -113,7 +113,7 @@ async def test_a_file_is_blocked_in_parts_and_lifted_again(manager, web1, say):
     assert [(each["number"], each["text"]) for each in summary["declined"]] == [(1_202, LISTED)]
     assert len({order.id for order in await web1.orders("web1", 1_200)}) == 1_200
     done = await say("unblock", lines="\n".join(addresses))
-    assert (done.returncode, done.stdout) == (0, "1200 lifts ordered\n")
+    assert (done.returncode, done.stdout) == (0, "1,200 lifts ordered\n")
 
 
 async def test_bad_lines_stop_a_file_before_anything_is_done(manager, web1, say):
@@ -125,7 +125,7 @@ async def test_bad_lines_stop_a_file_before_anything_is_done(manager, web1, say)
     assert "line 4: '203.0.113.300'" in done.stderr
     assert json.loads((await say("orders", "-o", "json")).stdout) == []
     done = await say("block", "--skip-bad", lines=lines)
-    assert (done.returncode, done.stdout) == (0, "1 blocks ordered, 2 lines left out\n")
+    assert (done.returncode, done.stdout) == (0, "1 block ordered, 2 lines left out\n")
 
 
 async def test_a_run_that_ends_before_its_end_says_how_to_go_on(manager, web1, say):

@@ -106,6 +106,13 @@ def test_a_case_that_fails_says_what_was_expected_what_came_and_why(tmp_path):
     assert "rule 5712: frequency: 7 of 8 from 203.0.113.9 in 120 s" in done.output
 
 
+def test_a_line_that_no_rule_takes_is_said_to_come_to_none(tmp_path):
+    """Whoever misspells a line's program reads that no rule was reached, and which one was expected."""
+    done = _tested(_written(tmp_path, "[a]\nlog 1 pass = nothing known\nrule = 5710\n"))
+    assert "rule 5710 was not reached: the line comes to no rule at all" in done.output
+    assert "1 case, 1 failed" in done.output
+
+
 def test_each_line_is_judged_where_the_rule_counts_nothing(tmp_path):
     """A line in the middle that comes to something else is found, and one that must not come to it may, and must."""
     first, other = f"{HEAD}{UNKNOWN.format('a')}", f"{HEAD}Server listening on :: port 22."

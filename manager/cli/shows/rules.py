@@ -6,6 +6,7 @@ from itertools import groupby
 import click
 
 from manager.api.bodies.rules import RuleRow, Rules, RuleStory
+from manager.cli.shows.table import counted
 from manager.explaining.results import Result
 from shared.tables import plain, print_table
 
@@ -53,7 +54,7 @@ def print_results(results: Sequence[Result]) -> None:
         for case in failed:
             _failure(case)
     failures = sum(not each.passed for each in results)
-    click.echo(f"{len(results)} cases, {failures} failed")
+    click.echo(f"{counted(len(results), 'case')}, {failures} failed")
 
 
 def _failure(case: Result) -> None:

@@ -15,6 +15,11 @@ def as_json(document: Any) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 line`, `2 lines`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def left(until: float | None, *, over: str = "0 s") -> str:
     """How long it is until then; None: for ever. `over` when it is past."""
     if until is None:
