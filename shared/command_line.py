@@ -3,6 +3,7 @@
 Exit codes: 0 done; 1 it could not be done; 2 wrong usage, settings or configuration; 3 nobody could be reached.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,6 +25,8 @@ class Commands(click.Group):
     """Commands whose errors end in a sentence and an exit code. Its name is the program's."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        if os.environ.get("NO_COLOR"):
+            ctx.color = False  # rich looks at it itself, click doesn't
         try:
             return super().invoke(ctx)
         except ThwartError as error:

@@ -4,10 +4,12 @@ import io
 import re
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from manager.cli import main
 from shared.tables import laid_out
 
 COLUMNS = ("TARGET", "ACTION", "AGENT", "SINCE", "LEFT", "ORDER", "BY", "")
@@ -66,3 +68,12 @@ CELL = st.text(st.characters(codec="utf-8"), max_size=60)
 def test_whatever_agents_say_is_printed(rows, room):
     """Neither an odd character nor an odd width stops a table."""
     assert printed(("TARGET", "DETAIL", ""), rows, room)
+
+
+@pytest.mark.parametrize(("wish", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True)])
+def test_who_wants_no_colours_gets_none(wish, coloured, tmp_path):
+    """NO_COLOR holds for every sentence, also for those that aren't in a table."""
+    path = tmp_path / "ossec.conf"
+    path.write_text("<ossec_config>")
+    done = CliRunner(env=wish).invoke(main, ["check-config", str(path)], color=True)
+    assert ("\x1b[31m" in done.output) == coloured
