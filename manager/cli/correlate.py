@@ -50,7 +50,14 @@ def command(
     """Run whole logs through the rules, by the lines' own time, and print the alerts and orders that would follow.
 
     FILE may be compressed with gzip; - is standard input. Several are merged by time. Lines that name no year are
-    read as not later than their file's last change. A `local` order is for the host that the line names.
+    read as not later than their file's last change. A `local` order is for the host that the line names. `-o json`
+    prints one JSON object a line.
+
+    \b
+    Examples:
+      thwart correlate /var/log/auth.log
+      thwart correlate /var/log/auth.log.1 /var/log/auth.log --ossec-conf ossec.conf --rules local_rules.xml
+      zcat old/*.gz | thwart correlate - --year 2025 --summary
     """
     from manager.cli import findings
     from manager.offline.files import merged, open_logs

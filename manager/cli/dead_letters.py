@@ -11,7 +11,12 @@ from shared import command_line
 
 
 @click.command("dead-letters")
-@click.option("--reason", type=click.Choice(reasons.DEAD), help="Only those with this reason.")
+@click.option(
+    "--reason",
+    type=click.Choice(reasons.DEAD),
+    metavar="REASON",
+    help=f"Only those with this reason: {', '.join(reasons.DEAD)}.",
+)
 @click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True)
 @command_line.output
 @options.api

@@ -22,7 +22,12 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--state", type=click.Choice(_STATES), help="Only orders in this state.")
+@click.option(
+    "--state",
+    type=click.Choice(_STATES),
+    metavar="STATE",
+    help=f"Only orders in this state: {', '.join(_STATES)}.",
+)
 @click.option("--on-hold", is_flag=True, help="Only orders that wait for a person: short for --state on-hold.")
 @click.option("--target", metavar="ADDRESS", shell_complete=completing.blocked, help="Only orders on this address.")
 @click.option("--agent", metavar="ID", shell_complete=completing.agents, help="Only orders that are for this agent.")
