@@ -29,7 +29,7 @@ from manager.catchup import CatchUp
 from manager.chronicle import Chronicle
 from manager.correlation import Correlator, memory
 from manager.dead_letters import DeadLetters
-from manager.dispatch import Dispatch
+from manager.dispatch import Dispatch, Placed
 from manager.foreign import Orders
 from manager.hearing import Events, Heartbeats
 from manager.ledger import positions
@@ -176,7 +176,9 @@ class _Daemon:
     async def _follow(self, anew: Loaded) -> None:
         """Puts in force what a reload has read. Everything that goes by it is exchanged here."""
         # first, because it refuses a list that agents can't be told of, and nothing has been exchanged yet
-        await until_stored(lambda: self.policy.configured(anew.configuration.allowlist), "the allowlist")
+        listed = anew.configuration.allowlist
+        changed = await until_stored(lambda: self.policy.configured(listed), "the allowlist")
+        self.chronicle.placed(Placed(orders=changed.given, repeated=False))
         responses = self._responses(anew)
         await self.thread.follow(anew.rules, responses.answered())
         self.dispatch.follow(responses.judge)

@@ -48,6 +48,7 @@ class Changed(Struct, frozen=True, kw_only=True):
     version: int
     network: str  # in the one spelling
     lifted: tuple[Order, ...] = ()  # the deletes that were given for it, as stored
+    given: tuple[Order, ...] = ()  # those of them that are new
 
 
 _Work = Callable[[Connection, Members, float], Changed]  # the last is now, in Unix seconds
@@ -126,10 +127,10 @@ class AllowPolicy:
             until = FOREVER if request.keep is None else now + request.keep
             entry = Allowed(network=name, reason=request.reason, issuer=request.issuer, added_at=now, until=until)
             allowed.add(connection, entry)
-            _lift(connection, Allowlist([(network, "")]), word, members, now)
+            given = tuple(_lift(connection, Allowlist([(network, "")]), word, members, now))
             self._tell(connection, self._file, now)
             lifted = tuple(orders.of_origin(connection, request.request_id, "delete"))
-            return Changed(version=self.version, network=name, lifted=lifted)
+            return Changed(version=self.version, network=name, lifted=lifted, given=given)
 
         return await self._change(work)
 
@@ -176,9 +177,9 @@ class AllowPolicy:
                 reason=f"on the allowlist, by {self._source}",
                 issuer="manager",
             )
-            lifted = _lift(connection, Allowlist(fresh), word, members, now)
+            lifted = tuple(_lift(connection, Allowlist(fresh), word, members, now))
             self._tell(connection, file, now)
-            return Changed(version=self.version, network="", lifted=tuple(lifted))
+            return Changed(version=self.version, network="", lifted=lifted, given=lifted)
 
         return work
 

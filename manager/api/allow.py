@@ -50,7 +50,7 @@ class AllowRoutes:
                 request_id=wish.request_id, network=wish.network, reason=wish.reason, issuer=issuer, keep=wish.keep
             )
         )
-        self._chronicle.placed(Placed(orders=changed.lifted, repeated=False))
+        self._chronicle.placed(Placed(orders=changed.given, repeated=False))
         return 200, _changed(changed, ())
 
     async def remove(self, request: Request, _: str) -> Answer:

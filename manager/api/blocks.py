@@ -109,9 +109,9 @@ class BlockRoutes:
         if any(order.target != target for order in placed.orders):
             raise HTTPException(409, _USED.format(wish.request_id))
         self._forget(target)  # else what was counted before brings it back with the next line
-        placed = Placed(orders=(*kept, *placed.orders), repeated=placed.repeated)
         self._chronicle.placed(placed)
-        return _given(placed, _around(kept, target))
+        both = Placed(orders=(*kept, *placed.orders), repeated=placed.repeated)
+        return _given(both, _around(kept, target))
 
     async def _keep(self, wish: NewUnblock, target: str, issuer: str) -> tuple[Order, ...]:
         """Puts the target on the allowlist for a time, if that is wished; the lifts that were given for it.
@@ -129,6 +129,7 @@ class BlockRoutes:
                 keep=wish.keep,
             )
         )
+        self._chronicle.placed(Placed(orders=changed.given, repeated=False))
         return changed.lifted
 
     def _asked(self, wish: NewBlock | NewBlocks, address: str, issuer: str) -> BlockRequest:

@@ -121,6 +121,17 @@ async def test_what_the_white_list_gains_is_protected_at_once(manager, broker):
         assert manager.rows("SELECT count(*) FROM orders") == [(0,)]
 
 
+async def test_what_the_white_list_lifts_is_told(manager, web1):
+    """It is an order like any other: it has its line in the log, and is counted."""
+    manager.thwart("block", ATTACKER, "--no-wait")
+    assert (await web1.order("web1")).operation == "add"
+    _write(manager, conf=OSSEC_CONF.replace("<global>", f"<global><white_list>{ATTACKER}</white_list>"))
+    await _reload(manager)
+    delete = await web1.order("web1")
+    assert [each["order_id"] for each in manager.said("ordered")][1:] == [delete.id]
+    assert manager.metric('thwart_orders_total{location="all",operation="delete",origin="person"}') == 1
+
+
 async def test_a_burst_loses_no_line_to_reloads(manager, web1):
     """While lines pour in the files are read again and again: each line counts, each attacker is blocked once."""
     attackers = [f"203.0.113.{number}" for number in range(1, 101)]
