@@ -79,6 +79,8 @@ class Chronicle:
 
     def turned_down(self, decided: Decided, issuer: str) -> None:
         """Orders that were on hold and are never sent; without an issuer because their time was up."""
+        for order in decided.lifts:
+            self._given_out(order, "person", None)
         if decided.orders:
             said = {"issuer": issuer, "orders": len(decided.orders), "lifts": len(decided.lifts)}
             log.warning("orders on hold are not approved", action="not_approved", lapsed=not issuer, **said)
@@ -98,7 +100,7 @@ class Chronicle:
     def lifted(self, lifted: Lifted, issuer: str) -> None:
         """Some of everything."""
         for order in lifted.deletes:
-            self._metrics.orders.labels(order.operation, order.location, "person").inc()
+            self._given_out(order, "person", None)
         counts = {"orders": lifted.orders, "deletes": len(lifted.deletes)}
         log.warning("everything is being lifted", action="everything_lifted", issuer=issuer, **counts)
 

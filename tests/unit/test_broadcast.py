@@ -7,6 +7,7 @@ from contextlib import aclosing, suppress
 
 import httpx
 import pytest
+from msgspec.structs import replace
 from starlette.applications import Starlette
 from starlette.routing import Route
 
@@ -14,10 +15,16 @@ from manager import broadcast
 from manager.api import server
 from manager.api.events import EventRoutes
 from manager.api.server import ApiServer, bind
+from manager.approvals import Decided
 from manager.broadcast import Broadcast
-from manager.news import CutOff, Interest, Listening, OverNews
-from tests.unit.a_manager import ATTACKER, StoppedClock
+from manager.chronicle import Chronicle
+from manager.metrics import Metrics
+from manager.news import CutOff, Interest, Listening, OrderNews, OverNews
+from manager.panic import Everything
+from tests.unit.a_manager import ATTACKER, StoppedClock, a_manager
 from tests.waiting import eventually
+
+COUNTED = {"operation": "delete", "location": "all", "origin": "person"}
 
 
 def over(order_id: str, target: str = ATTACKER) -> OverNews:
@@ -51,6 +58,25 @@ async def test_what_is_told_is_heard_in_order_by_whom_it_concerns():
     assert isinstance(heard[0], Listening) and isinstance(heard[-1], CutOff)
     assert [news.order_id for news in heard[1:-1]] == ["abc", "abe"]
     assert not one.heard
+
+
+async def test_what_is_lifted_with_much_else_is_told_one_by_one(tmp_path):
+    """Lifts of everything, and of what was turned down after it had been on its way, are orders like any other."""
+    with a_manager(tmp_path / "ledger.db") as manager:
+        await manager.hear("web1")
+        await manager.block()
+        await manager.block("r2", address="192.0.2.1")
+        one, metrics = Broadcast(manager.clock), Metrics()
+        chronicle = Chronicle(metrics, manager.clock, one)
+        lifted = await manager.panic.lift_everything(Everything(request_id="e1"))
+    first, second = lifted.deletes
+    with one.listening(Interest()) as listener:
+        chronicle.lifted(replace(lifted, deletes=(first,)), "ann")
+        chronicle.turned_down(Decided(orders=(), objections=(), lifts=(second,), more=False, before=0.0), "ann")
+        one.close()
+        heard = [news.order.id async for some in listener.news() for news in some if isinstance(news, OrderNews)]
+    assert heard == [first.id, second.id]
+    assert metrics.registry.get_sample_value("thwart_orders_total", COUNTED) == 2.0
 
 
 async def test_without_news_a_listener_is_told_that_there_are_none(monkeypatch):
