@@ -73,6 +73,7 @@ class Ending(Struct, frozen=True, kw_only=True):
 
     order: Order
     received_at: float
+    received_boot: float
 
 
 class Work(Struct, frozen=True, kw_only=True):
@@ -164,7 +165,7 @@ def _lifted(connection: Connection, order: Order) -> list[Name]:
 
 def ending_in(row: Row, order: Order) -> Ending:
     """The same for a `delete`."""
-    return Ending(order=order, received_at=row["received_at"])
+    return Ending(order=order, received_at=row["received_at"], received_boot=row["received_boot"])
 
 
 def joining_in(row: Row, order: Order, now: Now) -> Joining:

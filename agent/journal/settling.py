@@ -97,7 +97,8 @@ class _Settling:
 
     def delete(self, ending: Ending) -> None:
         """Answers a delete by what became of the orders that it names since it was taken, in this turn or before."""
-        rows = [self._connection.execute(_LIFTED, (each, ending.received_at)).fetchone() for each in ending.order.lifts]
+        since = min(ending.received_at, self._now.wall - (self._now.boot - ending.received_boot))  # were it set back
+        rows = [self._connection.execute(_LIFTED, (each, since)).fetchone() for each in ending.order.lifts]
         ended = [row for row in rows if row is not None]
         failed = next((row["ended_detail"] for row in ended if row["outcome"] == "failed"), None)
         covered = next((row["ended_detail"] for row in ended if row["outcome"] == "reverted"), "")

@@ -175,6 +175,17 @@ async def test_a_lift_waits_for_what_is_under_way(host: ScriptHost) -> None:
     assert host.answers("d1") == [("lifted", "")]
 
 
+async def test_a_clock_that_is_set_back_makes_no_success_of_a_failure(host: ScriptHost) -> None:
+    """While the script of a lift runs: what it ended is told by what passed since, not by what the clock shows."""
+    host.script("slow.sh", "read -r line; case $line in *delete*) exit 1;; esac\n")
+    await host.carry_out(host.order("slow.sh", timeout=600.0))
+    await host.take(host.delete("d1", "o1", action="slow.sh"))
+    host.clock.wall_at -= 40.0
+    await host.errands()
+    assert host.ends("o1") == [("lifted", "failed")]
+    assert host.answers("d1") == [("failed", "exit code 1")]
+
+
 async def test_a_lift_by_hand_waits_for_the_script(host: ScriptHost) -> None:
     """`thwart-agent lift` returns when the script has been told, and has ended."""
     host.script("note.sh", NOTES_ALL)
