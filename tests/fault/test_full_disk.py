@@ -30,6 +30,7 @@ def test_full_under_the_journal(fleet: Fleet, guard: Guard) -> None:
     wait_for(lambda: time.time() > before.expires_at + promise.LATE, 10)
     assert agent.kernel.now() == {}, "the first block has ended, the second can't have begun"
     assert not agent.ends(before), "what can't be written down isn't said either"
+    assert fleet.queues.messages(agent.queue), "the broker has it as long as the journal hasn't"
     disk.free()
     wait_for(lambda: agent.answers(during), 10)
     promise.in_force(during, agent)  # lifted at once it might never be seen
