@@ -32,6 +32,13 @@ class Commands(click.Group):
         except ThwartError as error:
             click.echo(f"{self.name}: {error}", err=True)
             ctx.exit(exit_code(error))
+        except UnicodeEncodeError as error:
+            if error.encoding != "utf-8":
+                raise
+            click.echo(
+                f"{self.name}: {error.object!r} isn't UTF-8; only the name of a file may be anything else", err=True
+            )
+            ctx.exit(2)
 
 
 class Noun(click.Group):

@@ -6,6 +6,7 @@ Each noun has a module that gives its routes. Errors are JSON: `{"error": "a sen
 """
 
 from collections.abc import Awaitable, Callable, Iterable
+from http import HTTPStatus
 
 import msgspec
 import structlog
@@ -103,8 +104,10 @@ def _problem(status: int, error: str, headers: dict[str, str] | None = None) -> 
     return _json(status, Problem(error=error), headers)
 
 
-def _http_problem(_: Request, error: Exception) -> Response:
+def _http_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # what this handler is registered for
+    if error.detail == HTTPStatus.NOT_FOUND.phrase:  # nobody's own words: no route is like that
+        return _problem(404, f"there is nothing at {request.url.path}; the API's own paths begin with /v1/")
     return _problem(error.status_code, str(error.detail), dict(error.headers or {}))
 
 

@@ -96,6 +96,7 @@ def test_what_can_not_be_done_ends_with_1(manager):
         (("block", LISTED), "white_list"),
         (("block", ATTACKER, "--agent", "nobody"), "nobody"),
         (("orders", "show", "0000"), "no order"),
+        (("agents", "--api", f"{manager.url}/x"), "nothing at /x/v1/agents"),
     ):
         done = manager.thwart(*arguments, "-o", "json")
         assert (done.returncode, done.stdout) == (1, ""), arguments
@@ -120,6 +121,8 @@ def test_wrong_usage_ends_with_2(manager):
         (("agents", "--token-file", "/nowhere/token"), "/nowhere/token"),
         (("agents", "--api", "ftp://127.0.0.1"), "no address of an API"),
         (("agents", "--api", "127.0.0.1:9460"), "no address of an API"),
+        (("block", ATTACKER, "--reason", "caf\udce9"), "isn't UTF-8"),
+        (("orders", "show", "\udce9"), "isn't UTF-8"),
         (("nonsense",), "nonsense"),
     ):
         done = manager.thwart(*arguments)
