@@ -30,7 +30,7 @@ STYLES = {
     "unsent": "yellow",
     "on-hold": "yellow",
 }
-LONGEST_WORD = 32  # longer ones, paths for the most part, may be cut
+LONG = 32  # longer words, paths for the most part, may be cut; longer cells may take more than two lines
 _GAP = 2
 
 
@@ -70,9 +70,7 @@ def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], room: int) ->
     least, widths = [], []
     for column, cells in zip(columns, zip(*rows, strict=True), strict=True):
         widths.append(max(_cells(each) for each in (column, *cells)))
-        words = [word for each in (column, *cells) for word in each.split()]
-        longest = max((_cells(word) for word in words), default=0)
-        least.append(widths[-1] if column in WHOLE else min(longest, LONGEST_WORD))
+        least.append(widths[-1] if column in WHOLE else max(_least(each) for each in (column, *cells)))
     room -= _GAP * (len(columns) - 1)
     if sum(least) > room:
         return None
@@ -80,6 +78,16 @@ def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], room: int) ->
         widest = max(range(len(widths)), key=lambda at: widths[at] if widths[at] > least[at] else -1)
         widths[widest] -= 1
     return widths
+
+
+def _least(cell: str) -> int:
+    """How narrow a cell may be: no word is cut, and what is short is folded once at the most."""
+    words = cell.split()
+    longest = min(max(map(_cells, words), default=0), LONG)
+    if len(words) < 2 or _cells(cell) > LONG:
+        return longest
+    halves = ((" ".join(words[:at]), " ".join(words[at:])) for at in range(1, len(words)))
+    return min(max(_cells(first), _cells(second)) for first, second in halves)
 
 
 def _lines(console: Console, row: Sequence[Text], widths: Sequence[int]) -> Iterator[Text]:

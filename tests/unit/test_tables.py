@@ -61,6 +61,14 @@ def test_a_table_is_folded_between_words():
     ]
 
 
+def test_what_is_short_is_folded_once_at_the_most():
+    """A span of time isn't written in three lines, one word below the other, to save a table."""
+    rows = [("c7f6b63ead0b", "2 min 14 s", "all agents and manager hosts")]
+    lines = [each.split() for each in printed(("ORDER", "AGE", "WHERE"), rows, 35).splitlines()[1:]]
+    assert lines == [["c7f6b63ead0b", "2", "min", "all", "agents", "and"], ["14", "s", "manager", "hosts"]]
+    assert printed(("ORDER", "AGE", "WHERE"), rows, 34).startswith("c7f6b63ead0b  age: 2 min 14 s")
+
+
 CELL = st.text(st.characters(codec="utf-8"), max_size=60)
 
 
