@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from msgspec import Struct
 
 from manager.correlation.decoders import Decoder
-from manager.correlation.dialects import lower
+from manager.correlation.dialects import Pattern, lower
 from manager.correlation.events import Event, LogLine
 from manager.correlation.lookup import Lookup
 from manager.correlation.rules import AddressTest, FieldTest, Rule
@@ -58,13 +58,12 @@ class CutShort(Struct, frozen=True, kw_only=True):
 class Node:
     """A rule, ready to be tried."""
 
-    __slots__ = ("alerts", "children", "decoded", "listeners", "match", "regex", "rule", "silence", "tests", "windows")
+    __slots__ = ("alerts", "children", "listeners", "rule", "silence", "test", "tests", "windows")
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
-        self.match = rule.match.matches if rule.match else None
-        self.regex = rule.regex.matches if rule.regex else None
-        self.decoded = rule.decoded_as
+        first = rule.match or rule.regex
+        self.test = first.matches if first else None  # what nearly every rule has, and has alone
         self.tests = _tests(rule)
         self.windows: Windows | None = None
         self.silence = Silence(rule) if rule.ignore else None
@@ -80,11 +79,15 @@ class Node:
 
 
 class Branch(Struct, frozen=True):
-    """What a program's lines can meet: decoders whose program fits, and root rules that those can lead to."""
+    """What a program's lines can meet: decoders whose program fits, and root rules that those can lead to.
+
+    `trunk` is the one root that every such line passes, as most programs have; the walk begins behind it.
+    """
 
     decoders: tuple[Decoder, ...]
     roots: Lookup[Node]
     empty: bool
+    trunk: Node | None
 
 
 class Correlator:
@@ -165,43 +168,47 @@ class Correlator:
         ]
         if len(self._branches) >= _PROGRAMS:
             self._branches.clear()
-        branch = Branch(decoders, _lookup(roots), not roots)
+        branch = Branch(decoders, _lookup(roots), not roots, _trunk(decoders, roots))
         self._branches[program] = branch
         return branch
 
     def _try(self, event: Event, branch: Branch) -> Firing | None:
-        event.prepare()
         for decoder in branch.decoders:
             if decoder.prematch is None or decoder.prematch.matches(event.message, event.lowered):
                 event.decoder = decoder
                 break
-        final, counted = _final(event, branch.roots)
+        final, counted = _final(event, branch)
         if final is None:
             return None
         for windows in final.listeners:
             windows.add(event)
         if not final.alerts:
             return None
-        previous = tuple(each.line for each in counted) if counted else ()
+        previous = tuple([each.line for each in counted]) if counted else ()
         return Firing(rule=final.rule, line=event.line, event=event, previous=previous)
 
 
-def _final(event: Event, nodes: Lookup[Node]) -> tuple[Node | None, tuple[Event, ...]]:
+def _trunk(decoders: tuple[Decoder, ...], roots: list[Node]) -> Node | None:
+    """The only root, if it asks for no more than the first decoder, which takes every line."""
+    if len(roots) != 1 or not decoders or decoders[0].prematch is not None:
+        return None
+    root = roots[0]
+    asks = root.test or root.windows or root.silence or len(root.tests) > 1
+    return None if asks or root.rule.decoded_as != decoders[0].name else root
+
+
+def _final(event: Event, branch: Branch) -> tuple[Node | None, tuple[Event, ...]]:
     """The deepest rule that the event passes, and what the rules on the way counted for it."""
     message, lowered, lead = event.message, event.lowered, event.lead
-    decoded = event.decoder.name if event.decoder else ""
     parent: Node | None = None
-    final: Node | None = None
+    final = branch.trunk
+    nodes = branch.roots if final is None else final.children
     counted: tuple[Event, ...] = ()
     searching = True
     while searching:
         searching = False
         for node in nodes.remembered.get(lead) or nodes.candidates(lead):
-            if node.match is not None and not node.match(message, lowered):
-                continue
-            if node.regex is not None and not node.regex(message, lowered):
-                continue
-            if node.decoded and node.decoded != decoded:
+            if node.test is not None and not node.test(message, lowered):
                 continue
             if node.tests and not _passes(event, node.tests):
                 continue
@@ -250,17 +257,29 @@ def _counted(rule: Rule, nodes: dict[str, Node]) -> list[str]:
 
 
 def _tests(rule: Rule) -> tuple[Test, ...]:
-    """What few rules have, the cheap first; the walk itself looks at the rest."""
+    """What a rule has besides its `match`, or without one its `regex`; the cheap first."""
     tests: list[Test] = []
+    if rule.decoded_as:
+        tests.append(_decoded_test(rule.decoded_as))
     if rule.maxsize:
         tests.append(_size_test(rule.maxsize))
     if rule.program:
         tests.append(_program_test(rule))
     if rule.host:
         tests.append(_host_test(rule))
+    if rule.match and rule.regex:
+        tests.append(_regex_test(rule.regex))
     tests.extend(_field_test(each) for each in rule.fields)
     tests.extend(_address_test(each) for each in rule.addresses)
     return tuple(tests)
+
+
+def _decoded_test(name: str) -> Test:
+    return lambda event: event.decoder is not None and event.decoder.name == name
+
+
+def _regex_test(pattern: Pattern) -> Test:
+    return lambda event: pattern.matches(event.message, event.lowered)
 
 
 def _size_test(size: int) -> Test:

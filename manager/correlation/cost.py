@@ -7,6 +7,8 @@ back what it took, because what follows can't begin with it, is walked once; any
 import math
 import re
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 from re import _constants as names  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
@@ -15,12 +17,14 @@ from msgspec import Struct
 
 BUDGET = 10_000_000  # steps of Python's `re` that one search may take, at the worst about 100 ms
 Token = tuple[Any, Any]
-Members = frozenset[int]  # code points
+Members = int  # a set of characters: the bit of each one's code point
 
 _FEW = 64  # lengths of a repeat up to which it is a factor and no degree
 _OTHER = 128  # stands for every character beyond ASCII
-_ALL = frozenset(range(_OTHER + 1))
-_EMPTY: Members = frozenset()
+_ALL: Members = (1 << _OTHER + 1) - 1
+_EMPTY: Members = 0
+_UPPER: Members = sum(1 << code for code in range(ord("A"), ord("Z") + 1))
+_CASE = ord("a") - ord("A")  # bits between a letter's two
 
 _REPEATS = (names.MAX_REPEAT, names.MIN_REPEAT, names.POSSESSIVE_REPEAT)
 _SINGLE = (names.LITERAL, names.NOT_LITERAL, names.ANY, names.IN)
@@ -33,7 +37,7 @@ _CATEGORIES = {
     names.CATEGORY_NOT_WORD: r"\W",
 }
 _MEMBERS = {
-    category: frozenset(code for code in _ALL if re.match(escape, chr(code), re.ASCII))
+    category: sum(1 << code for code in range(_OTHER + 1) if re.match(escape, chr(code), re.ASCII))
     for category, escape in _CATEGORIES.items()
 }
 
@@ -107,7 +111,7 @@ def _branch(ways: Sequence[Sequence[Token]], follow: Members, blind: bool) -> Co
     """Ways whose beginnings differ cost no more than the dearest of them: only one is gone."""
     costs = [_sequence(each, follow, blind) for each in ways]
     firsts = [_first_of(each, follow, blind) for each in ways]
-    apart = sum(map(len, firsts)) == len(_EMPTY.union(*firsts))
+    apart = sum(each.bit_count() for each in firsts) == _joined(firsts).bit_count()
     degrees = [each.degree for each in costs]
     return Cost(
         factor=max(each.factor for each in costs) if apart else sum(each.factor for each in costs),
@@ -119,7 +123,7 @@ def _branch(ways: Sequence[Sequence[Token]], follow: Members, blind: bool) -> Co
 def _repeat(kind: Any, value: tuple[Any, Any, Any], follow: Members, blind: bool) -> Cost:
     low, high, body = value[0], value[1], [*value[2]]
     begin = _first_of(body, _EMPTY, blind)
-    settled = kind is names.POSSESSIVE_REPEAT or begin.isdisjoint(follow)
+    settled = kind is names.POSSESSIVE_REPEAT or not begin & follow
     inner = _sequence(body, begin | follow, blind)
     if high is not names.MAXREPEAT and high - low < _FEW:
         return _times(inner, high).then(Cost(factor=1 if settled else high - low + 1))
@@ -168,7 +172,7 @@ def _first(token: Token, follow: Members, blind: bool) -> Members:
     if kind is names.SUBPATTERN:
         return _first_of([*value[3]], follow, blind)
     if kind is names.BRANCH:
-        return _EMPTY.union(*(_first_of([*each], follow, blind) for each in value[1]))
+        return _joined([_first_of([*each], follow, blind) for each in value[1]])
     if kind in _REPEATS:
         begin = _first_of([*value[2]], follow, blind)
         return begin if value[0] else begin | follow
@@ -181,29 +185,30 @@ def _members(token: Token, blind: bool) -> Members:
     if kind is names.ANY:
         return _ALL
     if kind is names.LITERAL:
-        return _folded({min(value, _OTHER)}, blind)
+        return _folded(1 << min(value, _OTHER), blind)
     if kind is names.NOT_LITERAL:
-        return _ALL if value >= _OTHER else _ALL - _folded({value}, blind)
+        return _ALL if value >= _OTHER else _ALL & ~_folded(1 << value, blind)
     return _of_class(value, blind)
 
 
 def _of_class(items: Sequence[Token], blind: bool) -> Members:
-    found: set[int] = set()
+    found = _EMPTY
     negated = items[0][0] is names.NEGATE
     for kind, value in items[negated:]:
         if kind is names.LITERAL:
-            found.add(min(value, _OTHER))
+            found |= 1 << min(value, _OTHER)
         elif kind is names.RANGE:
-            found.update(range(min(value[0], _OTHER), min(value[1], _OTHER) + 1))
+            found |= (1 << min(value[1], _OTHER) + 1) - (1 << min(value[0], _OTHER))
         else:
             found |= _MEMBERS.get(value, _ALL)
     if negated:
-        return _ALL - (_folded(found, blind) - {_OTHER})
+        return _ALL & ~_folded(found, blind) | 1 << _OTHER
     return _folded(found, blind)
 
 
-def _folded(codes: set[int], blind: bool) -> Members:
-    if not blind:
-        return frozenset(codes)
-    letters = [chr(code) for code in codes if code < _OTHER]
-    return frozenset({*codes, *(ord(each.lower()) for each in letters), *(ord(each.upper()) for each in letters)})
+def _folded(found: Members, blind: bool) -> Members:
+    return found | (found & _UPPER) << _CASE | found >> _CASE & _UPPER if blind else found
+
+
+def _joined(some: Sequence[Members]) -> Members:
+    return reduce(or_, some, _EMPTY)

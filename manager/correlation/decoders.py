@@ -105,8 +105,9 @@ class Chain:
         """Where the prematch ends in the message; None when it doesn't match."""
         if self.prematch is None:
             return after_parent
-        start = after_parent if self.prematch_offset else 0
-        return _end(self.prematch, event, start)
+        if self.prematch_offset:
+            return _end(self.prematch, event, after_parent)
+        return self.prematch.end(event.message)
 
     def take(self, message: str, after_parent: int, after_prematch: int) -> dict[str, str]:
         """What the regexes capture, link by link; each `after_regex` goes on behind the one before."""
@@ -163,7 +164,7 @@ class Decoder:
             after_parent = _end(self.prematch, event, 0) or 0
         if not self._chains:
             return self._own, after_parent, after_parent
-        for chain in self._lookup.candidates(event.lead):
+        for chain in self._lookup.remembered.get(event.lead) or self._lookup.candidates(event.lead):
             after_prematch = chain.opens(event, after_parent)
             if after_prematch is not None:
                 return chain, after_parent, after_prematch

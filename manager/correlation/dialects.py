@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable
 from typing import Literal
 
-from manager.correlation.bounded import Bounded, Match
+from manager.correlation.bounded import Bounded
 from shared.errors import InvalidPattern
 
 Dialect = Literal["osmatch", "osregex", "pcre2"]
@@ -115,27 +115,25 @@ class Pattern:
 
     def plainly(self, text: str) -> bool:
         """The same answer by the regular expression alone."""
-        return (self._search(text) is None) is self.negated
+        found = self._find(text) if len(text) <= self._longest else self.bounded.timed(text)
+        return (found is None) is self.negated
 
     def end(self, text: str) -> int | None:
         """Where the match ends, 0 for a negated pattern that isn't there; None when it doesn't match."""
-        found = self._search(text)
+        found = self._find(text) if len(text) <= self._longest else self.bounded.timed(text)
         if self.negated:
             return 0 if found is None else None
         return None if found is None else found.end()
 
     def captures(self, text: str) -> tuple[tuple[str | None, ...], int] | None:
         """What the parentheses took and where the match ends; OS_Regex counts within the alternative that matched."""
-        found = self._search(text)
+        found = self._find(text) if len(text) <= self._longest else self.bounded.timed(text)
         if found is None:
             return None
         groups = found.groups()
         if self._taken_by:
             groups = groups[self._taken_by[found.lastindex or 0]]
         return groups, found.end()
-
-    def _search(self, text: str) -> "re.Match[str] | Match | None":
-        return self._find(text) if len(text) <= self._longest else self.bounded.timed(text)
 
 
 def _compile(source: str, alternatives: list[Alternative]) -> re.Pattern[str]:

@@ -71,9 +71,6 @@ class Event:
             self.stamp, self.host, self.program, self.pid, self.message = header.groups()
             if self.message.startswith("message repeated "):
                 self._unfold()
-
-    def prepare(self) -> None:
-        """Ready the forms of the message that patterns look at; not done for a line that no rule is for."""
         message = self.message
         self.lowered = message.lower() if message.isascii() else lower(message)  # `lower`, without a call for most
         self.lead = self.lowered[:LEAD]

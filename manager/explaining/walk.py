@@ -48,7 +48,6 @@ class Walk:
         return told
 
     def _once(self, event: Event) -> Trace:
-        event.prepare()
         found = decoding.decoded(self._roots, event.program, event.message)
         decoded = found.decoding if found else None
         event.decoder = self._ruleset.decoders[found.place] if found else None

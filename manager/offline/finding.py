@@ -27,7 +27,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     @property
     def source(self) -> str:
         """The address that it is about; empty when the line names none."""
-        return self.firing.fields.get("srcip", "")
+        return self.firing.event.fields.get("srcip", "")
 
 
 class Tally:

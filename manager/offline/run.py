@@ -20,8 +20,7 @@ class Run:
     def over(self, lines: Iterable[LogLine]) -> Iterator[Finding]:
         """What the lines make fire, in their order; `tally` grows with it."""
         feed, tally, responder = self._correlator.feed, self.tally, self._responder
-        for line in lines:
-            tally.lines += 1
+        for tally.lines, line in enumerate(lines, 1):
             if responder is not None:
                 for target, end in responder.ended(line.at):
                     self._correlator.forget(target, before=end)

@@ -110,7 +110,6 @@ def correlator() -> Correlator:
 def decoded(correlator: Correlator, text: str) -> Event:
     event = Event(line(text))
     branch = correlator._branch(event.program)
-    event.prepare()
     event.decoder = branch.decoders[0] if branch.decoders else None
     return event
 
