@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler
 from socket import socket
 from socketserver import TCPServer, ThreadingMixIn
-from threading import Thread
+from threading import BoundedSemaphore, Thread
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +17,7 @@ from shared.health import Health, State
 from shared.metrics import CONTENT_TYPE
 
 PATIENCE = 10.0  # s for a request to come
+MOST = 32  # requests at once: each is a thread and an open file, and anybody on the host may ask
 
 
 class Reply(Struct, frozen=True, kw_only=True):
@@ -84,7 +86,10 @@ def _handler(pages: Mapping[str, Callable[[], Reply]]) -> type[BaseHTTPRequestHa
 
 
 class _Server(ThreadingMixIn, TCPServer):
-    """One thread for each request. Not HTTPServer, which asks the resolver for its own name and may wait for it."""
+    """One thread for each request, up to so many; who comes then is hung up on.
+
+    Not HTTPServer, which asks the resolver for its own name and may wait for it.
+    """
 
     daemon_threads = True
 
@@ -92,7 +97,26 @@ class _Server(ThreadingMixIn, TCPServer):
         super().__init__(("", 0), handler, bind_and_activate=False)
         self.socket.close()
         self.socket = listener
+        self._room = BoundedSemaphore(MOST)
         self.server_activate()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """In the thread that accepts."""
+        if not self._room.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread is to be had
+            self._room.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """In the request's own."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Says nothing: whoever asked has hung up."""

@@ -6,6 +6,7 @@ import socket
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -108,6 +109,23 @@ def served(store: Store) -> Callable[[str], tuple[int, str]]:
             return error.code, error.read().decode()
 
     return get
+
+
+def test_who_asks_and_says_nothing_uses_nothing_up(store: Store) -> None:
+    """Each open connection is a thread and a file, and the daemon needs files for its scripts and its broker."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    status.serve(listener, Health(store, lambda: ()), lambda: b"figures\n")
+    before = threading.active_count()
+    with ExitStack() as stack:
+        silent = [
+            stack.enter_context(socket.create_connection(listener.getsockname())) for _ in range(status.MOST + 10)
+        ]
+        silent[-1].settimeout(5)
+        assert silent[-1].recv(1) == b""
+        assert threading.active_count() - before <= status.MOST
+    wait_for(lambda: threading.active_count() <= before)
+    with urlopen(f"http://127.0.0.1:{listener.getsockname()[1]}/metrics", timeout=5) as answer:
+        assert answer.read() == b"figures\n"
 
 
 async def test_pages_are_answered_while_the_loop_is_blocked(served: Callable[[str], tuple[int, str]]) -> None:
