@@ -1,14 +1,17 @@
 """`thwart approve`: lets orders that are on hold through."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from manager.cli import deciding, options
+from shared import command_line
 
 
 @click.command("approve")
 @deciding.which
+@command_line.output
 @options.api
 @click.pass_context
 def command(
@@ -17,6 +20,7 @@ def command(
     everything: bool,
     response: str | None,
     target: str | None,
+    output: Literal["table", "json"],
     api: str,
     token_file: Path,
 ) -> None:
@@ -33,5 +37,5 @@ def command(
       thwart approve --all
     """
     meant = deciding.Meant(ids, everything, response, target)
-    done = deciding.decide("/v1/approvals", "approved", meant, "", api=api, token_file=token_file)
+    done = deciding.decide("/v1/approvals", "approved", meant, "", output=output, api=api, token_file=token_file)
     ctx.exit(0 if done else 1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import click
 
@@ -32,7 +32,16 @@ class Meant(NamedTuple):
     target: str | None
 
 
-def decide(path: str, done: str, meant: Meant, reason: str, *, api: str, token_file: Path) -> bool:
+def decide(
+    path: str,
+    done: str,
+    meant: Meant,
+    reason: str,
+    *,
+    output: Literal["table", "json"],
+    api: str,
+    token_file: Path,
+) -> bool:
     """Asks until everything that is meant is decided, says how many on the way; False when some could not be `done`.
 
     Raises ApiError, Unreachable, SettingsError.
@@ -43,20 +52,24 @@ def decide(path: str, done: str, meant: Meant, reason: str, *, api: str, token_f
     if bool(meant.ids) + meant.everything + some != 1:
         raise click.UsageError("name orders by ID, or give --all, or --response NAME, or --target ADDRESS")
 
-    from manager.api.bodies.decisions import NewDecision, OnHoldDecided
+    from manager.api.bodies.decisions import Decided, NewDecision, OnHoldDecided
+    from manager.cli.shows.table import as_json, counted
     from manager.client import Client
 
-    count, objections, before = 0, 0, None
+    whole, answer = Decided(orders=(), objections=()), None
     with Client(api, token_file) as client:
-        while True:
-            wish = NewDecision(**meant._asdict(), reason=reason, before=before)
+        while answer is None or answer.more:
+            wish = NewDecision(**meant._asdict(), reason=reason, before=answer.before if answer else None)
             answer = client.post(path, wish, OnHoldDecided)
-            count, objections, before = count + len(answer.orders), objections + len(answer.objections), answer.before
             for each in answer.objections:
                 click.echo(f"not {done}: {each.target or each.order_id}: {each.why}", err=True)
-            if not answer.more:
-                break
-            click.echo(f"{count} {done} so far", err=True)
-    nothing = not count and not objections
-    click.echo("nothing of that is on hold" if nothing else f"{count} order{'' if count == 1 else 's'} {done}")
-    return not objections
+            whole = Decided(orders=whole.orders + answer.orders, objections=whole.objections + answer.objections)
+            if answer.more:
+                click.echo(f"{len(whole.orders):,} {done} so far", err=True)
+    if output == "json":
+        as_json(whole)
+    elif whole.orders or whole.objections:
+        click.echo(f"{counted(len(whole.orders), 'order')} {done}")
+    else:
+        click.echo("nothing of that is on hold")
+    return not whole.objections

@@ -1,15 +1,18 @@
 """`thwart refuse`: turns orders that are on hold down."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from manager.cli import deciding, options
+from shared import command_line
 
 
 @click.command("refuse")
 @deciding.which
 @click.option("--reason", default="", help="A sentence that is kept with the orders.")
+@command_line.output
 @options.api
 @click.pass_context
 def command(
@@ -19,6 +22,7 @@ def command(
     response: str | None,
     target: str | None,
     reason: str,
+    output: Literal["table", "json"],
     api: str,
     token_file: Path,
 ) -> None:
@@ -33,5 +37,5 @@ def command(
       thwart refuse --all
     """
     meant = deciding.Meant(ids, everything, response, target)
-    done = deciding.decide("/v1/refusals", "refused", meant, reason, api=api, token_file=token_file)
+    done = deciding.decide("/v1/refusals", "refused", meant, reason, output=output, api=api, token_file=token_file)
     ctx.exit(0 if done else 1)

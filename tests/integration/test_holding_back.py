@@ -88,7 +88,9 @@ async def test_a_pause_outlives_a_killed_manager(manager, broker):
         assert hands.idle("web1")
         assert manager.thwart("approve", "--target", NEXT).stdout == "1 order approved\n"
         assert (await hands.order("web1")).target == NEXT
-        assert manager.thwart("refuse", "--all", "--reason", "no").stdout == "1 order refused\n"
+        refused = manager.thwart("refuse", "--all", "--reason", "no", "-o", "json")
+        decided = json.loads(refused.stdout)
+        assert (len(decided["orders"]), decided["objections"]) == (1, [])
 
 
 async def test_what_was_never_sent_is_kept_by_a_pause(manager, broker):
@@ -145,6 +147,8 @@ async def test_wrong_words_are_said_to_be_wrong(manager):
         assert manager.thwart("approve", *words).returncode == 2
     unknown = manager.thwart("refuse", "feedfeed")
     assert (unknown.returncode, "no order, or more than one" in unknown.stderr) == (1, True)
+    (objection,) = json.loads(manager.thwart("refuse", "feedfeed", "-o", "json").stdout)["objections"]
+    assert objection["order_id"] == "feedfeed"
     assert manager.thwart("approve", "--all").stdout == "nothing of that is on hold\n"
     assert manager.call("POST", "/v1/approvals", json={}).status_code == 422
     for empty in ("target", "response"):

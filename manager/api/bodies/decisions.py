@@ -39,3 +39,10 @@ class OnHoldDecided(Struct, frozen=True, kw_only=True):
     objections: tuple[Objection, ...]
     more: bool
     before: float
+
+
+class Decided(Struct, frozen=True, kw_only=True):
+    """What became of all that was meant, however many turns it took; what `thwart approve -o json` prints."""
+
+    orders: tuple[str, ...]
+    objections: tuple[Objection, ...]

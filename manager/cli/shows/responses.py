@@ -3,6 +3,7 @@
 import click
 
 from manager.api.bodies.responses import Responses, ResponseStory, ResponseView
+from manager.cli.shows.table import counted
 from shared import durations
 from shared.tables import plain, print_table
 
@@ -20,7 +21,7 @@ def print_response(story: ResponseStory) -> None:
     if not story.fired_by:
         click.echo("\nno rule in force fires it")
         return
-    click.echo(f"\nfired by {len(story.fired_by)} rules:")
+    click.echo(f"\nfired by {counted(len(story.fired_by), 'rule')}:")
     rows = [(each.rule, str(each.level), plain(each.description), each.why) for each in story.fired_by]
     print_table(("RULE", "LEVEL", "DESCRIPTION", "BECAUSE"), rows, "")
 
