@@ -7,6 +7,7 @@ path spends its time on.
 """
 
 import argparse
+import asyncio
 import cProfile
 import json
 import pstats
@@ -23,13 +24,17 @@ from itertools import islice
 from pathlib import Path
 
 from manager.correlation import Correlator, load, memory, shipped
+from manager.responses import configuration
+from manager.responses.responses import Responses
 from manager.sources.correlator_thread import CorrelatorThread
 from shared import codec, messages
 from shared.messages import Cursor, LogBatch
 from tests.stage.auth_log import auth_log
+from tests.unit.a_manager import START, AManager, a_manager
 
 LINES = 200_000
 BATCH = 1_000  # lines
+ORDERED = 4_685  # alerts among them that are responded to
 AT_ONCE = 50  # batches, as the manager takes them
 RUNS = 5
 WANTED = 200_000  # lines/s of CPU time on one core, for `thwart correlate` process start included
@@ -38,13 +43,15 @@ OVERRIDE = """<group name="local">
   <rule id="5712" level="10" frequency="5" timeframe="120" overwrite="yes">
     <if_matched_sid>5710</if_matched_sid>
     <same_source_ip/>
-    <description>sshd: brute force trying to get access.</description>
+    <description>ssh: names that do not exist, tried from $(srcip)</description>
   </rule>
 </group>
 """
-
-
-ANSWERED = ("5712", "5763")  # the rules that a response is for
+OSSEC_CONF = """<ossec_config><active-response>
+  <command>firewall-drop</command><location>local</location><rules_id>5712,5763</rules_id><timeout>600</timeout>
+</active-response></ossec_config>
+"""
+ANSWERED = ("5712", "5763")  # the rules that it responds to
 
 
 def main() -> None:
@@ -69,14 +76,16 @@ def compared(log: Path, rules: Path) -> bool:
     print(f"correlation: {LINES:,} lines of auth.log, half of them attacks; lines/s of CPU time\n")
     alerts = correlated(log, rules)  # a first run, so that the file and the program are in memory
     bodies = list(batches())
-    bare, ours, managers = [], [], []
+    bare, ours, managers, whole = [], [], [], []
     for _ in range(RUNS):
         bare.append(rate(lambda: bare_loop(log)))
         ours.append(rate(lambda: correlated(log, rules)))
         managers.append(managers_rate(bodies, rules))
+        whole.append(rate_with_ledger(bodies, rules))
     told("a bare loop: find, one expression, a window each", bare)
     told("thwart correlate --summary, process start included", ours)
     told("the manager: batches off the queue to alerts", managers)
+    told(f"the same, and {ORDERED} responses judged and in the ledger", whole)
     theirs = fail2ban(log)
     slowest = min(statistics.median(ours), statistics.median(managers))
     print(f"\nalerts: {', '.join(f'{count:,} of {rule}' for rule, count in alerts.items())}")
@@ -102,7 +111,7 @@ def batches() -> Iterator[bytes]:
     while texts := list(islice(lines, BATCH)):
         read = []
         for text in texts:
-            read.append(messages.LogLine(text=text, at=float(offset // 1_000), offset=offset))
+            read.append(messages.LogLine(text=text, at=START + offset // 1_000, offset=offset))
             offset += len(text) + 1
         cursor = Cursor(file="1:2", first=read[0].offset, next=offset)
         yield codec.encode(
@@ -128,6 +137,30 @@ def through_the_manager(thread: CorrelatorThread, bodies: list[bytes]) -> int:
         alerts, lines = alerts + len(reading.sightings), lines + reading.lines
     assert lines == LINES
     return alerts
+
+
+def rate_with_ledger(bodies: list[bytes], rules: Path) -> float:
+    """The same, with responses and the transaction that writes them down, which is on another thread."""
+    with tempfile.TemporaryDirectory(prefix="thwart-bench-") as folder:
+        conf = Path(folder) / "ossec.conf"
+        conf.write_text(OSSEC_CONF)
+        ruleset = load([shipped(), rules])
+        responses = Responses(configuration.load(conf), ruleset)
+        thread = CorrelatorThread(Correlator(ruleset), (), answered=responses.answered())
+        with a_manager(Path(folder) / "ledger.db", responses.judge) as manager:
+            asyncio.run(manager.hear("web1"))
+            memory.settle()
+            return rate(lambda: asyncio.run(into_the_ledger(thread, manager, bodies)))
+
+
+async def into_the_ledger(thread: CorrelatorThread, manager: AManager, bodies: list[bytes]) -> None:
+    """What the manager does with batches, up to the ack."""
+    found = 0
+    for first in range(0, len(bodies), AT_ONCE):
+        reading = thread.take([codec.decode(body, LogBatch) for body in bodies[first : first + AT_ONCE]])
+        found += len(await manager.dispatch.take(reading.sightings, reading.positions))
+    thread.close()
+    assert found == ORDERED, found
 
 
 def profile(rules: Path) -> None:
