@@ -5,16 +5,12 @@ asked to) and of daemons that write ISO 8601 instants.
 """
 
 import re
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from msgspec import Struct
 
 from manager.correlation.dialects import lower
-
-if TYPE_CHECKING:
-    from manager.correlation.decoders import Decoder
-
-LEAD = 12  # characters of a message by which rules and decoders are looked up
+from manager.correlation.lookup import LEAD
 
 _HEADER = re.compile(
     r"((?:[A-Z][a-z]{2} [ \d]\d|\d{4}-\d\d-\d\d[T ]) ?\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)"
@@ -33,6 +29,15 @@ class LogLine(Struct, frozen=True, kw_only=True, gc=False):
     offset: int  # of the line's first byte in the file
     at: float  # Unix seconds: by the line's own time where it has one
     text: str
+
+
+class Decoder(Protocol):
+    """What an event asks for its fields: a root decoder with its children."""
+
+    name: str
+
+    def extract(self, event: "Event") -> tuple[dict[str, str], str]:
+        """The fields that the event's message holds, by name; the decoder's name as an alert gives it."""
 
 
 class Event:

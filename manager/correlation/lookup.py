@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from manager.correlation.events import LEAD
-
 Thing = TypeVar("Thing")
 
+LEAD = 12  # characters of a message that are gone by
 _REMEMBERED = 4096  # beginnings; hostile messages must not make this grow
 
 
