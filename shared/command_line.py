@@ -3,6 +3,7 @@
 Exit codes: 0 done; 1 it could not be done; 2 wrong usage, settings or configuration; 3 nobody could be reached.
 """
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,11 @@ class Commands(click.Group):
         except ThwartError as error:
             click.echo(f"{self.name}: {error}", err=True)
             ctx.exit(exit_code(error))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            click.echo(f"{self.name}: there is no room on the disk for what should be written", err=True)
+            ctx.exit(1)
         except UnicodeEncodeError as error:
             if error.encoding != "utf-8":
                 raise

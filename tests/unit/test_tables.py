@@ -2,6 +2,9 @@
 
 import io
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -12,6 +15,7 @@ from rich.console import Console
 from manager.cli import main
 from shared.tables import laid_out
 
+SAMPLE = Path(__file__).parents[1] / "stage" / "sample" / "local_rules.xml"
 COLUMNS = ("TARGET", "ACTION", "AGENT", "SINCE", "LEFT", "ORDER", "BY", "")
 LONG = "2001:db8:1234:5678:9abc:def0:1234:5678"
 ROWS = [
@@ -67,6 +71,16 @@ def test_what_is_short_is_folded_once_at_the_most():
     lines = [each.split() for each in printed(("ORDER", "AGE", "WHERE"), rows, 35).splitlines()[1:]]
     assert lines == [["c7f6b63ead0b", "2", "min", "all", "agents", "and"], ["14", "s", "manager", "hosts"]]
     assert printed(("ORDER", "AGE", "WHERE"), rows, 34).startswith("c7f6b63ead0b  age: 2 min 14 s")
+
+
+@pytest.mark.parametrize("words", [["rules", "list", "--rules", SAMPLE], ["completion", "bash"]], ids=["table", "text"])
+def test_a_full_disk_is_a_sentence(words):
+    """What is printed into a file that has no room ends with 1 and no traceback."""
+    with open("/dev/full", "w") as full:
+        thwart = Path(sys.executable).parent / "thwart"
+        done = subprocess.run([thwart, *words], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "thwart: there is no room on the disk for what should be written"
 
 
 CELL = st.text(st.characters(codec="utf-8"), max_size=60)
