@@ -173,19 +173,46 @@ class Correlator:
         return branch
 
     def _try(self, event: Event, branch: Branch) -> Firing | None:
+        """Walks down to the deepest rule that the event passes. One function: a call costs as much as a rule."""
         for decoder in branch.decoders:
             if decoder.prematch is None or decoder.prematch.matches(event.message, event.lowered):
                 event.decoder = decoder
                 break
-        final, counted = _final(event, branch)
-        if final is None:
+        message, lowered, lead = event.message, event.lowered, event.lead
+        parent: Node | None = None
+        final = branch.trunk
+        nodes = branch.roots if final is None else final.children
+        counted: tuple[Event, ...] = ()
+        searching = True
+        while searching:
+            searching = False
+            for node in nodes.remembered.get(lead) or nodes.candidates(lead):
+                if node.test is not None and not node.test(message, lowered):
+                    continue
+                if node.tests and not _passes(event, node.tests):
+                    continue
+                if node.windows is not None:
+                    taken = node.windows.take(event)
+                    if taken is None:
+                        continue
+                    counted = taken
+                parent, final, nodes, searching = final, node, node.children, True
+                break
+        if final is not None and final.silence is not None and final.silence.swallows(event):
+            final, counted = parent, ()
+        if final is None or not (final.alerts or final.listeners):
             return None
-        for windows in final.listeners:
-            windows.add(event)
-        if not final.alerts:
-            return None
-        previous = tuple([each.line for each in counted]) if counted else ()
-        return Firing(rule=final.rule, line=event.line, event=event, previous=previous)
+        return _told(final, event, counted)
+
+
+def _told(final: Node, event: Event, counted: tuple[Event, ...]) -> Firing | None:
+    """Counts the event for whoever counts its rule; the firing, if that rule makes one."""
+    for windows in final.listeners:
+        windows.add(event)
+    if not final.alerts:
+        return None
+    previous = tuple([each.line for each in counted]) if counted else ()
+    return Firing(rule=final.rule, line=event.line, event=event, previous=previous)
 
 
 def _trunk(decoders: tuple[Decoder, ...], roots: list[Node]) -> Node | None:
@@ -195,33 +222,6 @@ def _trunk(decoders: tuple[Decoder, ...], roots: list[Node]) -> Node | None:
     root = roots[0]
     asks = root.test or root.windows or root.silence or len(root.tests) > 1
     return None if asks or root.rule.decoded_as != decoders[0].name else root
-
-
-def _final(event: Event, branch: Branch) -> tuple[Node | None, tuple[Event, ...]]:
-    """The deepest rule that the event passes, and what the rules on the way counted for it."""
-    message, lowered, lead = event.message, event.lowered, event.lead
-    parent: Node | None = None
-    final = branch.trunk
-    nodes = branch.roots if final is None else final.children
-    counted: tuple[Event, ...] = ()
-    searching = True
-    while searching:
-        searching = False
-        for node in nodes.remembered.get(lead) or nodes.candidates(lead):
-            if node.test is not None and not node.test(message, lowered):
-                continue
-            if node.tests and not _passes(event, node.tests):
-                continue
-            if node.windows is not None:
-                taken = node.windows.take(event)
-                if taken is None:
-                    continue
-                counted = taken
-            parent, final, nodes, searching = final, node, node.children, True
-            break
-    if final is not None and final.silence is not None and final.silence.swallows(event):
-        return parent, ()
-    return final, counted
 
 
 def _passes(event: Event, tests: tuple[Test, ...]) -> bool:
