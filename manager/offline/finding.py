@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from manager.correlation import Firing, alert
+from manager.correlation.windows import SOURCE
 from shared.messages import Alert, Order
 
 if TYPE_CHECKING:  # what responses are made of takes as long to load as a hundred thousand lines to read
@@ -27,7 +28,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     @property
     def source(self) -> str:
         """The address that it is about; empty when the line names none."""
-        return self.firing.event.fields.get("srcip", "")
+        return self.firing.event.fields.get(SOURCE, "")
 
 
 class Tally:
@@ -40,7 +41,9 @@ class Tally:
 
     def count(self, finding: Finding) -> None:
         """Add one finding."""
-        self.rules[finding.firing.rule.id] += 1
-        if source := finding.source:
+        firing = finding.firing
+        self.rules[firing.rule.id] += 1
+        if source := firing.event.fields.get(SOURCE):
             self.sources[source] += 1
-        self.orders += len(finding.orders)
+        if finding.orders:
+            self.orders += len(finding.orders)

@@ -20,6 +20,7 @@ class Run:
     def over(self, lines: Iterable[LogLine]) -> Iterator[Finding]:
         """What the lines make fire, in their order; `tally` grows with it."""
         feed, tally, responder = self._correlator.feed, self.tally, self._responder
+        count = tally.count
         for tally.lines, line in enumerate(lines, 1):
             if responder is not None:
                 for target, end in responder.ended(line.at):
@@ -27,5 +28,5 @@ class Run:
             firing = feed(line)
             if firing is not None:
                 finding = responder.respond(firing) if responder is not None else Finding(firing=firing)
-                tally.count(finding)
+                count(finding)
                 yield finding
