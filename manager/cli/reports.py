@@ -6,17 +6,19 @@ from itertools import groupby
 from typing import Any
 
 import click
+import msgspec
 
+from manager.api.bodies.responses import ResponseView
 from manager.checking import Report
+from manager.cli.shows.responses import breaker, command, place, repeats, selectors, timeout
 from manager.cli.shows.table import counted
+from manager.explaining.rulebook import Rulebook
 from manager.responses.configuration import Remark
 from manager.responses.foreign_sections import Skipped
-from manager.responses.response import Response
-from shared import durations
 from shared.tables import print_table
 from shared.targets import text_of
 
-_COLUMNS = ("LINE", "COMMAND", "LOCATION", "FIRES ON", "TIMEOUT", "THEN")
+_COLUMNS = ("LINE", "COMMAND", "LOCATION", "FIRES ON", "TIMEOUT", "THEN", "BREAKER")
 
 
 def as_json(report: Report) -> None:
@@ -24,7 +26,7 @@ def as_json(report: Report) -> None:
     document = {
         "ok": not report.errors,
         "files": [{"path": str(each.path), "kind": each.kind} for each in report.files],
-        "responses": [_response(each) for each in _all(report)],
+        "responses": msgspec.to_builtins(_all(report)),
         "commands": [
             {"name": each.name, "action": each.action, "arguments": each.arguments, "where": each.where}
             for configuration in report.configurations
@@ -80,56 +82,18 @@ def _not_ours(report: Report) -> Iterator[tuple[str, Skipped]]:
         yield from (("global", each) for each in configuration.not_ours)
 
 
-def _row(each: Response) -> tuple[str, ...]:
-    return _line_of(each), _command(each), _place(each), _selectors(each), _timeout(each), _repeats(each)
+def _row(each: ResponseView) -> tuple[str, ...]:
+    line = each.where.rpartition(":")[2]
+    return line, command(each), place(each), selectors(each), timeout(each), repeats(each), breaker(each)
 
 
-def _path(response: Response) -> str:
+def _path(response: ResponseView) -> str:
     return response.where.rpartition(":")[0]
 
 
-def _line_of(response: Response) -> str:
-    return response.where.rpartition(":")[2]
-
-
-def _command(response: Response) -> str:
-    flags = (
-        ("dry run", response.dry_run),
-        ("exempt", response.exempt),
-        ("disabled", response.disabled),
-        ("waits for approval", response.approval),
-        (f"at most {response.limit} a minute", response.limit is not None),
-    )
-    notes = [word for word, given in flags if given]
-    return f"{response.command.name} ({', '.join(notes)})" if notes else response.command.name
-
-
-def _place(response: Response) -> str:
-    if response.exclude:
-        return f"{response.spelt_location} but {', '.join(response.exclude)}"
-    return ": ".join(word for word in (response.spelt_location, ", ".join(response.agents)) if word)
-
-
-def _selectors(response: Response) -> str:
-    rules = f"rule {', '.join(response.rules)}" if response.rules else ""
-    level = f"level ≥ {response.level}" if response.level is not None else ""
-    groups = f"group {', '.join(response.groups)}" if response.groups else ""
-    others = " and ".join(word for word in (level, groups) if word)
-    return ", or ".join(word for word in (rules, others) if word)
-
-
-def _timeout(response: Response) -> str:
-    if response.one_shot:
-        return "-"
-    return "until lifted" if response.timeout is None else durations.words(response.timeout)
-
-
-def _repeats(response: Response) -> str:
-    return ", ".join(durations.words(each) for each in response.repeats) or "-"
-
-
-def _all(report: Report) -> list[Response]:
-    return [each for one in report.configurations for each in (*one.responses, *one.disabled)]
+def _all(report: Report) -> list[ResponseView]:
+    books = (Rulebook(ruleset=report.ruleset, configuration=each) for each in report.configurations)
+    return [response for book in books for response in book.responses().responses]
 
 
 def _white_list(report: Report) -> Iterator[str]:
@@ -142,7 +106,7 @@ def _line(remark: Remark) -> str:
     return f"{remark.where()}: {remark.message}"
 
 
-def _summary(report: Report, responses: list[Response]) -> str:
+def _summary(report: Report, responses: list[ResponseView]) -> str:
     counts = [
         counted(len(responses), "response"),
         counted(len(report.ruleset.rules), "rule"),
@@ -165,28 +129,3 @@ def _skipped(found: tuple[str, Skipped]) -> dict[str, Any]:
 
 def _remark(remark: Remark) -> dict[str, Any]:
     return {"path": str(remark.path), "line": remark.line or None, "message": remark.message}
-
-
-def _response(response: Response) -> dict[str, Any]:
-    return {
-        "identity": response.identity,
-        "where": response.where,
-        "command": response.command.name,
-        "action": response.command.action,
-        "arguments": response.command.arguments,
-        "location": response.spelt_location,
-        "agents": response.agents,
-        "exclude": response.exclude,
-        "rules_id": response.rules,
-        "level": response.level,
-        "rules_group": response.groups,
-        "timeout": response.timeout,
-        "repeated_offenders": response.repeats,
-        "one_shot": response.one_shot,
-        "target": response.target,
-        "white_list_exempt": response.exempt,
-        "dry_run": response.dry_run,
-        "limit": response.limit,
-        "approval": response.approval,
-        "disabled": response.disabled,
-    }

@@ -29,18 +29,19 @@ def print_response(story: ResponseStory) -> None:
 def _row(response: ResponseView) -> tuple[str, ...]:
     return (
         response.identity,
-        _command(response),
-        _place(response),
-        _selectors(response),
+        command(response),
+        place(response),
+        selectors(response),
         str(response.fires),
-        _timeout(response),
-        ", ".join(durations.words(each) for each in response.repeated_offenders) or "-",
-        "tripped" if response.tripped else f"{response.limit:,} a minute",
+        timeout(response),
+        repeats(response),
+        breaker(response),
         response.where,
     )
 
 
-def _command(response: ResponseView) -> str:
+def command(response: ResponseView) -> str:
+    """The command's name, with what is unusual about the response."""
     flags = (
         ("disabled", response.disabled),
         ("dry run", response.dry_run),
@@ -51,13 +52,15 @@ def _command(response: ResponseView) -> str:
     return f"{response.command} ({', '.join(notes)})" if notes else response.command
 
 
-def _place(response: ResponseView) -> str:
+def place(response: ResponseView) -> str:
+    """The location as the file spells it, and for whom."""
     if response.exclude:
         return f"{response.location} but {', '.join(response.exclude)}"
     return ": ".join(word for word in (response.location, ", ".join(response.agents)) if word)
 
 
-def _selectors(response: ResponseView) -> str:
+def selectors(response: ResponseView) -> str:
+    """What it fires on."""
     rules = f"rule {', '.join(response.rules_id)}" if response.rules_id else ""
     level = f"level ≥ {response.level}" if response.level is not None else ""
     groups = f"group {', '.join(response.rules_group)}" if response.rules_group else ""
@@ -65,7 +68,18 @@ def _selectors(response: ResponseView) -> str:
     return ", or ".join(word for word in (rules, others) if word)
 
 
-def _timeout(response: ResponseView) -> str:
+def timeout(response: ResponseView) -> str:
+    """How long a first block is."""
     if response.one_shot:
         return "-"
     return "until lifted" if response.timeout is None else durations.words(response.timeout)
+
+
+def repeats(response: ResponseView) -> str:
+    """How long those are that follow."""
+    return ", ".join(durations.words(each) for each in response.repeated_offenders) or "-"
+
+
+def breaker(response: ResponseView) -> str:
+    """How many new targets a minute it takes, or that it was too many."""
+    return "tripped" if response.tripped else f"{response.limit:,} a minute"
