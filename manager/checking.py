@@ -43,7 +43,8 @@ class Report(Struct, frozen=True, kw_only=True):
 def check(files: Sequence[Path], rules: Sequence[Path]) -> Report:
     """Checks `files`, each an ossec.conf or a rule file by its content, with the shipped rules and `rules`.
 
-    Rules are read in the order given, after the shipped ones. Raises nothing for what is in a file.
+    Rules are read in the order given, after the shipped ones; a file may be one of these. Raises nothing for
+    what is in a file.
     """
     errors: list[ConfigurationError] = []
     return report([each for each in (_checked(path, errors) for path in files) if each], rules, errors)

@@ -1,6 +1,7 @@
 """Rule and decoder files, read and linked into one ruleset. The only module here that touches files."""
 
 import importlib.resources
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def shipped() -> Path:
 def load(paths: Sequence[Path]) -> Ruleset:
     """The ruleset in these files and folders (their `*.xml`, by path), read in the order given.
 
-    A rule that is there already is replaced with `overwrite="yes"` only. Raises RuleFileError with file and line.
+    A file that is named twice, or is in a folder as well, is read once, where it comes first. A rule that is there
+    already is replaced with `overwrite="yes"` only. Raises RuleFileError with file and line.
     """
     known: dict[str, Rule] = {}
     definitions = []
@@ -84,7 +86,10 @@ def _files(paths: Iterable[Path]) -> list[Path]:
             found.extend(inside)
         else:
             found.append(path)
-    return found
+    first: dict[str, Path] = {}
+    for path in found:
+        first.setdefault(os.path.realpath(path), path)
+    return list(first.values())
 
 
 def _expanded(path: Path) -> list[Element]:

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from agent.cli import main as agent_main
 from manager.cli import main
+from manager.correlation import shipped
 from tests.unit.a_conf import block
 from tests.unit.test_configuration import OWNERS_EXAMPLE
 
@@ -119,6 +120,19 @@ def test_what_is_wrong_with_rules_is_an_error(conf, tmp_path: Path):
     assert f"error: {bad}:2: `level` is a whole number" in result.stdout
     assert f"error: {tmp_path}/none.conf: can't be read" in result.stdout
     assert "2 errors, 0 warnings" in result.stdout
+
+
+def test_a_shipped_file_is_no_second_one(tmp_path: Path):
+    """Naming it, its folder, or the user's own file twice over says nothing twice; a copy is another file."""
+    shipped_rules = sorted((shipped() / "rules").glob("*.xml"))[0]
+    assert run(shipped_rules).exit_code == 0
+    assert run(shipped(), "--rules", shipped_rules).exit_code == 0
+    assert CliRunner().invoke(main, ["rules", "list", "--rules", str(shipped_rules)]).exit_code == 0
+    copy = tmp_path / "copy.xml"
+    copy.write_bytes(shipped_rules.read_bytes())
+    assert "is already in" in run(copy).stdout
+    (tmp_path / "link.xml").symlink_to(shipped_rules)
+    assert run(tmp_path / "link.xml").exit_code == 0
 
 
 def test_a_pattern_that_explodes_is_pointed_out(conf, tmp_path: Path):
