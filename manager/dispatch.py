@@ -139,6 +139,10 @@ class Dispatch:
             request.request_id, "delete", lambda connection: self._unblock(connection, request, target, members)
         )
 
+    async def lifts_of(self, request_id: str) -> list[Order]:
+        """The lifts that a request was given before. Raises StoreError."""
+        return await self._store.read(lambda connection: orders.of_origin(connection, request_id, "delete"))
+
     def _respond(self, turn: "_Turn", sighting: Sighting) -> Taken:
         connection, members, now = turn.connection, turn.members, turn.now
         alert = sighting.alert

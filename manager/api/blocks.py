@@ -27,7 +27,7 @@ from manager.policy import AllowPolicy, AllowRequest
 from manager.roster import Roster
 from shared.ids import digest
 from shared.messages import Order
-from shared.targets import normalise_address, one_spelling
+from shared.targets import Allowlist, normalise_address, one_spelling
 
 ON_HOLD = ("the manager is paused, so this is on hold; after `thwart resume`, `thwart approve` lets it through",)
 _USED = "request id {} was used for something else; use a new one"
@@ -120,9 +120,14 @@ class BlockRoutes:
         """
         if wish.keep is None:
             return ()
+        kept_by = digest("keep", wish.request_id)
+        lifts, around = await self._dispatch.lifts_of(wish.request_id), await self._dispatch.lifts_of(kept_by)
+        here = Allowlist.of([target], "")
+        if any(each.target != target for each in lifts) or not all(here.protects(each.target) for each in around):
+            raise HTTPException(409, _USED.format(wish.request_id))
         changed = await self._policy.add(
             AllowRequest(
-                request_id=digest("keep", wish.request_id),
+                request_id=kept_by,
                 network=target,
                 reason=wish.reason or "unblocked",
                 issuer=issuer,

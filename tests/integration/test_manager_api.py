@@ -177,6 +177,20 @@ async def test_a_lift_names_what_it_ends(manager, web1):
     assert (nothing.status_code, nothing.json()["orders"]) == (200, [])
 
 
+def test_a_request_id_that_was_used_for_another_keeps_nothing(manager):
+    """409 before anything is changed, whether the first lifted by itself or by what it put on the allowlist."""
+    for number, first in enumerate(({}, {"keep": 60}), 1):
+        target, request_id = f"203.0.113.{number}", f"request-{number}"
+        manager.call("POST", "/v1/blocks", json={**BLOCK, "request_id": f"ordered-{number}", "address": target})
+        wish = {"request_id": request_id, "address": target, **first}
+        assert manager.call("POST", "/v1/unblocks", json=wish).status_code == 201
+        before = manager.get("/v1/allow")
+        other = manager.call("POST", "/v1/unblocks", json={**wish, "address": "203.0.113.10", "keep": 60})
+        assert (other.status_code, request_id in other.json()["error"]) == (409, True)
+        assert manager.get("/v1/allow") == before
+        assert manager.call("POST", "/v1/unblocks", json={**wish, "keep": 60}).status_code in (200, 201)
+
+
 async def test_agents_are_shown_as_they_said_they_are(manager, broker):
     """A heartbeat's words come out again, with the manager's judgement."""
     async with Hands(broker, roles=("server",)) as hands:
