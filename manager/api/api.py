@@ -79,7 +79,10 @@ class Api:
         return _said(await self._signs.ready())
 
     async def _metrics(self, _: Request) -> Response:
-        return Response(await self._looks.figures(), media_type=CONTENT_TYPE)
+        try:
+            return Response(await self._looks.figures(), media_type=CONTENT_TYPE)
+        except ThwartError as error:
+            return _problem(_status(error), str(error))
 
 
 def _said(reply: Reply) -> Response:
