@@ -76,6 +76,7 @@ def command(
     """
     if (address is None) == (file is None):
         raise click.UsageError("give one ADDRESS, or --file FILE")
+    options.check_many(file is not None, skip_bad)
     timeout, location = addresses.timeout_of(span), _location(agents, server, everywhere)
     target = addresses.target_of(address) if address is not None else ""
 

@@ -13,12 +13,19 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 TOKEN_FILE = Path("/var/lib/thwart/manager/api.token")
 UP = Path("/var/lib/thwart/up")  # where `thwart up` keeps its state
 TOKEN_FILE_OF_UP = UP / "manager" / TOKEN_FILE.name
+SETTINGS_OF_UP = UP / "manager.toml"
 
 
 def token_file() -> Path:
     """Where a token is looked for: what `thwart up` made, where no manager of its own has."""
     # a folder that may not be looked into is there all the same
     return TOKEN_FILE_OF_UP if not os.path.exists(TOKEN_FILE) and os.path.exists(TOKEN_FILE_OF_UP) else TOKEN_FILE
+
+
+def settings_of_up() -> Path | None:
+    """The settings that `thwart up` made, where its token is the one that is taken."""
+    of_up = token_file() == TOKEN_FILE_OF_UP and os.path.exists(SETTINGS_OF_UP)
+    return SETTINGS_OF_UP if of_up else None
 
 
 def url(command: Command) -> Command:
@@ -64,7 +71,7 @@ def many(command: Command) -> Command:
             "--request-id",
             metavar="ID",
             callback=_request_id,
-            help="With --file: go on with a run that was cut off, which said its id.",
+            help="The same id is the same request. With --file: go on with a run that was cut off, which said its id.",
         ),
         click.option("--skip-bad", is_flag=True, help="With --file: leave out lines that are no address."),
         click.option(
@@ -76,6 +83,12 @@ def many(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def check_many(of_file: bool, skip_bad: bool) -> None:
+    """Raises click.UsageError for an option of `many` that means nothing without a file."""
+    if skip_bad and not of_file:
+        raise click.UsageError("--skip-bad is for --file FILE: only a file has lines that could be left out")
 
 
 def api(command: Command) -> Command:

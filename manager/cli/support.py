@@ -18,7 +18,8 @@ def command(to: Path, config: Path | None, api: str, token_file: Path) -> None:
 
     Secrets are taken out: passwords in URLs, values whose name says that they are secret, arguments of commands, and
     these values wherever else they occur. Look through it before you send it: addresses and account names stay.
-    Works with the manager down too, and says what it could not take.
+    Works with the manager down too, and says what it could not take. Where `thwart up` is used, and no settings are
+    named, it goes by those of `thwart up`.
 
     \b
     Examples:
@@ -29,5 +30,5 @@ def command(to: Path, config: Path | None, api: str, token_file: Path) -> None:
     from shared.support import Bundle
 
     bundle = Bundle("thwart-support")
-    gather(bundle, config, api, token_file)
+    gather(bundle, config or options.settings_of_up(), api, token_file)
     bundle.close(to)

@@ -65,6 +65,9 @@ def command(
         raise click.UsageError("give one ADDRESS, or --file FILE, or --everything")
     if keep is not None and address is None:
         raise click.UsageError("--keep is for one ADDRESS; for many, `thwart allow add` a network that holds them")
+    if everything and request_id is not None:
+        raise click.UsageError("--request-id is for one ADDRESS or --file; --everything can be given again as it is")
+    options.check_many(file is not None, skip_bad)
     if everything:
         _everything(yes, reason, output, api, token_file)
         return

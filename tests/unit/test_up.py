@@ -8,12 +8,15 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
-from manager.cli import options
+from manager.cli import main, options
+from manager.ledger.schema import SCHEMA
 from manager.up import plan, running
 from manager.up.plan import Plan
 from shared.errors import ActionError, BrokerError, SettingsError
 from shared.settings import AgentSettings, FollowedLog, ManagerSettings
+from shared.store import Store
 
 BROKER = "amqp://thwart:se%22cret@127.0.0.1:5000/"
 
@@ -67,6 +70,24 @@ def test_the_token_is_found_without_options(tmp_path: Path, monkeypatch: pytest.
     assert options.token_file() == of_up
     own.touch()
     assert options.token_file() == own
+
+
+def test_a_bundle_has_the_ledger_of_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`thwart support` without options goes by the settings in its default folder, unless there is another manager."""
+    folder, token, own = tmp_path / "up", tmp_path / "up" / "manager" / "api.token", tmp_path / "own"
+    token.parent.mkdir(parents=True)
+    token.write_text("operator 0123456789abcdef-up\n")
+    Store(folder / "manager" / "ledger.db", SCHEMA).close()
+    (folder / "manager.toml").write_text(plan.written(a_plan(folder).manager(BROKER)))
+    monkeypatch.setattr(options, "TOKEN_FILE", own)
+    monkeypatch.setattr(options, "TOKEN_FILE_OF_UP", token)
+    monkeypatch.setattr(options, "SETTINGS_OF_UP", folder / "manager.toml")
+    words = ["support", "--to", str(tmp_path), "--api", "http://127.0.0.1:1"]
+    said = CliRunner().invoke(main, words).stderr
+    assert "took settings.json" in said
+    assert "took ledger.json" in said
+    own.touch()
+    assert options.settings_of_up() is None
 
 
 @pytest.mark.parametrize(
