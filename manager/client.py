@@ -134,8 +134,13 @@ def looked_at(url: str) -> Checkup:
             return httpx.get(f"{url.rstrip('/')}{path}", timeout=checkup.PATIENCE, trust_env=False).content
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise Unreachable(f"no manager answers at {url}: {error}; is it running? see --api") from error
-        except (httpx.TimeoutException, httpx.RemoteProtocolError, httpx.ReadError) as error:
+        except httpx.TimeoutException as error:
             raise TimeoutError(str(error)) from error
+        except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
+            raise Unreachable(
+                f"no manager answers at {url}: who listens there hung up, or speaks another protocol; if it is this "
+                "port, try again, else see --api"
+            ) from error
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
             raise SettingsError(f"{url!r} is no address of an API; write http://127.0.0.1:9460") from error
 

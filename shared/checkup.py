@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import click
 
@@ -20,6 +20,7 @@ class Checkup:
     live: bool
     ready: bool
     why: tuple[str, ...]
+    notes: tuple[str, ...] = ()  # what makes it neither, and is good to know
 
 
 def options(command: Command) -> Command:
@@ -45,9 +46,9 @@ def ask(what: Ask) -> Checkup:
 def show(who: str, found: Checkup, wanted: str, output: str) -> int:
     """Prints it; the exit code: 0 when it is as `wanted`, else 1."""
     if output == "json":
-        click.echo(json.dumps({"live": found.live, "ready": found.ready, "why": found.why}))
+        click.echo(json.dumps(asdict(found)))
     else:
         click.echo(f"{who}: {'live' if found.live else 'not live'}, {'ready' if found.ready else 'not ready'}")
-        for each in found.why:
+        for each in (*found.why, *found.notes):
             click.echo(f"  {each}")
     return 0 if (found.live if wanted == "live" else found.ready) else 1

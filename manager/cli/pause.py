@@ -64,29 +64,19 @@ def resume(output: Literal["table", "json"], api: str, token_file: Path) -> None
 
 
 def _print(found: "Standstill", output: Literal["table", "json"]) -> None:
+    from manager.cli.shows import health
     from manager.cli.shows.table import as_json
-    from shared.tables import plain
 
     if output == "json":
         as_json(found)
         return
-    click.echo(_pause(found))
+    click.echo(health.paused(found.pause) if found.pause else "not paused: orders are sent")
     if found.taken_back:
         click.echo(f"{found.taken_back} that had not been sent were taken back")
     for response in found.tripped:
-        click.echo(f"the breaker of {plain(response)} has tripped: what is new of it is on hold")
+        click.echo(health.tripped(response))
     held = sum(found.on_hold.values())
     reasons = ", ".join(f"{many} {reason}" for reason, many in sorted(found.on_hold.items()))
     click.echo(f"{held} on hold ({reasons}); see `thwart orders --on-hold`" if held else "nothing is on hold")
     if held and not found.pause:
         click.echo("decide with `thwart approve --all`, `thwart refuse --all`, or one by one by their ids")
-
-
-def _pause(found: "Standstill") -> str:
-    from manager.cli.shows.table import time_of
-    from shared.tables import plain
-
-    if found.pause is None:
-        return "not paused: orders are sent"
-    since, by, why = time_of(found.pause.since), found.pause.issuer, found.pause.reason
-    return plain(f"paused since {since} by {by}{f': {why}' if why else ''}; nothing but lifts is sent")

@@ -105,7 +105,7 @@ async def test_an_agent_from_start_to_end(agent: AnAgent, systemd: Systemd) -> N
     assert await eventually(lambda: systemd.has("STATUS=takes orders as web1"))
     assert await eventually(lambda: systemd.has("WATCHDOG=1"))
     said = ask_agent(agent, "-o", "json")
-    assert (said.returncode, json.loads(said.stdout)) == (0, {"live": True, "ready": True, "why": []})
+    assert (said.returncode, json.loads(said.stdout)) == (0, {"live": True, "ready": True, "why": [], "notes": []})
     order = an_order("o1")
     await agent.send(order)
     await agent.answered(order)
@@ -180,6 +180,21 @@ def test_a_manager_without_a_broker_is_live_and_not_ready(guard: Guard, broker: 
     assert (ready.status_code, "for orders, events, logs" in ready.json()["why"][0]) == (503, True)
     assert manager.thwart("health", "--live").returncode == 0
     assert manager.thwart("health", "-o", "json").returncode == 1
+
+
+def test_who_has_the_token_hears_more(guard: Guard, broker: Broker, tmp_path: Path) -> None:
+    """A pause and by whom, and what waits to be sent; without the token not a word, and the same exit code."""
+    manager = RunningManager(guard, broker, tmp_path, broker_urls=NOWHERE)
+    manager.start()
+    manager.thwart("pause", "--reason", "the auditors")
+    told, untold = manager.thwart("health"), manager.thwart("health", THWART_API_TOKEN_FILE="/nowhere")
+    assert "by operator: the auditors; nothing but lifts is sent" in told.stdout
+    assert "unsent: 1 message" in told.stdout
+    assert told.stdout.startswith(untold.stdout)
+    assert (untold.returncode, untold.stderr) == (told.returncode, "") == (1, "")
+    manager.folder.joinpath("state", "api.token").write_text("ann another-token-0123456789")
+    assert manager.thwart("health").stdout == untold.stdout
+    assert json.loads(manager.thwart("health", "-o", "json").stdout)["notes"] == []
 
 
 async def test_what_agents_owe_is_shown(guard: Guard, broker: Broker, tmp_path: Path) -> None:
