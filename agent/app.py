@@ -188,6 +188,7 @@ class _Daemon:
             await self._live()
         finally:
             signs.cancel()
+            (self.state / folder.HEALTH).unlink(missing_ok=True)  # nobody answers there, and a copy trips over it
 
     async def _live(self) -> None:
         await self._begin()

@@ -32,7 +32,7 @@ from tests.waiting import wait_for
 README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- recorded by tests/stage/walk.py -->\n", "<!-- end of the record -->\n"
 OSSEC_CONF, RULES = SAMPLE / "wazuh-manager.conf", SAMPLE / "local_rules.xml"
-COLUMNS, LINES = 110, 50
+COLUMNS, LINES = 160, 50  # nothing is folded, wherever this checkout lies
 ATTACKER, BACKUP = "203.0.113.66", "203.0.113.67"
 BLOCKED = 60.0  # s for an attack to be answered with a block
 DIFFERS = re.compile(
@@ -75,7 +75,7 @@ class Walk:
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
         token = self.fleet.manager.folder / "state" / "api.token"
-        environment = {**os.environ, "THWART_API_TOKEN_FILE": str(token), "NO_COLOR": "1", "TERM": "xterm"}
+        here = {"THWART_API_TOKEN_FILE": str(token), "NO_COLOR": "1", "TERM": "xterm", "COLUMNS": str(COLUMNS)}
         with tempfile.TemporaryFile("w+") as given:
             given.write(stdin)
             given.seek(0)
@@ -84,7 +84,7 @@ class Walk:
                 stdin=given if stdin else subprocess.DEVNULL,
                 stdout=theirs,
                 stderr=theirs,
-                env=environment,
+                env={**os.environ, **here},
             )
             os.close(theirs)
             printed = _all_of(ours)

@@ -46,10 +46,10 @@ def test_a_compressed_log_reads_like_its_text(tmp_path):
 
 
 def test_an_endless_line_is_cut(tmp_path, monkeypatch):
-    """Of a line without an end only the beginning is kept, and the next one is where it is."""
+    """Of a line without an end only the beginning is kept, marked as such, and the next one is where it is."""
     monkeypatch.setattr(files, "MAX_LINE", 10)
     lines = read(written(tmp_path / "log", b"0123456789" * 5 + b"x\nnext\n"))
-    assert [(line.offset, line.text) for line in lines] == [(0, "0123456789"), (52, "next")]
+    assert [(line.offset, line.text) for line in lines] == [(0, "0123456789 [cut]"), (52, "next")]
 
 
 def test_the_year_is_the_last_that_fits(tmp_path):
