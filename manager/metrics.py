@@ -40,7 +40,11 @@ class Metrics:
             "thwart_orders_total", "Orders given, one for each order and not for each agent.", **labels
         )
         self.held = counter("thwart_orders_held_total", "Orders that were put on hold when given.")
-        self.alerts = counter("thwart_alerts_total", "Alerts taken, by what came of them.", outcome=OUTCOMES)
+        self.alerts = counter(
+            "thwart_alerts_total",
+            "Alerts, by what came of them; quiet: no response is for them, or what it would order is in force.",
+            outcome=OUTCOMES,
+        )
         self.refusals = counter(
             "thwart_refusals_total", "Responses that did not act on purpose.", reason=reasons.REFUSALS
         )
