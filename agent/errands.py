@@ -157,19 +157,22 @@ class Errands:
         self._say(settled)
 
     def _carry_out(self, errand: Errand) -> Outcome:
-        """In a worker's thread."""
+        """In a worker's thread. What was interrupted isn't run again, but what it comes upon may have to end."""
         work = errand.work
+        revert = apply = DONE
+        if work.revert:
+            revert = self._done(work, lambda action: action.revert(_call(errand, errand.ordered or errand.coming)))
         if errand.interrupted:
-            return Outcome(apply=Result(key=work.key, problem=INTERRUPTED))
-        if not (work.revert or work.apply):
-            return Outcome()
+            apply = Result(key=work.key, problem=INTERRUPTED)
+        elif work.apply:
+            apply = self._done(work, lambda action: action.apply(_call(errand, errand.coming or errand.ordered)))
+        return Outcome(revert=revert, apply=apply)
+
+    def _done(self, work: Work, how: Callable[[SlowAction], Result]) -> Result:
         action = self._actions.get(work.action)
         if action is None:
-            gone = Result(key=work.key, problem=f"{work.action} can't be carried out on this host any more")
-            return Outcome(revert=gone if work.revert else DONE, apply=gone if work.apply else DONE)
-        revert = action.revert(_call(errand, errand.ordered or errand.coming)) if work.revert else DONE
-        apply = action.apply(_call(errand, errand.coming or errand.ordered)) if work.apply else DONE
-        return Outcome(revert=revert, apply=apply)
+            return Result(key=work.key, problem=f"{work.action} can't be carried out on this host any more")
+        return how(action)
 
     def _say(self, settled: Settled) -> None:
         self._tell(settled)
