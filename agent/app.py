@@ -130,54 +130,15 @@ class _Daemon:
         self.broker_addresses = host.BrokerAddresses(broker.urls)
         self.journal = parts.journal(store, mine, boot, clock)
         self.outbox = Outbox(store, self.publisher)
-        actions = {action.name: action for action in parts.actions()}
+        self.actions = {action.name: action for action in parts.actions()}
         self.scripts = Scripts(settings.agent, mine)
-        self.executor = Executor(
-            self.journal,
-            actions,
-            metrics=self.metrics,
-            trouble=self.trouble,
-            said=self.outbox.wake,
-            slow=self.scripts,
-            workers=settings.agent.script_workers,
-        )
-        self.self_test = SelfTest(
-            self.executor,
-            self.journal,
-            self.publisher,
-            lambda: reach(broker, parts.self_test.probe),
-            [name for name, action in actions.items() if action.network],
-            metrics=self.metrics,
-            trouble=self.trouble,
-            timing=parts.self_test,
-        )
+        self.executor = self._executor()
+        self.self_test = self._self_test(parts.self_test)
         self.executor.when_applied = self.self_test.applied
-        self.admission = Admission(
-            mine,
-            settings.agent.roles,
-            actions,
-            allow=_allow(settings),
-            automatic=self._automatic,
-            slow=self.scripts,
-        )
-        self.safeguard = Safeguard(
-            self.journal,
-            self.admission,
-            self.broker_addresses,
-            automatic=self._automatic,
-            work=self.executor.work,
-            trouble=self.trouble,
-        )
+        self.admission = self._admission()
+        self.safeguard = self._safeguard()
         self.signs = Signs(mine, store, self.consumer, self.metrics, self.trouble, Notify())
-        self.me = Self(
-            agent_id=mine,
-            boot=boot,
-            started_at=clock.wall(),
-            hostname=host.hostname(),
-            roles=settings.agent.roles,
-            labels=settings.agent.labels,
-            actions={name: action.backend for name, action in actions.items()},
-        )
+        self.me = self._self(boot)
 
     async def run(self) -> None:
         """From the first revert that is due to the last word."""
@@ -259,6 +220,62 @@ class _Daemon:
             self.safeguard.run(),
             watch_lock(self.consumer, self.id),
         ]
+
+    # -- parts with many settings --------------------------------------------------------------------------------
+
+    def _executor(self) -> Executor:
+        return Executor(
+            self.journal,
+            self.actions,
+            metrics=self.metrics,
+            trouble=self.trouble,
+            said=self.outbox.wake,
+            slow=self.scripts,
+            workers=self.settings.agent.script_workers,
+        )
+
+    def _self_test(self, timing: Timing) -> SelfTest:
+        return SelfTest(
+            self.executor,
+            self.journal,
+            self.publisher,
+            lambda: reach(self.settings.broker, timing.probe),
+            [name for name, action in self.actions.items() if action.network],
+            metrics=self.metrics,
+            trouble=self.trouble,
+            timing=timing,
+        )
+
+    def _admission(self) -> Admission:
+        return Admission(
+            self.id,
+            self.settings.agent.roles,
+            self.actions,
+            allow=_allow(self.settings),
+            automatic=self._automatic,
+            slow=self.scripts,
+        )
+
+    def _safeguard(self) -> Safeguard:
+        return Safeguard(
+            self.journal,
+            self.admission,
+            self.broker_addresses,
+            automatic=self._automatic,
+            work=self.executor.work,
+            trouble=self.trouble,
+        )
+
+    def _self(self, boot: str) -> Self:
+        return Self(
+            agent_id=self.id,
+            boot=boot,
+            started_at=self.clock.wall(),
+            hostname=host.hostname(),
+            roles=self.settings.agent.roles,
+            labels=self.settings.agent.labels,
+            actions={name: action.backend for name, action in self.actions.items()},
+        )
 
     def _inbox(self) -> Inbox:
         return Inbox(
