@@ -3,10 +3,12 @@
 Python's `re` can't be stopped and holds up every thread. It searches what `cost` shows to be cheap: nearly all
 expressions over nearly all lines. The rest is searched by the `regex` library within an allowance of time. When that is
 used up, the text counts as one that doesn't match, and the allowance is halved, so that a sender of such texts gains
-less and less; each search that ends in time doubles it again.
+less and less; each search that ends in time doubles it again. Each thread has its own allowance and count: what a
+person has explained neither makes the correlator miss a line nor is counted as a line that it missed.
 """
 
 import re
+import threading
 from typing import Protocol, cast
 
 from manager.correlation.cost import Cost, cost
@@ -37,18 +39,24 @@ class _Timed(Protocol):
     def search(self, text: str, *, timeout: float) -> Match | None: ...
 
 
-class Bounded:
-    """One expression. `cut` is how many searches were given up."""
+class _Here(threading.local):
+    """How one thread's searches for one expression went."""
 
-    __slots__ = ("_allowance", "_timed", "cost", "cut", "longest", "regex")
+    allowance = ALLOWANCE
+    cut = 0
+
+
+class Bounded:
+    """One expression."""
+
+    __slots__ = ("_here", "_timed", "cost", "longest", "regex")
 
     def __init__(self, regex: re.Pattern[str]) -> None:
         self.regex = regex
         self.cost = cost(regex.pattern, regex.flags) if _REPEATS.search(regex.pattern) else Cost(degree=1)
         longest = self.cost.longest
         self.longest = _ENDLESS if longest is None else longest  # characters that `re` may search
-        self.cut = 0
-        self._allowance = ALLOWANCE
+        self._here = _Here()
         self._timed: _Timed | None = None
 
     @property
@@ -61,23 +69,24 @@ class Bounded:
         """Whether a short text can be enough."""
         return self.cost.degree is None or self.longest == 0
 
-    def search(self, text: str) -> Match | None:
-        """The first match, or None."""
-        return self.regex.search(text) if len(text) <= self.longest else self.timed(text)
-
     def timed(self, text: str) -> Match | None:
-        """The same for a text that may be too much; None as well when it was."""
-        timed = self._timed
+        """The first match in a text that may be too much; None as well when it was."""
+        timed, here = self._timed, self._here
         if timed is None:
             timed = self._timed = _compiled(self.regex)
         try:
-            found = timed.search(text, timeout=self._allowance)
+            found = timed.search(text, timeout=here.allowance)
         except TimeoutError:
-            self.cut += 1
-            self._allowance = max(_LEAST, self._allowance / 2)
+            here.cut += 1
+            here.allowance = max(_LEAST, here.allowance / 2)
             return None
-        self._allowance = min(ALLOWANCE, self._allowance * 2)
+        here.allowance = min(ALLOWANCE, here.allowance * 2)
         return found
+
+    def cut(self) -> int:
+        """How many searches this thread has given up since it last asked."""
+        times, self._here.cut = self._here.cut, 0
+        return times
 
 
 def _compiled(expression: re.Pattern[str]) -> _Timed:

@@ -141,11 +141,10 @@ class Correlator:
                 node.windows.adopt(before.windows)
 
     def cut_short(self) -> list[CutShort]:
-        """The patterns whose searches were given up since the last time that this was asked."""
+        """The patterns whose searches this thread has given up since it last asked."""
         found = []
         for where, pattern in self._endable:
-            if times := pattern.bounded.cut:
-                pattern.bounded.cut = 0
+            if times := pattern.bounded.cut():
                 found.append(CutShort(where=where, pattern=pattern.source, times=times))
         return found
 

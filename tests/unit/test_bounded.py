@@ -2,6 +2,7 @@
 
 import re
 import time
+from threading import Thread
 
 import pytest
 from hypothesis import given, settings
@@ -59,7 +60,8 @@ def test_what_takes_too_long_is_no_match(source, dialect, text):
     begin = time.process_time()
     for _ in range(8):
         assert not pattern.matches(text, text)
-    assert pattern.bounded.cut == 8
+    assert pattern.bounded.cut() == 8
+    assert pattern.bounded.cut() == 0
     assert time.process_time() - begin < 8 * 8 * ALLOWANCE  # the library looks at its clock now and then
 
 
@@ -67,8 +69,21 @@ def test_a_line_that_matches_still_does():
     """After it was given up, an expression goes on matching what ordinary lines hold."""
     pattern = Pattern(r"^(\w+\s?)+: (a|aa)+$", "pcre2")
     assert pattern.captures("a b: " + "a" * LONG + "!") is None
-    assert pattern.bounded.cut
+    assert pattern.bounded.cut()
     assert pattern.captures("from here: aa") is not None
+
+
+def test_threads_pay_for_themselves():
+    """What one thread gives up costs another no allowance and is none of its count: an explanation harms no line."""
+    one, text = bounded(r"(a|aa)+$"), "a" * LONG + "!"
+    other = Thread(target=lambda: [one.timed(text) for _ in range(8)])
+    other.start()
+    other.join()
+    assert one.cut() == 0
+    begin = time.process_time()
+    one.timed(text)
+    assert time.process_time() - begin > ALLOWANCE / 2
+    assert one.cut() == 1
 
 
 def test_a_negated_pattern_that_is_given_up():
@@ -82,7 +97,7 @@ def test_both_libraries_say_the_same(parts, text):
     """Where a match is found, what it takes and where it ends doesn't depend on which library searches."""
     one = bounded("".join(parts))
     plain, timed = one.regex.search(text), one.timed(text)
-    assert one.cut == 0
+    assert one.cut() == 0
     assert (plain and (plain.span(), plain.groups())) == (timed and (timed.span(), timed.groups()))
 
 
