@@ -45,8 +45,7 @@ class Client:
 
     def get(self, path: str, kind: type[Answer], **query: Any) -> Answer:
         """Raises ApiError, Unreachable."""
-        wanted = {name: value for name, value in query.items() if value is not None}
-        return self._answer(kind, "GET", path, params=wanted)
+        return self._answer(kind, "GET", path, params=_given(query))
 
     def text(self, path: str) -> str:
         """What is answered, as it is. Raises ApiError, Unreachable."""
@@ -61,15 +60,14 @@ class Client:
 
     def delete(self, path: str, kind: type[Answer], **query: Any) -> Answer:
         """Takes something away. Raises ApiError, Unreachable."""
-        return self._answer(kind, "DELETE", path, params=query)
+        return self._answer(kind, "DELETE", path, params=_given(query))
 
     @contextmanager
     def listen(self, path: str, **query: Any) -> Iterator[Iterator[bytes]]:
         """The lines of a stream, as they come; empty ones too. Raises ApiError; Unreachable also when it breaks off."""
-        wanted = {name: value for name, value in query.items() if value is not None}
         patience = httpx.Timeout(LIMIT, read=SILENCE)
         try:
-            with self._http.stream("GET", path, params=wanted, timeout=patience) as response:
+            with self._http.stream("GET", path, params=_given(query), timeout=patience) as response:
                 if not response.is_success:
                     response.read()
                     self._read(Struct, response)
@@ -116,6 +114,11 @@ class Client:
 
     def _unreachable(self, error: Exception) -> Unreachable:
         return Unreachable(f"no manager answers at {self._url}: {error or repr(error)}; is it running? see --api")
+
+
+def _given(query: dict[str, Any]) -> dict[str, Any]:
+    """Without what was left out. What was left empty goes along, to be refused: it means neither nothing nor all."""
+    return {name: value for name, value in query.items() if value is not None}
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:

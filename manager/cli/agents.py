@@ -34,7 +34,7 @@ def list_(state: str | None, label: str | None, output: Literal["table", "json"]
     from manager.client import Client
 
     with Client(api, token_file) as client:
-        found = client.get("/v1/agents", Agents, state=state, label=label or None).agents
+        found = client.get("/v1/agents", Agents, state=state, label=label).agents
     as_json(found) if output == "json" else print_agents(found, filtered=bool(state or label))
 
 

@@ -44,8 +44,7 @@ def list_(
     from manager.client import Client
 
     with Client(api, token_file) as client:
-        wanted = {"response": response or None, "target": target or None, "limit": limit}
-        found = client.get("/v1/offenders", Offenders, **wanted).offenders
+        found = client.get("/v1/offenders", Offenders, response=response, target=target, limit=limit).offenders
     as_json(found) if output == "json" else print_offences(found)
 
 
@@ -94,8 +93,7 @@ def forget(target: str, response: str | None, output: Literal["table", "json"], 
     from shared.tables import plain
 
     with Client(api, token_file) as client:
-        wanted = {"target": target, **({"response": response} if response else {})}
-        forgotten = client.delete("/v1/offenders", Offenders, **wanted).offenders
+        forgotten = client.delete("/v1/offenders", Offenders, target=target, response=response).offenders
     if output == "json":
         as_json(forgotten)
     for each in () if output == "json" else forgotten:

@@ -80,6 +80,9 @@ async def test_an_offender_is_shown_with_its_history_and_forgotten(manager, web1
     assert offence["forgotten_at"] == pytest.approx(offence["ends_at"] + 86_400)
     story = json.loads((await say("offenders", "show", ATTACKER, "-o", "json")).stdout)
     assert [each["id"] for each in story["orders"]] == [order.id]
+    for words in (("forget", ATTACKER, "--response", ""), ("list", "--response", ""), ("list", "--target", "")):
+        refused = await say("offenders", *words)  # as an unset variable gives it: nothing is meant, and not all
+        assert (refused.returncode, refused.stdout, "length >= 1" in refused.stderr) == (1, "", True), words
     forgotten = await say("offenders", "forget", f"{ATTACKER}/32")
     assert f"forgot that {ATTACKER} was at offence 1" in forgotten.stdout
     again = await say("offenders", "forget", ATTACKER)
