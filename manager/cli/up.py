@@ -74,25 +74,27 @@ def command(
       thwart up --journal --state /srv/thwart --api-port 0
     """
     from manager.up import running
+    from manager.up.plan import Plan
+    from manager.up.private_broker import free_port, is_free
 
     if journal and logs:
         raise click.UsageError("say --journal, or name files with --log")
-    plan = _plan(state, ossec_conf, rules, logs, journal, api_port, broker_port)
+    plan = Plan(
+        state=state.absolute(),
+        ossec_conf=ossec_conf if ossec_conf == OSSEC_CONF else ossec_conf.absolute(),
+        rules=rules,
+        logs=() if journal else logs or ((AUTH_LOG,) if AUTH_LOG.exists() else ()),
+        api_port=_settled(api_port),
+        metrics_port=METRICS_PORT if is_free(METRICS_PORT) else free_port(),
+        broker_port=broker_port,
+    )
     running.require(plan)
     _check(plan)
     running.run(plan, _tell, lambda: _tell(_what_now(plan)))
 
 
-def _plan(
-    state: Path,
-    ossec_conf: Path,
-    rules: tuple[Path, ...],
-    logs: tuple[Path, ...],
-    journal: bool,
-    api_port: int,
-    broker_port: int,
-) -> "Plan":
-    from manager.up.plan import Plan
+def _settled(api_port: int) -> int:
+    """The port itself, if nobody has it; for 0 one that is free."""
     from manager.up.private_broker import free_port, is_free
     from shared.errors import SettingsError
 
@@ -100,15 +102,7 @@ def _plan(
         raise SettingsError(
             f"--api-port: somebody listens on port {api_port}, another manager perhaps; stop it, or name another port"
         )
-    return Plan(
-        state=state.absolute(),
-        ossec_conf=ossec_conf if ossec_conf == OSSEC_CONF else ossec_conf.absolute(),
-        rules=rules,
-        logs=() if journal else logs or ((AUTH_LOG,) if AUTH_LOG.exists() else ()),
-        api_port=api_port or free_port(),
-        metrics_port=METRICS_PORT if is_free(METRICS_PORT) else free_port(),
-        broker_port=broker_port,
-    )
+    return api_port or free_port()
 
 
 def _check(plan: "Plan") -> None:

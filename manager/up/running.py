@@ -56,10 +56,10 @@ def _until_one_ends(plan: Plan, stack: ExitStack, tell: Tell, of_use: Callable[[
     broker.start()
     parts = Parts(plan, stack, tell, lambda: broker.running)
     parts.start("manager", [str(COMMANDS / "thwart"), "manager"], plan.manager(broker.url))
-    parts.wait_for(lambda client: True)
+    parts.wait_for(lambda _: True)
     began = time.time()
     parts.start("agent", [str(COMMANDS / "thwart-agent"), "run"], plan.agent(broker.url))
-    parts.wait_for(lambda client: _hears_from_one(client, began))
+    parts.wait_for(lambda agents: _hears_from_one(agents, began))
     of_use()
     os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
     parts.check()
@@ -99,8 +99,11 @@ class Parts:
                 "was stopped, blocks stay in force and end on time"
             )
 
-    def wait_for(self, of_use: Callable[[Client], bool]) -> None:
-        """Returns when the manager answers, and says so. Raises PartEnded when it doesn't in time, or one has ended."""
+    def wait_for(self, of_use: Callable[[Agents], bool]) -> None:
+        """Returns when the manager answers, and with agents that are `of_use`.
+
+        Raises PartEnded when that takes too long, or one has ended.
+        """
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda answer: not answer)
             # neither API nor token are there at once
@@ -113,16 +116,15 @@ class Parts:
         except tenacity.RetryError as error:
             raise PartEnded(f"the {list(self._daemons)[-1]} was of no use within {READY:.0f} s") from error
 
-    def _ask(self, of_use: Callable[[Client], bool]) -> bool:
+    def _ask(self, of_use: Callable[[Agents], bool]) -> bool:
         self.check()
         with Client(self._plan.api, self._plan.token_file) as client:
-            client.get("/v1/agents", Agents)
-            return of_use(client)
+            return of_use(client.get("/v1/agents", Agents))
 
 
-def _hears_from_one(client: Client, since: float) -> bool:
+def _hears_from_one(found: Agents, since: float) -> bool:
     """True when an agent that started `since` has been heard; the roster knows those of the last time too."""
-    return any((each.started_at or 0.0) >= since for each in client.get("/v1/agents", Agents).agents)
+    return any(each.started_at >= since for each in found.agents)
 
 
 @contextmanager
