@@ -116,7 +116,7 @@ class _Daemon:
         """From the first connection to the last word."""
         links = Tasks(*self._links())
         work = Tasks(*self._work())
-        _freeze()
+        memory.settle()  # else Python's collector goes through rules and code now and then, and 40 ms nothing moves
         responses = len(self.reload.loaded.configuration.responses)
         log.info("the manager runs", action="started", version=version("thwart"), responses=responses)
         self.signs.started()
@@ -182,7 +182,7 @@ class _Daemon:
         responses = self._responses(anew)
         await self.thread.follow(anew.rules, responses.answered())
         self.dispatch.follow(responses.judge)
-        _freeze()
+        memory.settle()
 
     def _responses(self, what: Loaded) -> Responses:
         return Responses(
@@ -290,8 +290,3 @@ class _Daemon:
             lapsed = await self.approvals.lapse()
             self.chronicle.turned_down(lapsed, "")
             more = lapsed.more
-
-
-def _freeze() -> None:
-    """Rules and code stay; else Python's collector goes through them now and then, and 40 ms nothing moves."""
-    memory.settle()

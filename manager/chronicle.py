@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import structlog
 from msgspec import Struct
@@ -14,15 +13,13 @@ from manager.ledger.answers import Closed, Lapsed, Named, Recorded
 from manager.ledger.foreign import Admitted
 from manager.ledger.views import Standstill
 from manager.metrics import Metrics
-from manager.news import AnswerNews, ExpiryNews, OrderNews, OverNews
+from manager.news import AnswerNews, ExpiryNews, OrderNews, Origin, OverNews
 from manager.panic import Lifted
 from manager.ration import Ration
 from manager.reasons import REFUSALS
 from shared.clock import Clock
 from shared.messages import Acknowledgement, Expiry, Order
 from shared.metrics import closed
-
-Origin = Literal["alert", "person", "approval", "foreign"]
 
 REMEMBERED = 50_000  # orders whose answers are timed; an older one's answer is only counted
 NOBODY_LISTENS: Mapping[str, Named] = {}

@@ -6,12 +6,12 @@ from typing import get_args
 from msgspec import Struct
 
 from manager import reasons
+from manager.news import Origin
 from manager.roster import Life
 from shared.messages import Expiry, Location, Operation, Status
 from shared.metrics import Figures, Reconnects
 
 LINKS = ("orders", "events", "logs")
-ORIGINS = ("alert", "person", "approval", "foreign")
 OUTCOMES = ("ordered", "on_hold", "quiet", "late", "repeated")
 
 
@@ -35,7 +35,7 @@ class Metrics:
         self.registry = figures.registry
         counter, gauge, histogram = figures.counter, figures.gauge, figures.histogram
         operations, locations = get_args(Operation), get_args(Location)
-        labels = {"operation": operations, "location": locations, "origin": ORIGINS}
+        labels = {"operation": operations, "location": locations, "origin": get_args(Origin)}
         self.orders = counter(
             "thwart_orders_total", "Orders given, one for each order and not for each agent.", **labels
         )

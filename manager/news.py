@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from shared.messages import Acknowledgement, Expiry, Order
 
+Origin = Literal["alert", "person", "approval", "foreign"]  # what an order comes from
+
 
 class News(Struct, frozen=True, kw_only=True, tag_field="type"):
     """Base of everything that is told."""
@@ -26,7 +28,7 @@ class OrderNews(News, frozen=True, kw_only=True, tag="order"):
     """An order was given, or is kept back until a person decides."""
 
     order: Order
-    origin: Literal["alert", "person", "approval", "foreign"]
+    origin: Origin
     on_hold: bool = False
 
     @property

@@ -36,6 +36,13 @@ from shared.errors import (
 from shared.metrics import CONTENT_TYPE
 from shared.status import Reply
 
+_STATUSES = (  # the first that fits
+    (404, UnknownRule),
+    (409, ProtectedTarget | ManagerPaused | ReloadRefused),
+    (503, Busy | StoreError | BrokerError),
+    (422, TargetError | RequestError),
+)
+
 log = structlog.get_logger()
 
 
@@ -90,13 +97,7 @@ def _said(reply: Reply) -> Response:
 
 
 def _status(error: ThwartError) -> int:
-    if isinstance(error, ProtectedTarget | ManagerPaused | ReloadRefused):
-        return 409
-    if isinstance(error, UnknownRule | Busy):
-        return 404 if isinstance(error, UnknownRule) else 503
-    if isinstance(error, TargetError | RequestError):
-        return 422
-    return 503 if isinstance(error, StoreError | BrokerError) else 500
+    return next((status for status, kinds in _STATUSES if isinstance(error, kinds)), 500)
 
 
 def _json(status: int, answer: msgspec.Struct, headers: dict[str, str] | None = None) -> Response:

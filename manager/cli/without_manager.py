@@ -1,4 +1,4 @@
-"""What the files say, for commands that may do without a running manager: `--config`, `--ossec-conf` and `--rules`."""
+"""What the files say, for commands that may do without a running manager: `--config` and `--rules`."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

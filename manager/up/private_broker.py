@@ -160,11 +160,7 @@ class PrivateBroker:
             self._write(name, {"advanced.config": "[].\n", "enabled_plugins": "[].\n"}.get(name, ""))
 
     def _write(self, name: str, text: str) -> Path:
-        path = self._folder / name
-        path.unlink(missing_ok=True)  # as any user but root, a file of mode 400 can only be replaced
-        path.touch(mode=0o600)
-        path.write_text(text)
-        return path
+        return write_secret(self._folder / name, text)
 
     def _password(self) -> str:
         """The one that the node was made with: other programs may know it."""
@@ -255,6 +251,14 @@ class PrivateBroker:
     def _last_words(self) -> str:
         texts = [path.read_text(errors="replace") for path in sorted(self._folder.glob("**/*.log"))]
         return "\n".join(line for text in texts for line in text.splitlines()[-20:])
+
+
+def write_secret(path: Path, text: str) -> Path:
+    """A file that its owner alone can read, whatever was there."""
+    path.unlink(missing_ok=True)  # as any user but root, a file of mode 400 can only be replaced
+    path.touch(mode=0o600)
+    path.write_text(text)
+    return path
 
 
 def _hashed(password: str) -> str:

@@ -23,7 +23,7 @@ from manager.client import Client
 from manager.up import leash
 from manager.up.child import Child
 from manager.up.plan import Plan, Settings, environment, written
-from manager.up.private_broker import SERVER, PrivateBroker
+from manager.up.private_broker import SERVER, PrivateBroker, write_secret
 from shared import folder
 from shared.errors import ActionError, ApiError, BrokerError, PartEnded, SettingsError
 
@@ -76,7 +76,7 @@ class Parts:
     def start(self, name: str, command: Sequence[str], settings: Settings) -> None:
         """Starts a daemon. Raises PartEnded when it can't be."""
         self._tell(f"starting the {name}")
-        path = _write(self._plan.state / f"{name}.toml", written(settings))
+        path = write_secret(self._plan.state / f"{name}.toml", written(settings))  # the broker's password is in it
         try:
             child = Child([*leash.command(), *command, "--config", str(path)], environment(settings, os.environ))
         except OSError as error:
@@ -148,14 +148,6 @@ def _until_interrupted(tell: Tell) -> Iterator[None]:
 def _heed_no_more() -> None:
     for each in ENDERS:
         signal.signal(each, signal.SIG_IGN)
-
-
-def _write(path: Path, text: str) -> Path:
-    """A file that its owner alone can read: the broker's password is in it."""
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(text)
-    return path
 
 
 def require(plan: Plan) -> None:

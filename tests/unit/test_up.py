@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from manager.cli import main, options
 from manager.ledger.schema import SCHEMA
-from manager.up import plan, running
+from manager.up import plan, private_broker, running
 from manager.up.plan import Plan
 from shared.errors import ActionError, BrokerError, SettingsError
 from shared.settings import AgentSettings, FollowedLog, ManagerSettings
@@ -128,7 +128,7 @@ def test_a_settings_file_is_its_owners_alone(tmp_path: Path) -> None:
     path = tmp_path / "agent.toml"
     path.write_text("old")
     path.chmod(0o644)
-    running._write(path, "new")
+    private_broker.write_secret(path, "new")
     assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("new", 0o600)
 
 
