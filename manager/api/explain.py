@@ -16,6 +16,7 @@ from manager.api import requests
 from manager.api.bodies.explain import NewExplanation
 from manager.api.route import Answer, Route
 from manager.correlation import Ruleset
+from manager.correlation.bounded import stand_apart
 from manager.explaining.explanation import Explained, Explanation
 from manager.explaining.reacting import Reactions
 from manager.explaining.session import Dated, Session, dated
@@ -60,6 +61,7 @@ class ExplainRoutes:
 
 
 def _within(ruleset: Ruleset, reactions: Reactions, wish: NewExplanation, now: float) -> tuple[Explanation, ...]:
+    stand_apart()
     ends = time.monotonic() + LIMIT
     session, told, tried = Session(ruleset, reactions), list[Explanation](), 0
     for line in dated(wish.lines, Dated(near=now), wish.agent):

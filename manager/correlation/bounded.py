@@ -3,12 +3,11 @@
 Python's `re` can't be stopped and holds up every thread. It searches what `cost` shows to be cheap: nearly all
 expressions over nearly all lines. The rest is searched by the `regex` library within an allowance of time. When that is
 used up, the text counts as one that doesn't match, and the allowance is halved, so that a sender of such texts gains
-less and less; each search that ends in time doubles it again. Each thread has its own allowance and count: what a
-person has explained neither makes the correlator miss a line nor is counted as a line that it missed.
+less and less; each search that ends in time doubles it again.
 """
 
 import re
-import threading
+from contextvars import ContextVar
 from typing import Protocol, cast
 
 from manager.correlation.cost import Cost, cost
@@ -39,24 +38,37 @@ class _Timed(Protocol):
     def search(self, text: str, *, timeout: float) -> Match | None: ...
 
 
-class _Here(threading.local):
-    """How one thread's searches for one expression went."""
+class _Strikes:
+    """How the searches for one expression went."""
 
-    allowance = ALLOWANCE
-    cut = 0
+    __slots__ = ("allowance", "cut")
+
+    def __init__(self) -> None:
+        self.allowance, self.cut = ALLOWANCE, 0
+
+
+_apart: ContextVar[dict["Bounded", _Strikes] | None] = ContextVar("apart", default=None)
+
+
+def stand_apart() -> None:
+    """From now on searches of this thread have allowances and counts of their own, anew each time that this is called.
+
+    What a person has explained neither makes the correlator miss a line nor is counted as a line that it missed.
+    """
+    _apart.set({})
 
 
 class Bounded:
     """One expression."""
 
-    __slots__ = ("_here", "_timed", "cost", "longest", "regex")
+    __slots__ = ("_strikes", "_timed", "cost", "longest", "regex")
 
     def __init__(self, regex: re.Pattern[str]) -> None:
         self.regex = regex
         self.cost = cost(regex.pattern, regex.flags) if _REPEATS.search(regex.pattern) else Cost(degree=1)
         longest = self.cost.longest
         self.longest = _ENDLESS if longest is None else longest  # characters that `re` may search
-        self._here = _Here()
+        self._strikes = _Strikes()
         self._timed: _Timed | None = None
 
     @property
@@ -71,22 +83,27 @@ class Bounded:
 
     def timed(self, text: str) -> Match | None:
         """The first match in a text that may be too much; None as well when it was."""
-        timed, here = self._timed, self._here
+        timed, strikes = self._timed, self._own()
         if timed is None:
             timed = self._timed = _compiled(self.regex)
         try:
-            found = timed.search(text, timeout=here.allowance)
+            found = timed.search(text, timeout=strikes.allowance)
         except TimeoutError:
-            here.cut += 1
-            here.allowance = max(_LEAST, here.allowance / 2)
+            strikes.cut += 1
+            strikes.allowance = max(_LEAST, strikes.allowance / 2)
             return None
-        here.allowance = min(ALLOWANCE, here.allowance * 2)
+        strikes.allowance = min(ALLOWANCE, strikes.allowance * 2)
         return found
 
     def cut(self) -> int:
-        """How many searches this thread has given up since it last asked."""
-        times, self._here.cut = self._here.cut, 0
+        """How many searches were given up since this was last asked."""
+        strikes = self._own()
+        times, strikes.cut = strikes.cut, 0
         return times
+
+    def _own(self) -> _Strikes:
+        apart = _apart.get()
+        return self._strikes if apart is None else apart.setdefault(self, _Strikes())
 
 
 def _compiled(expression: re.Pattern[str]) -> _Timed:

@@ -141,7 +141,7 @@ class Correlator:
                 node.windows.adopt(before.windows)
 
     def cut_short(self) -> list[CutShort]:
-        """The patterns whose searches this thread has given up since it last asked."""
+        """The patterns whose searches were given up since the last time that this was asked."""
         found = []
         for where, pattern in self._endable:
             if times := pattern.bounded.cut():

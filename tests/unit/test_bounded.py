@@ -2,7 +2,7 @@
 
 import re
 import time
-from threading import Thread
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +10,7 @@ from hypothesis import strategies as some
 from structlog.testing import capture_logs
 
 from manager.correlation import Correlator, load, shipped
-from manager.correlation.bounded import ALLOWANCE, Bounded
+from manager.correlation.bounded import ALLOWANCE, Bounded, stand_apart
 from manager.correlation.dialects import Pattern
 from manager.correlation.ruleset import patterns
 from manager.sources.correlator_thread import CorrelatorThread
@@ -73,12 +73,17 @@ def test_a_line_that_matches_still_does():
     assert pattern.captures("from here: aa") is not None
 
 
-def test_threads_pay_for_themselves():
-    """What one thread gives up costs another no allowance and is none of its count: an explanation harms no line."""
+def test_who_stands_apart_pays_alone():
+    """What an explanation gives up costs the correlator no allowance, and is none of its count."""
     one, text = bounded(r"(a|aa)+$"), "a" * LONG + "!"
-    other = Thread(target=lambda: [one.timed(text) for _ in range(8)])
-    other.start()
-    other.join()
+
+    def explain() -> None:
+        stand_apart()
+        assert not any(one.timed(text) for _ in range(8))
+        assert one.cut() == 8
+
+    with ThreadPoolExecutor() as pool:
+        pool.submit(explain).result()
     assert one.cut() == 0
     begin = time.process_time()
     one.timed(text)
