@@ -11,8 +11,7 @@ from manager.responses.configuration import Configuration
 from manager.responses.response import Response
 from manager.responses.verdict import Judge, Sighting, Verdict
 from manager.roster import Members
-from shared import durations
-from shared.messages import Alert, AlertRule, Order
+from shared.messages import Order
 
 
 class Reacted(Struct, frozen=True, kw_only=True):
@@ -39,7 +38,7 @@ class Reactions:
         members = self._members(said.agent.id)
         self._standing.now = firing.at
         verdict = self._judge(Sighting(alert=said, at=firing.at), members, self._standing, firing.at)
-        responses = tuple(self._each(said, firing.rule, verdict))
+        responses = tuple(self._each(firing.rule, verdict))
         for offence in verdict.offences:
             self._standing.offend(offence)
         for order in verdict.orders:
@@ -49,24 +48,24 @@ class Reactions:
             note = "no response is configured, so nothing is ordered"
         return Reacted(responses=responses, orders=verdict.orders, note=note)
 
-    def _each(self, said: Alert, rule: Rule, verdict: Verdict) -> Iterable[Responding]:
+    def _each(self, rule: Rule, verdict: Verdict) -> Iterable[Responding]:
         for response in self._configuration.responses:
-            yield _one(response, said, rule, verdict, self._standing)
+            yield _one(response, rule, verdict, self._standing)
         for response in self._configuration.disabled:
             yield _told(response, "disabled", "it is switched off (<disabled>)")
 
 
-def _one(response: Response, said: Alert, rule: Rule, verdict: Verdict, standing: OfflineStanding) -> Responding:
+def _one(response: Response, rule: Rule, verdict: Verdict, standing: OfflineStanding) -> Responding:
     if not rule.responds:
         return _told(response, "not-selected", "no_ar: no response fires on this rule")
-    if not response.selects(said.rule):
-        return _told(response, "not-selected", unselected(response, said.rule))
+    if not response.selects(rule):
+        return _told(response, "not-selected", _unselected(response, rule))
     for refusal in verdict.refusals:
         if refusal.response == response.identity:
             return _told(response, "refused", f"{refusal.reason}: {refusal.detail}")
     for order in verdict.orders:
         if order.response == response.identity:
-            return _told(response, "ordered", selected(response, said.rule), order.id)
+            return _told(response, "ordered", selected(response, rule), order.id)
     for order in verdict.orders:
         if _same(response, order) and not standing.holding(response.identity, order.target):
             return _told(response, "joined", f"the order of {order.response} does the same, for as long", order.id)
@@ -80,7 +79,7 @@ def _same(response: Response, order: Order) -> bool:
     return wanted == (order.action, order.arguments, order.location, order.dry_run)
 
 
-def selected(response: Response, rule: AlertRule) -> str:
+def selected(response: Response, rule: Rule) -> str:
     """Why it fires on the rule."""
     if rule.id in response.rules:
         return f"rules_id {rule.id}"
@@ -89,7 +88,7 @@ def selected(response: Response, rule: AlertRule) -> str:
     return " and ".join(word for word in (level, f"rules_group {groups}" if groups else "") if word)
 
 
-def unselected(response: Response, rule: AlertRule) -> str:
+def _unselected(response: Response, rule: Rule) -> str:
     """Why it doesn't."""
     reasons = [f"rules_id {', '.join(response.rules)} isn't {rule.id}"] if response.rules else []
     if response.level is not None and rule.level < response.level:
@@ -97,11 +96,6 @@ def unselected(response: Response, rule: AlertRule) -> str:
     if response.groups and set(response.groups).isdisjoint(rule.groups):
         reasons.append(f"the rule isn't in group {', '.join(response.groups)}")
     return "; ".join(reasons)
-
-
-def span(order: Order) -> str:
-    """How long an order holds, in words."""
-    return "until lifted" if order.timeout is None else f"for {durations.words(order.timeout)}"
 
 
 def _told(response: Response, reaction: Reaction, why: str, order_id: str = "") -> Responding:

@@ -15,7 +15,6 @@ from manager.responses.breaker import usual_limit
 from manager.responses.configuration import Configuration
 from manager.responses.response import Response
 from shared.errors import UnknownRule
-from shared.messages import AlertRule
 
 
 class Rulebook(Struct, frozen=True, kw_only=True):
@@ -78,7 +77,7 @@ class Rulebook(Struct, frozen=True, kw_only=True):
             known = ", ".join(each.identity for each in (found or every)) or "there is none"
             several = "several responses begin with" if found else "no response is called"
             raise UnknownRule(f"{several} {name[:64]!r}: {known}")
-        rules = [rule for rule in self.ruleset.rules.values() if _fires(found[0], rule)]
+        rules = [rule for rule in self.ruleset.rules.values() if found[0].fires_on(rule)]
         return ResponseStory(response=self._view(found[0]), fired_by=tuple(_firing(found[0], rule) for rule in rules))
 
     def _near(self, rule_id: str) -> str:
@@ -99,10 +98,10 @@ class Rulebook(Struct, frozen=True, kw_only=True):
         )
 
     def _fired_by(self, rule: Rule) -> list[Response]:
-        return [each for each in self.configuration.responses if _fires(each, rule)]
+        return [each for each in self.configuration.responses if each.fires_on(rule)]
 
     def _response_row(self, response: Response, rule: Rule) -> RuleRow:
-        why = f"{response.command.name}, {response.spelt_location}: {selected(response, _alert_rule(rule))}"
+        why = f"{response.command.name}, {response.spelt_location}: {selected(response, rule)}"
         return RuleRow(id=response.identity, level=rule.level, description=why, groups=(), where=response.where)
 
     def _view(self, response: Response) -> ResponseView:
@@ -128,7 +127,7 @@ class Rulebook(Struct, frozen=True, kw_only=True):
             limit=usual_limit(response) if response.limit is None else response.limit,
             tripped=response.identity in self.tripped,
             disabled=response.disabled,
-            fires=sum(_fires(response, rule) for rule in self.ruleset.rules.values()),
+            fires=sum(response.fires_on(rule) for rule in self.ruleset.rules.values()),
         )
 
 
@@ -140,17 +139,8 @@ def _fits(rule: Rule, wanted: RuleFilter) -> bool:
     return wanted.text is None or wanted.text.casefold() in f"{rule.id} {rule.description}".casefold()
 
 
-def _fires(response: Response, rule: Rule) -> bool:
-    return rule.responds and not rule.noalert and response.selects(_alert_rule(rule))
-
-
-def _alert_rule(rule: Rule) -> AlertRule:
-    return AlertRule(id=rule.id, level=rule.level, description=rule.description, groups=rule.groups)
-
-
 def _firing(response: Response, rule: Rule) -> Firing:
-    why = selected(response, _alert_rule(rule))
-    return Firing(rule=rule.id, level=rule.level, description=rule.description, why=why)
+    return Firing(rule=rule.id, level=rule.level, description=rule.description, why=selected(response, rule))
 
 
 def _counts(rule: Rule) -> Counts | None:

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from manager.correlation.rules import Rule
 from manager.responses.commands import Command
 from shared.messages import AlertRule, Location
 
@@ -41,7 +42,11 @@ class Response(Struct, frozen=True, kw_only=True):
         """The location in the file's word."""
         return _SPELT[self.location]
 
-    def selects(self, rule: AlertRule) -> bool:
+    def fires_on(self, rule: Rule) -> bool:
+        """True when alerts of the rule fire it."""
+        return rule.responds and not rule.noalert and self.selects(rule)
+
+    def selects(self, rule: AlertRule | Rule) -> bool:
         """True when `rules_id` names the rule, or all that is given of `level` and `rules_group` fits it."""
         if rule.id in self.rules:
             return True

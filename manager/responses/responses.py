@@ -18,7 +18,6 @@ from manager.responses.verdict import Refusal, Sighting, Verdict
 from manager.responses.wish import Wish, collapsed, offences, order
 from manager.roster import Members
 from shared.errors import InvalidTarget, ProtectedTarget
-from shared.messages import AlertRule
 from shared.targets import Allowlist
 
 OFFENCE_MEMORY = 86_400.0  # s after its block ended
@@ -61,12 +60,9 @@ class Responses:
 
     def answered(self) -> frozenset[str]:
         """The ids of the rules whose alerts some response is for."""
-        alerts = (
-            AlertRule(id=rule.id, level=rule.level, description="", groups=rule.groups)
-            for rule in self._rules.values()
-            if rule.responds
+        return frozenset(
+            rule.id for rule in self._rules.values() if any(response.fires_on(rule) for response in self._responses)
         )
-        return frozenset(each.id for each in alerts if any(response.selects(each) for response in self._responses))
 
     def judge(self, sighting: Sighting, members: Members, standing: Standing, now: float) -> Verdict:
         """What follows from an alert; a `Judge`. Raises nothing, whatever the alert holds."""

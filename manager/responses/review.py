@@ -9,7 +9,6 @@ from manager.responses.commands import Command
 from manager.responses.configuration import Configuration, Remark
 from manager.responses.response import Response
 from manager.responses.selection import OWN_DECODERS, OWN_PROGRAMS
-from shared.messages import AlertRule
 
 # Wazuh's own rules about what its active responses log, and about its manager and agents starting: facts of its ruleset
 _OF_RESPONSES = frozenset(map(str, (*range(600, 608), *range(650, 658))))
@@ -96,11 +95,7 @@ def _about_logins(response: Response, ruleset: Ruleset) -> Iterator[str]:
     """By its level or group: who names such a rule means it."""
     if response.command.kind not in ("address", "account"):
         return
-    fires = [rule for rule in ruleset.rules.values() if _LOGINS in rule.groups and rule.responds and not rule.noalert]
-    some = [rule.id for rule in fires if rule.id not in response.rules and response.selects(_as_alerted(rule))]
+    logins = [rule for rule in ruleset.rules.values() if _LOGINS in rule.groups and rule.id not in response.rules]
+    some = [rule.id for rule in logins if response.fires_on(rule)]
     if some:
         yield f"it fires on successful logins too (rule {', '.join(some[:5])}); raise <level>, or name rules"
-
-
-def _as_alerted(rule: Rule) -> AlertRule:
-    return AlertRule(id=rule.id, level=rule.level, description=rule.description, groups=rule.groups)
