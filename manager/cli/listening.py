@@ -8,7 +8,7 @@ import msgspec
 import tenacity
 
 from manager.client import Client
-from manager.news import AnyNews, CutOff, Listening
+from manager.news import AnyNews, CutOff
 from shared.errors import ApiError, Unreachable
 
 PAUSE = 1.0  # s between two tries to reach a manager that is away
@@ -64,8 +64,3 @@ def _read(line: bytes) -> AnyNews:
     except msgspec.DecodeError as error:
         raise ApiError(f"what is heard is not what a manager says: {error}; is it this version's?") from error
     return news
-
-
-def happened(news: AnyNews | None) -> bool:
-    """Whether it says that something happened to an order, and not something about the stream."""
-    return news is not None and not isinstance(news, Listening | CutOff)

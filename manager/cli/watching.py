@@ -18,11 +18,11 @@ from rich.table import Table
 from rich.text import Text
 
 from manager.api.bodies.orders import Orders
-from manager.cli.listening import happened, listen
-from manager.cli.shows.orders import counted_by_state, order_row
+from manager.cli.listening import listen
+from manager.cli.shows.orders import COLUMNS, counted_by_state, order_row
 from manager.client import Client
 from manager.ledger.views import OrderView
-from manager.news import AnswerNews, AnyNews, ExpiryNews, OrderNews, OverNews
+from manager.news import AnswerNews, AnyNews, ExpiryNews, OrderNews, OverNews, Told
 from shared.command_line import SHORT
 from shared.errors import ThwartError, Unreachable
 from shared.tables import STYLES, plain
@@ -31,6 +31,7 @@ SOON = 0.2  # s between two looks, however much happens
 SELDOM = 5.0  # s after which it looks anyway: that an answer is overdue is no event
 CHANGES = 8  # of the latest that stay in view
 NARROW = 100  # columns below which only what matters most is shown
+MATTERS = ("TARGET", "STATE", "AGE", "ORDER")
 
 Heard = AnyNews | str | ThwartError | None  # news, a word about the stream, why it ended; None: nothing happened
 
@@ -50,7 +51,7 @@ class Filter(Struct, frozen=True, kw_only=True):
 
     target: str | None = None
     agent: str | None = None
-    limit: int = 20
+    limit: int
 
 
 def watch(client: Client, ears: Client, screen: Screen, wanted: Filter) -> None:
@@ -105,15 +106,15 @@ def _look(client: Client, wanted: Filter) -> tuple[OrderView, ...]:
 
 
 def _line(news: AnyNews | None) -> Text | None:
-    """What happened, in a line; None for what isn't about an order."""
-    if news is None or not happened(news):
+    """What happened to an order, in a line; None for what is said about the stream."""
+    if not isinstance(news, Told):
         return None
     at = time.strftime("%H:%M:%S", time.localtime(news.at))
     word, rest = _words(news)
     return Text.assemble((f"{at} ", "dim"), (word, STYLES.get(word, "bold")), f" {plain(rest)}")
 
 
-def _words(news: AnyNews) -> tuple[str, str]:
+def _words(news: Told) -> tuple[str, str]:
     match news:
         case OrderNews(order=order):
             what = "lift " if order.operation == "delete" else ""
@@ -126,8 +127,6 @@ def _words(news: AnyNews) -> tuple[str, str]:
         case OverNews():
             states = ", ".join(f"{count} {state}" for state, count in news.agents.items())
             return "over", f"{news.order_id[:SHORT]} {news.target} {states}"
-        case _:
-            return "", ""
 
 
 def on_terminal(client: Client, ears: Client, wanted: Filter) -> None:
@@ -155,7 +154,7 @@ class Lines:
 
 
 class Board:
-    """A terminal: counts by state, the newest orders, the latest changes; `width` and `height` are asked each time."""
+    """A terminal: counts by state, the newest orders, the latest changes; `size` gives width and height each time."""
 
     def __init__(self, show: Callable[[RenderableType], None], size: Callable[[], tuple[int, int]]) -> None:
         self._show, self._size = show, size
@@ -181,23 +180,16 @@ class Board:
         return _in_one_line(Text.assemble(*parts) if parts else Text("no orders yet"))
 
     def _table(self, width: int, room: int) -> Table:
-        names, picked = _columns(narrow=width < NARROW)
+        names = MATTERS if width < NARROW else COLUMNS
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
         for name in names:
             table.add_column(name, no_wrap=True, overflow="ellipsis")
         for view in self._orders[:room]:
-            cells = order_row(view)
-            table.add_row(*(Text(plain(cells[at]), style=STYLES.get(cells[at], "")) for at in picked))
+            cells = dict(zip(COLUMNS, order_row(view), strict=True))
+            table.add_row(*(Text(plain(cells[name]), style=STYLES.get(cells[name], "")) for name in names))
         return table
 
 
 def _in_one_line(line: Text) -> Text:
     line.no_wrap, line.overflow = True, "ellipsis"
     return line
-
-
-def _columns(*, narrow: bool) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Names, and which cells of an order's row."""
-    if narrow:
-        return ("TARGET", "STATE", "AGE", "ORDER"), (3, 6, 1, 0)
-    return ("ORDER", "AGE", "ACTION", "TARGET", "WHERE", "FOR", "STATE", "AGENTS"), tuple(range(8))

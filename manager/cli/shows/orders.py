@@ -11,11 +11,13 @@ from shared import durations
 from shared.command_line import SHORT
 from shared.tables import plain, print_table
 
+COLUMNS = ("ORDER", "AGE", "ACTION", "TARGET", "WHERE", "FOR", "STATE", "AGENTS")
+
 
 def print_orders(views: Sequence[OrderView]) -> None:
     """One line for each order."""
     rows = [order_row(each) for each in views]
-    print_table(("ORDER", "AGE", "ACTION", "TARGET", "WHERE", "FOR", "STATE", "AGENTS"), rows, "no such orders")
+    print_table(COLUMNS, rows, "no such orders")
 
 
 def print_facts(view: OrderView) -> None:
@@ -65,7 +67,7 @@ def counted_by_state(views: Sequence[OrderView]) -> dict[str, int]:
 
 
 def order_row(view: OrderView) -> tuple[str, ...]:
-    """The cells of an order's line."""
+    """The cells of an order's line, one for each of COLUMNS."""
     age = ago(view.order.issued_at) if view.order else ""
     what, where, agents = _what(view), _place(view), _counted(view.agents) or _held(view)
     return view.id[:SHORT], age, what, view.target, where, _span(view), view.state, agents
