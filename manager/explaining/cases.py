@@ -24,11 +24,11 @@ from typing import Literal, NoReturn
 
 from msgspec import Struct
 
+from manager.correlation.rules import MAX_LEVEL
 from shared.errors import CaseFileError
 
-MAX_BYTES = 16 * 1024 * 1024  # of one file
-EXPECTED = ("rule", "alert", "decoder")
-LEVELS = 16
+_MAX_BYTES = 16 * 1024 * 1024  # of one file
+_EXPECTED = ("rule", "alert", "decoder")
 
 Verdict = Literal["pass", "fail", ""]
 
@@ -54,12 +54,12 @@ class Case(Struct, frozen=True, kw_only=True):
     expected: dict[str, str]
 
 
-def read_cases(paths: "list[Path]") -> list[Case]:
+def read_cases(paths: list[Path]) -> list[Case]:
     """The cases in these files, and in the `*.ini` of these folders. Raises CaseFileError with file and line."""
     return [case for path in _files(paths) for case in _read(path)]
 
 
-def _files(paths: "list[Path]") -> list[Path]:
+def _files(paths: list[Path]) -> list[Path]:
     found = []
     for path in paths:
         if not path.is_dir():
@@ -74,11 +74,12 @@ def _files(paths: "list[Path]") -> list[Path]:
 
 def _read(path: Path) -> list[Case]:
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(_MAX_BYTES + 1)  # /dev/zero has no end
     except OSError as wrong:
         raise CaseFileError(f"can't be read: {wrong.strerror or wrong}", path=path) from wrong
-    if len(raw) > MAX_BYTES:
-        raise CaseFileError(f"is over {MAX_BYTES} bytes; split it", path=path)
+    if len(raw) > _MAX_BYTES:
+        raise CaseFileError(f"is over {_MAX_BYTES} bytes; split it", path=path)
     reader = _Reader(path)
     for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         # as logs themselves are read, and by line feeds alone: a log line may hold any other break
@@ -153,8 +154,8 @@ class _Reader:
         if found := _LOG.fullmatch(key):
             self._log(number, int(found[1]), (found[2] or "").lower(), value.removeprefix(" "))
             return
-        known = key.lower() if key.lower() in EXPECTED else key
-        if known not in EXPECTED and not (known.startswith("field ") and len(known) > len("field ")):
+        known = key.lower() if key.lower() in _EXPECTED else key
+        if known not in _EXPECTED and not (known.startswith("field ") and len(known) > len("field ")):
             self._fail(
                 number, f"`{key[:80]}` isn't known; use log N pass, log N fail, rule, alert, decoder, field NAME"
             )
@@ -172,8 +173,8 @@ class _Reader:
 
     def _checked(self, number: int, key: str, value: str) -> str:
         if key in ("rule", "alert") and value:
-            if not value.isascii() or not value.isdigit() or (key == "alert" and int(value) > LEVELS):
-                meant = "the id of a rule" if key == "rule" else f"a level from 0 to {LEVELS}"
+            if not value.isascii() or not value.isdigit() or (key == "alert" and int(value) > MAX_LEVEL):
+                meant = "the id of a rule" if key == "rule" else f"a level from 0 to {MAX_LEVEL}"
                 self._fail(number, f"`{key}` is {meant}, or empty for none, not `{value[:80]}`")
             return str(int(value))
         return value

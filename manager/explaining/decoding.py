@@ -5,7 +5,7 @@ It takes no shortcut and knows none of the correlator's: each expression is trie
 
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from manager.correlation.decoders import Definition
 from manager.correlation.dialects import Pattern
@@ -89,10 +89,8 @@ def _taken(root: Root, because: str, message: str) -> Decoding:
 
 
 def _with(whole: Decoding, child: Definition, because: str) -> Decoding:
-    return Decoding(
-        name=whole.name,
-        where=whole.where,
-        because=whole.because,
+    return structs.replace(
+        whole,
         child=child.name,
         child_where=child.element.where(),
         child_because=because,
@@ -119,17 +117,7 @@ def _filled(
         for name, text in zip(link.order, found[0], strict=False):
             if text is not None:
                 fields[name] = _field(name, text, link, link.regex)
-    return Decoding(
-        name=whole.name,
-        where=whole.where,
-        because=whole.because,
-        child=whole.child,
-        child_where=whole.child_where,
-        child_because=whole.child_because,
-        label=whole.label,
-        fields=tuple(fields.values()),
-        unmatched=tuple(unmatched),
-    )
+    return structs.replace(whole, fields=tuple(fields.values()), unmatched=tuple(unmatched))
 
 
 def _field(name: str, text: str, link: Definition, regex: Pattern) -> Field:

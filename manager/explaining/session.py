@@ -3,7 +3,7 @@
 Nothing is ordered, remembered or touched: offenders and blocks are this session's own.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -75,9 +75,6 @@ def dated(texts: Iterable[str], by: Dated, agent_id: str = "") -> Iterator[LogLi
 def explain(session: Session, texts: Sequence[str], now: float, agent_id: str = "") -> tuple[Explanation, ...]:
     """All of the lines, in order."""
     return tuple(session.explain(line) for line in dated(texts, Dated(near=now), agent_id))
-
-
-Explain = Callable[[Sequence[str], str], tuple[Explanation, ...]]
 
 
 def _header(trace: Trace) -> Header:

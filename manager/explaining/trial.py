@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from msgspec import structs
+
 from manager.correlation import Ruleset
 from manager.explaining.cases import Case, CaseLine
 from manager.explaining.explanation import Attempt, Explanation
@@ -37,7 +39,7 @@ def _judged(case: Case, line: CaseLine, told: Explanation) -> list[Difference]:
         if (got := _got(key, told)) != wanted
     ]
     if line.verdict == "pass":
-        return [_explained(each, told) for each in found]
+        return [structs.replace(each, why=_why(each, told)) for each in found]
     if found:
         return []
     said = ", ".join(f"{key} {value or _NONE}" for key, value in case.expected.items())
@@ -53,17 +55,6 @@ def _got(key: str, told: Explanation) -> str:
         case "decoder":
             return told.decoder.label if told.decoder else ""
     return told.fields.get(key.removeprefix("field "), "")
-
-
-def _explained(difference: Difference, told: Explanation) -> Difference:
-    return Difference(
-        log=difference.log,
-        line=difference.line,
-        key=difference.key,
-        expected=difference.expected,
-        got=difference.got,
-        why=_why(difference, told),
-    )
 
 
 def _why(difference: Difference, told: Explanation) -> str:

@@ -90,7 +90,7 @@ def _addresses(rule: Rule, subject: Subject) -> Failure | None:
     return _first(_address(each, subject) for each in rule.addresses)
 
 
-# the order in which the correlator asks
+# the order in which the correlator asks; a rule without a `match` it asks for its `regex` first
 _CHECKS: tuple[Check, ...] = (_match, _decoded_as, _maxsize, _program, _host, _regex, _fields, _addresses)
 
 
