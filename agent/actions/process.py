@@ -161,7 +161,7 @@ class _Conversation:
         self._process, self._to_say, self._answer = process, said, answer
         now = time.monotonic()
         self._over, self._silence = now + limits.whole, now + limits.grace
-        self._heard = bytearray()
+        self._room, self._unfinished = LISTENED, b""
         self._selector = selectors.DefaultSelector()
 
     def go_on(self) -> bool:
@@ -213,15 +213,16 @@ class _Conversation:
 
     def _understand(self, piece: bytes) -> None:
         """Looks for the one line that is for us; whatever else is printed is nobody's business."""
-        self._heard += piece[: LISTENED - len(self._heard)]
-        *lines, _ = bytes(self._heard).split(b"\n")
+        piece = piece[: self._room]
+        self._room -= len(piece)
+        *lines, self._unfinished = (self._unfinished + piece).split(b"\n")
         for line in lines:
             if self._answer is not None and (words := self._answer(line)) is not None:
                 self._answer, self._to_say = None, self._to_say + words
                 if not self._process.input.closed:
                     self._waits_to_write(True)
                 return
-        if len(self._heard) >= LISTENED:
+        if not self._room:
             self._answer = None
 
     def _waits_to_write(self, waits: bool) -> None:

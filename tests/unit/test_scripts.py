@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent import errands
-from agent.actions.process import Limits
+from agent.actions.process import Limits, Programs
 from agent.journal import errands as journal_errands
 from agent.journal import planning
 from shared.errors import StoreError
@@ -265,6 +265,16 @@ async def test_one_that_asks_late_is_answered(host: ScriptHost) -> None:
     host.script("late.py", "heard()\ntime.sleep(0.4)\nask()\nheard()\n", PYTHON)
     await host.carry_out(host.order("late.py", timeout=60.0))
     assert host.commands() == ["add", "continue"]
+
+
+def test_what_it_says_bit_by_bit_is_looked_at_once(tmp_path: Path) -> None:
+    """Lines come in pieces, and a talkative script doesn't have all that it said before read again with each."""
+    talks = tmp_path / "talks.sh"
+    talks.write_text("#!/bin/sh\nfor each in 1 2 3; do printf one; sleep 0.02; echo ' line'; sleep 0.02; done\n")
+    talks.chmod(0o755)
+    heard: list[bytes] = []
+    Programs({}, Limits()).run([str(talks)], b"add\n", heard.append)
+    assert heard == [b"one line"] * 3
 
 
 async def test_one_that_asks_too_late_finds_the_end(strict: ScriptHost) -> None:
