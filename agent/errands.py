@@ -17,7 +17,7 @@ import tenacity
 from agent.actions.action import Call, Result, SlowAction
 from agent.journal.errands import Begun, Errand
 from agent.journal.journal import Journal
-from agent.journal.planning import FOREVER, Name, Turn, Work
+from agent.journal.planning import Name, Turn, Work
 from agent.journal.settling import DONE, Outcome, Settled
 from agent.trouble import Trouble
 from shared.errors import StoreDamaged, StoreError
@@ -196,7 +196,7 @@ class Errands:
         due = [until for until, _ in self._rests.values()] + ([] if self._next is None else [self._next])
         if not due:
             return None
-        left = min(due, default=FOREVER) - self._journal.now().boot
+        left = min(due) - self._journal.now().boot
         return LOOK if left <= 0 else min(left, LOOK)
 
 
