@@ -79,12 +79,18 @@ def one_spelling(target: str) -> str:
         return target
 
 
-def names_host(target: str) -> bool:
-    """True for a single address; False for a network, and for what is neither."""
+def names_address(target: str) -> bool:
+    """True for an address or network; False for a name."""
     try:
-        return is_host(parse_network(target))
+        parse_network(target)
     except InvalidTarget:
         return False
+    return True
+
+
+def names_host(target: str) -> bool:
+    """True for a single address; False for a network, and for what is neither."""
+    return names_address(target) and is_host(parse_network(target))
 
 
 def normalise_account(text: str) -> str:

@@ -18,7 +18,7 @@ from msgspec import Struct
 from agent.actions.action import Call, Result
 from agent.actions.process import Ended, Programs
 from shared.errors import ActionError, InvalidTarget
-from shared.targets import parse_network
+from shared.targets import names_address
 
 LONGEST_TARGET = 255  # characters
 PROGRAM = "active-response/bin/"  # where Wazuh's are; some look at their name there
@@ -109,16 +109,8 @@ def _alert(call: Call) -> Mapping[str, Any]:
     if not call.target:
         return call.alert
     data = call.alert.get("data")
-    field = "srcip" if _is_address(call.target) else "dstuser"
+    field = "srcip" if names_address(call.target) else "dstuser"
     return {**call.alert, "data": {**(data if isinstance(data, dict) else {}), field: call.target}}
-
-
-def _is_address(target: str) -> bool:
-    try:
-        parse_network(target)
-    except InvalidTarget:
-        return False
-    return True
 
 
 def _problem(ended: Ended) -> str:

@@ -14,7 +14,7 @@ from manager.responses.response import Response
 from manager.responses.white_list import HostPattern
 from shared.errors import InvalidTarget, ProtectedTarget
 from shared.messages import Alert
-from shared.targets import Allowlist, normalise_account, normalise_address, parse_network
+from shared.targets import Allowlist, names_address, normalise_account, normalise_address
 
 ADDRESSES = ("srcip", "src_ip", "data.srcip", "source.ip", "win.eventdata.ipAddress")
 ACCOUNTS = ("dstuser", "user", "srcuser")
@@ -80,19 +80,11 @@ def _for_script(response: Response, found: str | None, guard: Guard) -> str:
     if found is None:
         return ""
     guard.check_name(found, response.exempt)
-    if not response.target or _looks_like_address(found):
+    if not response.target or names_address(found):
         return _address(response, found, guard)
     if len(found) > _LONGEST or not found.isprintable():
         raise InvalidTarget(f"a script's target is one line of at most {_LONGEST} characters")
     return found
-
-
-def _looks_like_address(text: str) -> bool:
-    try:
-        parse_network(text)
-    except InvalidTarget:
-        return False
-    return True
 
 
 def _address(response: Response, found: str, guard: Guard) -> str:
