@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from manager.dispatch import BlockRequest, UnblockRequest, block_order, check_known, place
+from manager.dispatch import BlockRequest, block_order, check_known, place
 from manager.ledger import offenders, on_hold, orders
 from manager.ledger.views import Declined
 from manager.lifting import Lifting, lift
@@ -63,9 +63,8 @@ class Many:
 
         return await self._in_pieces(addresses, one)
 
-    async def unblock(self, request: UnblockRequest, addresses: Sequence[str]) -> Outcome:
+    async def unblock(self, word: Lifting, addresses: Sequence[str]) -> Outcome:
         """Lifts every block of each that has not ended, also what is unsent. Raises StoreError."""
-        word = Lifting(request_id=request.request_id, reason=request.reason, issuer=request.issuer)
         return await self._in_pieces(addresses, lambda turn, address: _unblock(turn, word, address))
 
     async def _in_pieces(self, addresses: Sequence[str], one: "_One") -> Outcome:

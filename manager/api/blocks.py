@@ -16,12 +16,14 @@ from manager.api.bodies.blocks import (
     NewBlocks,
     NewUnblock,
     NewUnblocks,
+    Terms,
 )
 from manager.api.route import Answer, Route
 from manager.chronicle import Chronicle
 from manager.dispatch import BlockRequest, Dispatch, Placed, UnblockRequest
 from manager.ledger.ledger import Ledger
 from manager.ledger.views import BlockQuery
+from manager.lifting import Lifting
 from manager.many import Many, Outcome
 from manager.policy import AllowPolicy, AllowRequest
 from manager.roster import Roster
@@ -91,9 +93,8 @@ class BlockRoutes:
 
     async def unblock_many(self, request: Request, issuer: str) -> Answer:
         wish = await requests.read(request, NewUnblocks)
-        done = await self._many.unblock(
-            UnblockRequest(request_id=wish.request_id, address="", reason=wish.reason, issuer=issuer), wish.addresses
-        )
+        word = Lifting(request_id=wish.request_id, reason=wish.reason, issuer=issuer)
+        done = await self._many.unblock(word, wish.addresses)
         for address in wish.addresses[: done.taken]:
             self._forget(one_spelling(address))
         self._chronicle.placed(Placed(orders=done.orders, repeated=False))
@@ -137,7 +138,7 @@ class BlockRoutes:
         self._chronicle.placed(Placed(orders=changed.given, repeated=False))
         return changed.lifted
 
-    def _asked(self, wish: NewBlock | NewBlocks, address: str, issuer: str) -> BlockRequest:
+    def _asked(self, wish: Terms, address: str, issuer: str) -> BlockRequest:
         if bool(wish.agents) != (wish.location == "agent"):
             raise HTTPException(422, "name `agents` for location `agent`, and only then")
         return BlockRequest(
@@ -151,7 +152,7 @@ class BlockRoutes:
             dry_run=wish.dry_run,
         )
 
-    def _timeout(self, wish: NewBlock | NewBlocks) -> float | None:
+    def _timeout(self, wish: Terms) -> float | None:
         if wish.timeout is UNSET:
             return self._manual_timeout
         return None if wish.timeout == "forever" else wish.timeout

@@ -10,7 +10,7 @@ from manager.cli import addresses, completing, options
 from shared import command_line
 
 if TYPE_CHECKING:
-    from manager.api.bodies.blocks import NewBlock
+    from manager.api.bodies.blocks import NewBlock, Terms
     from manager.client import Client
 
 
@@ -83,11 +83,10 @@ def command(
     from msgspec import UNSET
 
     from manager import client
-    from manager.api.bodies.blocks import NewBlock
+    from manager.api.bodies.blocks import Terms
 
-    wish = NewBlock(
+    terms = Terms(
         request_id=request_id or client.request_id(),
-        address=target,
         location=location,
         agents=agents,
         timeout=UNSET if timeout is None else timeout,
@@ -95,40 +94,36 @@ def command(
         dry_run=dry_run,
     )
     with client.Client(api, token_file) as http:
-        done = _one(http, wish, wait, output) if file is None else _many(http, wish, file, skip_bad, output)
+        done = _one(http, target, terms, wait, output) if file is None else _many(http, file, skip_bad, terms, output)
     ctx.exit(0 if done else 1)
 
 
-def _one(http: "Client", wish: "NewBlock", wait: bool, output: Literal["table", "json"]) -> bool:
-    from manager.api.bodies.blocks import Given
+def _one(http: "Client", target: str, terms: "Terms", wait: bool, output: Literal["table", "json"]) -> bool:
+    from msgspec.structs import asdict
+
+    from manager.api.bodies.blocks import Given, NewBlock
     from manager.cli import following
 
+    wish = NewBlock(address=target, **asdict(terms))
     given = http.post("/v1/blocks", wish, Given)
     opening = _opening(given.orders[0].timeout, wish)
     following.say(given, f"on hold: {opening}" if given.on_hold else opening)
     return following.report(following.follow(http, given, wait=wait and not given.on_hold), output)
 
 
-def _many(http: "Client", wish: "NewBlock", file: TextIO, skip_bad: bool, output: Literal["table", "json"]) -> bool:
+def _many(http: "Client", file: TextIO, skip_bad: bool, terms: "Terms", output: Literal["table", "json"]) -> bool:
+    from msgspec.structs import asdict
+
     from manager.api.bodies.blocks import GivenMany, NewBlocks
     from manager.cli import many
 
     good, bad = many.lines_of(file, skip_bad=skip_bad)
 
     def part(some: Sequence[str]) -> GivenMany:
-        body = NewBlocks(
-            request_id=wish.request_id,
-            addresses=tuple(some),
-            location=wish.location,
-            agents=wish.agents,
-            timeout=wish.timeout,
-            reason=wish.reason,
-            dry_run=wish.dry_run,
-        )
-        return http.post("/v1/blocks/many", body, GivenMany)
+        return http.post("/v1/blocks/many", NewBlocks(addresses=tuple(some), **asdict(terms)), GivenMany)
 
-    done = "only tried" if wish.dry_run else "ordered"
-    return many.report(many.send(good, bad, wish.request_id, part), "block", done, output)
+    done = "only tried" if terms.dry_run else "ordered"
+    return many.report(many.send(good, bad, terms.request_id, part), "block", done, output)
 
 
 def _location(agents: tuple[str, ...], server: bool, everywhere: bool) -> Literal["agent", "server", "all"]:

@@ -4,7 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from manager.cli.many import Line, read
-from manager.dispatch import BlockRequest, UnblockRequest
+from manager.dispatch import BlockRequest
+from manager.lifting import Lifting
 from manager.many import Many
 from shared.errors import UnknownAgent
 from tests.unit.a_manager import MINE, a_manager
@@ -105,7 +106,7 @@ async def test_the_writer_is_had_in_pieces(manager, many, monkeypatch, span, pie
     manager.store.run = lambda work: ran.append(work) or run(work)
     await many.block(LIST, ADDRESSES)
     assert len(ran) == pieces
-    done = await many.unblock(UnblockRequest(request_id="u1", address=""), ADDRESSES)
+    done = await many.unblock(Lifting(request_id="u1"), ADDRESSES)
     assert (len(ran), len(done.orders)) == (2 * pieces, 100)
 
 
@@ -113,7 +114,7 @@ async def test_many_are_lifted_at_once(manager, many):
     """One delete for each target that is blocked; what isn't blocked is no error, and asking again lifts nothing."""
     await manager.hear("web1")
     await many.block(LIST, ADDRESSES)
-    wish = UnblockRequest(request_id="u1", address="")
+    wish = Lifting(request_id="u1")
     done = await many.unblock(wish, [*ADDRESSES, "192.0.2.1"])
     assert (done.taken, len(done.orders)) == (101, 100)
     assert (await many.unblock(wish, ADDRESSES)).orders == ()

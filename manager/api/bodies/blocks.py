@@ -12,11 +12,10 @@ Addresses = Annotated[tuple[Address, ...], Meta(min_length=1, max_length=1_000)]
 ManualLocation = Literal["server", "agent", "all"]  # nobody saw anything, so there is no `local`
 
 
-class NewBlock(Body, frozen=True, kw_only=True):
-    """POST /v1/blocks. The same `request_id` is the same order, so a request that got no answer can be sent again."""
+class Terms(Body, frozen=True, kw_only=True):
+    """How to block, whether one address or many."""
 
     request_id: RequestId
-    address: Address
     location: ManualLocation
     agents: Annotated[tuple[AgentId, ...], Meta(max_length=1_000)] = ()  # for location `agent`, and only then
     timeout: Span | Literal["forever"] | UnsetType = UNSET  # seconds; left out: the manager's `manual_timeout`
@@ -24,16 +23,16 @@ class NewBlock(Body, frozen=True, kw_only=True):
     dry_run: bool = False
 
 
-class NewBlocks(Body, frozen=True, kw_only=True):
+class NewBlock(Terms, frozen=True, kw_only=True):
+    """POST /v1/blocks. The same `request_id` is the same order, so a request that got no answer can be sent again."""
+
+    address: Address
+
+
+class NewBlocks(Terms, frozen=True, kw_only=True):
     """POST /v1/blocks/many. One `request_id` for all parts of one file, so that a run that was cut off can go on."""
 
-    request_id: RequestId
     addresses: Addresses
-    location: ManualLocation
-    agents: Annotated[tuple[AgentId, ...], Meta(max_length=1_000)] = ()
-    timeout: Span | Literal["forever"] | UnsetType = UNSET
-    reason: Reason = ""
-    dry_run: bool = False
 
 
 class NewUnblock(Body, frozen=True, kw_only=True):
