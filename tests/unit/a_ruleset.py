@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from manager.correlation import Correlator, Firing, LogLine, Rule, Ruleset, load, shipped
+from manager.correlation import Correlator, Firing, LogLine, Rule, Ruleset, alert, load, shipped
 from manager.correlation.events import Event
+from manager.explaining.walk import Trace, Walk
 
 START = 1_764_000_000.0
 ATTACKER = "203.0.113.9"
@@ -59,6 +60,18 @@ def when(firings: Sequence[Firing], rule: str) -> list[float]:
 def feed_all(correlator: Correlator, lines: Iterable[LogLine]) -> list[Firing]:
     """Feeds the lines one by one; what fired."""
     return [firing for line in lines if (firing := correlator.feed(line)) is not None]
+
+
+def in_step(fast: Correlator, walk: Walk, line: LogLine) -> Trace:
+    """Feeds both with the line: what is explained has to be what happens, to the last field and the alert."""
+    trace, firing = walk.feed(line), fast.feed(line)
+    fields = {each.name: each.value for each in trace.decoding.fields} if trace.decoding else {}
+    assert _come_to(trace.firing, fields) == _come_to(firing, firing.fields if firing else {})
+    return trace
+
+
+def _come_to(firing: Firing | None, fields: dict[str, str]) -> tuple[object, ...] | None:
+    return (firing.rule.id, fields, firing.previous, alert(firing)) if firing else None
 
 
 class Ends:

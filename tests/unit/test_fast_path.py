@@ -1,4 +1,4 @@
-"""The correlator has shortcuts. Line by line they must come to what the plainest reading of the rules comes to."""
+"""The correlator has shortcuts. Line by line they must come to what the plain walk comes to, by the rules that ship."""
 
 import re
 
@@ -8,9 +8,9 @@ from hypothesis import strategies as some
 
 from manager.correlation import Correlator, load, shipped
 from manager.explaining.cases import read_cases
+from manager.explaining.walk import Walk
 from tests.stage.auth_log import auth_log
-from tests.unit.a_plain_correlator import PlainCorrelator
-from tests.unit.a_ruleset import feed_all, line, rules
+from tests.unit.a_ruleset import feed_all, in_step, line, rules
 from tests.unit.test_decoders import HOSTILE, MESSAGES
 from tests.unit.test_rules import OVERWRITES
 
@@ -25,7 +25,7 @@ _OFTEN = some.builds(
     str.format, some.sampled_from([message for message, *_ in MESSAGES if "Failed pa" in message]), _SOURCES
 )
 _PROGRAMS = some.sampled_from(["sshd", "sshd", "sshd-session", "SSHD", "xsshd", "CRON"])
-_CASES = [case for case in read_cases([shipped() / "tests"]) if "folded" not in case.name]
+_CASES = read_cases([shipped() / "tests"])
 _LINES = some.lists(
     some.tuples(some.integers(0, 20), _PROGRAMS, some.one_of(_OFTEN, _OFTEN, _SAID, _NAMED, _GARBLED)), max_size=80
 )
@@ -40,23 +40,19 @@ def ruleset(request, tmp_path_factory):
 @given(said=_LINES)
 def test_shortcuts_change_nothing(ruleset, said):
     """Whatever an ssh server says, true or garbled, each line makes the same rule fire as without any shortcut."""
-    quick, plain = Correlator(ruleset), PlainCorrelator(ruleset)
+    fast, walk = Correlator(ruleset), Walk(ruleset)
     at = 0.0
     for pause, program, message in said:
         at += pause
-        one = line(f"Nov 24 16:00:00 web1 {program}[4711]: {message}", at)
-        firing = quick.feed(one)
-        assert (firing.rule.id if firing else None) == plain.feed(one)
+        in_step(fast, walk, line(f"Nov 24 16:00:00 web1 {program}[4711]: {message}", at))
 
 
 def test_shortcuts_change_nothing_in_a_whole_log(ruleset):
     """The same over a log of a host under attack, in which every rule that counts fires."""
-    quick, plain = Correlator(ruleset), PlainCorrelator(ruleset)
+    fast, walk = Correlator(ruleset), Walk(ruleset)
     fired = set()
     for number, text in enumerate(auth_log(4_000)):
-        one = line(text, number // 10)
-        firing = quick.feed(one)
-        assert (firing.rule.id if firing else None) == plain.feed(one)
+        firing = in_step(fast, walk, line(text, number // 10, number)).firing
         fired.add(firing.rule.id if firing else None)
     assert fired >= {"5710", "5712", "5715", "5760", "5763"}
 
@@ -65,11 +61,10 @@ def test_shortcuts_change_nothing_in_a_whole_log(ruleset):
 @given(chosen=some.lists(some.integers(0, len(_CASES) - 1), max_size=60))
 def test_shortcuts_change_nothing_for_any_program(ruleset, chosen):
     """The same for what ships with the rules: whatever is counted for one program, among lines of all the others."""
-    quick, plain = Correlator(ruleset), PlainCorrelator(ruleset)
+    fast, walk = Correlator(ruleset), Walk(ruleset)
     texts = [read.text for number in chosen for read in _CASES[number].lines]
     for at, text in enumerate(texts):
-        firing = quick.feed(line(text, at))
-        assert (firing.rule.id if firing else None) == plain.feed(line(text, at))
+        in_step(fast, walk, line(text, at))
 
 
 def edited(folder, file: str, old: str, new: str):

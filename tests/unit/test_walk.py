@@ -3,24 +3,11 @@
 import pytest
 from hypothesis import assume, given, settings
 
-from manager.correlation import Correlator, Firing, load, shipped
-from manager.correlation.alerts import alert
-from manager.explaining.walk import Trace, Walk
+from manager.correlation import Correlator
+from manager.explaining.walk import Walk
 from shared.errors import RuleFileError
-from tests.stage.auth_log import auth_log
 from tests.unit.a_generated_ruleset import LINES, texts
-from tests.unit.a_ruleset import line, listen, rules
-
-
-def _fast(firing: Firing | None):
-    return None if firing is None else (firing.rule.id, firing.fields, firing.previous, alert(firing))
-
-
-def _told(trace: Trace):
-    if trace.firing is None:
-        return None
-    fields = {each.name: each.value for each in trace.decoding.fields} if trace.decoding else {}
-    return trace.firing.rule.id, fields, trace.firing.previous, alert(trace.firing)
+from tests.unit.a_ruleset import in_step, line, listen, rules
 
 
 @settings(max_examples=300, deadline=None)
@@ -39,23 +26,9 @@ def test_the_explained_walk_and_the_fast_one_agree(tmp_path_factory, text, said)
         one = line(f"Nov 24 16:00:00 {host} {program}[4711]: {message}", at, number)
         before = len(ends)
         listened.feed(one)
-        trace = walk.feed(one)
-        assert _told(trace) == _fast(fast.feed(one))
+        trace = in_step(fast, walk, one)
         if trace.event.repeats == 1:
             assert (trace.rule.id if trace.rule else None) == (ends[-1][0].id if len(ends) > before else None)
-
-
-def test_they_agree_over_a_whole_log():
-    """The same over a log of a host under attack, by the rules that ship."""
-    ruleset = load([shipped()])
-    fast, walk = Correlator(ruleset), Walk(ruleset)
-    fired = set()
-    for number, text in enumerate(auth_log(2_000)):
-        one = line(text, number // 10, number)
-        trace = walk.feed(one)
-        assert _told(trace) == _fast(fast.feed(one))
-        fired.add(trace.firing.rule.id if trace.firing else None)
-    assert fired >= {"5710", "5712", "5715", "5760", "5763"}
 
 
 RULES = """
