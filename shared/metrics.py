@@ -19,7 +19,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-__all__ = ["CONTENT_TYPE", "CollectorRegistry", "Counter", "Figures", "Gauge", "Histogram", "Reconnects", "closed"]
+__all__ = ["CONTENT_TYPE", "CollectorRegistry", "Figures", "Reconnects", "closed"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # s
@@ -72,9 +72,9 @@ class Reconnects:
             self._connections[link] = max(made, before)
 
 
-def closed(word: str, words: Collection[str], other: str = "other") -> str:
-    """`word` if it is one of `words`, so that no sender can make up labels."""
-    return word if word in words else other
+def closed(word: str, words: Collection[str]) -> str:
+    """`word` if it is one of `words`, else `other`, so that no sender can make up labels."""
+    return word if word in words else "other"
 
 
 def _all_at_0(metric: Metric, labels: Mapping[str, Collection[str]]) -> Metric:
