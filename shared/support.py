@@ -25,6 +25,11 @@ from shared.store import Connection, reading
 RECENT = "2000"  # lines of a journal
 PATIENCE = 20.0  # s for a program that is asked
 LARGEST = 8 * 1024 * 1024  # characters of one part; of a longer one the end is kept
+_ASK_FOR_VERSION = {
+    "nft": ["nft", "--version"],
+    "systemctl": ["systemctl", "--version"],
+    "rabbitmq-server": ["dpkg-query", "--show", "rabbitmq-server"],  # asked itself, it would start a node
+}
 
 Part = Callable[[], str]
 
@@ -113,7 +118,7 @@ def _versions() -> dict[str, Any]:
         "host": platform.node(),
         "uid": os.geteuid(),
         "packages": {each.metadata["Name"]: each.version for each in distributions()},
-        "programs": {name: _said_or_why([name, "--version"]) for name in ("nft", "systemctl", "rabbitmq-server")},
+        "programs": {name: _said_or_why(command) for name, command in _ASK_FOR_VERSION.items()},
     }
 
 
@@ -125,8 +130,6 @@ def _version(package: str) -> str:
 
 
 def _said_or_why(command: list[str]) -> str:
-    if "rabbitmq-server" in command:
-        command = ["dpkg-query", "--show", "rabbitmq-server"]
     try:
         return _said_by(command).strip().partition("\n")[0]
     except (OSError, subprocess.SubprocessError, RuntimeError) as error:
