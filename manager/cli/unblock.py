@@ -10,7 +10,7 @@ from manager.cli import addresses, completing, options
 from shared import command_line
 
 if TYPE_CHECKING:
-    from manager.api.bodies.blocks import NewUnblock, NewUnblocks
+    from manager.api.bodies.blocks import NewUnblock
     from manager.client import Client
 
 
@@ -75,15 +75,14 @@ def command(
     kept = addresses.span_of(keep, hint="--keep")
 
     from manager import client
-    from manager.api.bodies.blocks import NewUnblock, NewUnblocks
+    from manager.api.bodies.blocks import NewUnblock
 
     one = request_id or client.request_id()
     with client.Client(api, token_file) as http:
         if file is None:
             done = _one(http, NewUnblock(request_id=one, address=target, reason=reason, keep=kept), wait, output)
         else:
-            wish = NewUnblocks(request_id=one, addresses=("",), reason=reason)
-            done = _many(http, wish, file, skip_bad, output)
+            done = _many(http, file, skip_bad, one, reason, output)
     ctx.exit(0 if done else 1)
 
 
@@ -100,18 +99,19 @@ def _one(http: "Client", wish: "NewUnblock", wait: bool, output: Literal["table"
     return following.report(following.follow(http, given, wait=wait and bool(given.orders)), output)
 
 
-def _many(http: "Client", wish: "NewUnblocks", file: TextIO, skip_bad: bool, output: Literal["table", "json"]) -> bool:
-    from msgspec.structs import replace
-
-    from manager.api.bodies.blocks import GivenMany
+def _many(
+    http: "Client", file: TextIO, skip_bad: bool, request_id: str, reason: str, output: Literal["table", "json"]
+) -> bool:
+    from manager.api.bodies.blocks import GivenMany, NewUnblocks
     from manager.cli import many
 
     good, bad = many.lines_of(file, skip_bad=skip_bad)
 
     def part(some: Sequence[str]) -> GivenMany:
-        return http.post("/v1/unblocks/many", replace(wish, addresses=tuple(some)), GivenMany)
+        wish = NewUnblocks(request_id=request_id, addresses=tuple(some), reason=reason)
+        return http.post("/v1/unblocks/many", wish, GivenMany)
 
-    return many.report(many.send(good, bad, wish.request_id, part), "lift", "ordered", output)
+    return many.report(many.send(good, bad, request_id, part), "lift", "ordered", output)
 
 
 def _everything(yes: bool, reason: str, output: Literal["table", "json"], api: str, token_file: Path) -> None:
