@@ -176,12 +176,17 @@ class Link:
 
     async def channel(self) -> Channel:
         """A new channel, whose end is the connection's end: nothing here goes on with half of its channels."""
-        connection = self._connection
-        if connection is None or not connection.is_open:
-            raise Disconnected("not connected")
-        channel: Channel = await self.ask(lambda done: connection.channel(on_open_callback=done))
+        channel = await self._channel_aside()
         channel.add_on_close_callback(self._on_channel_close)
         self._channels.append(channel)
+        return channel
+
+    async def _channel_aside(self) -> Channel:
+        """A new channel that may be closed by a `no` of the broker's, and nothing else ends with it."""
+        connection = self._connection
+        if connection is None or not connection.is_open:
+            raise Disconnected("not connected to the broker")
+        channel: Channel = await self.ask(lambda done: connection.channel(on_open_callback=done))
         return channel
 
     def _on_channel_close(self, channel: Channel, reason: BaseException) -> None:
@@ -230,10 +235,7 @@ class Link:
 
         Raises LockHeld when that one is connected, Disconnected.
         """
-        connection = self._connection
-        if connection is None:
-            raise Disconnected("not connected to the broker")
-        channel: Channel = await self.ask(lambda done: connection.channel(on_open_callback=done))
+        channel = await self._channel_aside()
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         channel.add_on_close_callback(lambda _, reason: fail(answer, _error_of(reason)))
         self._asked.add(answer)
@@ -250,10 +252,7 @@ class Link:
 
     async def _exists(self, queue: Queue) -> bool:
         """Asks on a channel of its own, which a `no` closes."""
-        connection = self._connection
-        if connection is None:
-            raise Disconnected("not connected")
-        channel: Channel = await self.ask(lambda done: connection.channel(on_open_callback=done))
+        channel = await self._channel_aside()
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         channel.add_on_close_callback(lambda _, reason: resolve(answer, getattr(reason, "reply_code", 0) != NOT_FOUND))
         self._asked.add(answer)
