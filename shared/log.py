@@ -5,7 +5,6 @@ lost and ends nothing.
 """
 
 import logging
-import re
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,9 +13,8 @@ from typing import Any, TextIO, cast
 
 import structlog
 
+from shared.redaction import MARK, PASSWORD
 from shared.settings import LogSettings
-
-_PASSWORD = re.compile(r"(://[^\s:/@\"'<>]*:)[^\s\"'<>]+@")
 
 
 def configure(settings: LogSettings) -> None:
@@ -63,7 +61,7 @@ def _without_passwords(_: Any, __: str, event: Any) -> Mapping[str, Any]:
 
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
-        return _PASSWORD.sub(r"\1***@", value) if "://" in value else value
+        return PASSWORD.sub(rf"\g<before>{MARK}\g<after>", value) if "://" in value else value
     if isinstance(value, list | tuple):
         return [_clean(each) for each in value]
     return {key: _clean(each) for key, each in value.items()} if isinstance(value, dict) else value

@@ -10,15 +10,14 @@ from urllib.parse import unquote
 
 MARK = "***"
 SHORTEST = 4  # characters of a secret that is looked for everywhere: shorter ones are in every other word
+# A URL's password, which may have a comma in it; the other of several URLs with commas between.
+PASSWORD = re.compile(r"(?P<before>://[^\s:/@\"'<>]*:)(?P<secret>[^\s\"'<>]+)(?P<after>@)")
+_PASSWORD_OF_ONE = re.compile(r"(?P<before>://[^\s:/@\"'<>]*:)(?P<secret>[^\s\"'<>,]+)(?P<after>@)")
 KNOWN_TO_ALL = ("guest", MARK)  # RabbitMQ's own first password is no secret
 
 _NAMES = r"passw|passphrase|pwd|secret|token|api[-_]?key|private[-_]?key|access[-_]?key|credential|authorization|bearer"
 _SECRET = re.compile(_NAMES, re.IGNORECASE)
 _PLACE = re.compile(r"(file|path|dir|listen|url)s?$", re.IGNORECASE)  # where a secret is isn't one
-_PASSWORDS = (
-    re.compile(r"(?P<before>://[^\s:/@\"'<>]*:)(?P<secret>[^\s\"'<>,]+)(?P<after>@)"),
-    re.compile(r"(?P<before>://[^\s:/@\"'<>]*:)(?P<secret>[^\s\"'<>]+)(?P<after>@)"),  # with a comma in it
-)
 _VALUE = r"(?P<secret>\"[^\"]*\"|'[^']*'|[^\s<>]+)"
 _NAMED = re.compile(rf"(?P<before>(?P<name>[\w.-]*(?:{_NAMES})[\w.-]*)[\"']?\s*[=:]\s*){_VALUE}", re.IGNORECASE)
 _OPTION = re.compile(rf"(?P<before>(?P<name>-{{1,2}}[\w-]*(?:{_NAMES})[\w-]*|\bbearer)\s+){_VALUE}", re.IGNORECASE)
@@ -43,7 +42,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Any text, without what looks like a secret."""
-        for pattern in (*_PASSWORDS, _NAMED, _OPTION):
+        for pattern in (_PASSWORD_OF_ONE, PASSWORD, _NAMED, _OPTION):
             text = pattern.sub(self._taken, text)
         return text
 
