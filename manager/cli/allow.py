@@ -123,8 +123,8 @@ def check(address: str, agent: str | None, output: Literal["table", "json"], api
 
 
 def _report(changed: "AllowChanged", opening: str, output: Literal["table", "json"]) -> None:
-    from manager.cli.shows.orders import place
     from manager.cli.shows.table import as_json
+    from manager.cli.shows.words import place
 
     for note in changed.notes:
         click.echo(f"note: {note}", err=True)

@@ -135,7 +135,7 @@ def _location(agents: tuple[str, ...], server: bool, everywhere: bool) -> Litera
 
 
 def _opening(timeout: float | None, wish: "NewBlock") -> str:
-    from manager.cli.shows.orders import place
+    from manager.cli.shows.words import place
     from shared import durations
 
     span = "for ever, until it is lifted" if timeout is None else f"for {durations.words(timeout)}"

@@ -9,10 +9,10 @@ from typing import Any, Literal, Protocol
 import click
 import msgspec
 
+from manager.cli.shows.table import counted
+from manager.cli.shows.words import in_words
 from manager.correlation.alerts import agent_of, described
 from manager.offline.finding import Finding, Tally
-from shared import durations
-from shared.messages import Order
 
 _SERIOUS = 10  # the level from which an alert stands out
 _NAMED = 10  # sources that a summary names
@@ -56,17 +56,16 @@ class Listing:
         columns = (_time(firing.at), rule.id, rule.level, finding.source, agent_of(firing), described(firing))
         self._say(_COLUMNS.format(*columns), fg="red" if rule.level >= _SERIOUS else None)
         for order in finding.orders:
-            self._say(f"{'':19}  → {_said(order)}", fg="yellow")
+            self._say(f"{'':19}  → {in_words(order)}", fg="yellow")
         for refusal in finding.refusals:
             self._say(f"{'':19}  – {refusal.response} does nothing: {refusal.reason}: {refusal.detail}", dim=True)
 
     def close(self, tally: Tally, seconds: float) -> None:
         if self._begun:
             self._write("\n")
-        alerts, orders = tally.rules.total(), f", {_many(tally.orders, 'order')}" if tally.orders else ""
-        self._say(
-            f"{_many(tally.lines, 'line')}, {_many(alerts, 'alert')}{orders}; {_many(len(tally.sources), 'source')}"
-        )
+        orders = f", {counted(tally.orders, 'order')}" if tally.orders else ""
+        found = f"{counted(tally.lines, 'line')}, {counted(tally.rules.total(), 'alert')}{orders}"
+        self._say(f"{found}; {counted(len(tally.sources), 'source')}")
 
     def _say(self, text: str, **style: Any) -> None:
         text = _plain(text)
@@ -146,30 +145,9 @@ def _rate(tally: Tally, seconds: float) -> int:
     return round(tally.lines / seconds) if seconds > 0 else 0
 
 
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def _time(at: float) -> str:
     """Wall time where this runs, as the lines were read."""
     return datetime.fromtimestamp(at).isoformat(" ", "seconds")  # noqa: DTZ006
-
-
-def _said(order: Order) -> str:
-    what = f"{order.action} {order.target}".strip()
-    span = "until lifted" if order.timeout is None else f"for {durations.words(order.timeout)}"
-    again = f", offence {order.offence}" if order.offence > 1 else ""
-    return f"{what} {_place(order)} {span}{again}{' (dry run)' if order.dry_run else ''}"
-
-
-def _place(order: Order) -> str:
-    match order.location:
-        case "all":
-            return "everywhere"
-        case "server":
-            return "on the managers' hosts"
-        case _:
-            return f"on {', '.join(order.agents)}"
 
 
 def _plain(text: str) -> str:

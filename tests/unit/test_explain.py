@@ -98,7 +98,7 @@ def test_people_read_phases(given):
         "5712  frequency: 1 of 3 from 203.0.113.9 in 120 s",
         "counts for 5712: 2 of 3 from 203.0.113.9 in 120 s",
         "**Alert to be generated.",
-        "→ firewall-drop 203.0.113.9 web1 for 10 min",
+        "→ firewall-drop 203.0.113.9 on web1 for 10 min",
     ):
         assert phrase in told
 

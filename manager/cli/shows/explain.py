@@ -2,11 +2,9 @@
 
 import click
 
-from manager.cli.shows.orders import place
 from manager.cli.shows.table import time_of
+from manager.cli.shows.words import in_words
 from manager.explaining.explanation import Attempt, Counting, Decoding, Explained, Explanation, Responding
-from shared import durations
-from shared.messages import Order
 from shared.tables import plain
 
 _SERIOUS = 10  # the level from which an alert stands out
@@ -107,7 +105,7 @@ def _responded(line: Explanation) -> None:
     for response in line.responses:
         _response(response)
     for order in line.orders:
-        click.echo(f"\t{click.style(f'→ {plain(_said(order))}', fg='yellow', bold=True)}")
+        click.echo(f"\t{click.style(f'→ {plain(in_words(order))}', fg='yellow', bold=True)}")
     if line.note:
         _note(line.note)
     elif not line.orders:
@@ -125,13 +123,6 @@ def _response(response: Responding) -> None:
 def short(text: str) -> str:
     """An expression as far as a line of a terminal has room for it; JSON has all of it."""
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
-
-
-def _said(order: Order) -> str:
-    span = "until lifted" if order.timeout is None else f"for {durations.words(order.timeout)}"
-    again = f", offence {order.offence}" if order.offence > 1 else ""
-    where = place(order.location, order.agents)
-    return f"{order.action} {order.target}".strip() + f" {where} {span}{again}{' (dry run)' if order.dry_run else ''}"
 
 
 def _phase(number: int, text: str, aside: str = "") -> None:

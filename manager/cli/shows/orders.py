@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import click
 
 from manager.cli.shows.table import ago, time_of
+from manager.cli.shows.words import place
 from manager.ledger.views import FOREIGN, AgentOrder, OrderView
 from shared import durations
 from shared.command_line import SHORT
@@ -48,17 +49,6 @@ def print_answers(agents: Iterable[AgentOrder]) -> None:
     """What each agent says about an order."""
     rows = [(each.agent_id, each.state, each.ended_detail or each.detail or each.note, _until(each)) for each in agents]
     print_table(("AGENT", "STATE", "DETAIL", "UNTIL"), rows, "no agent has been expected to answer yet")
-
-
-def place(location: str, named: Sequence[str]) -> str:
-    """Where an order is carried out, in words."""
-    match location:
-        case "all":
-            return "all agents and manager hosts"
-        case "server":
-            return "manager hosts"
-        case _:
-            return ", ".join(named)
 
 
 def counted_by_state(views: Sequence[OrderView]) -> dict[str, int]:

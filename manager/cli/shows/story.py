@@ -9,8 +9,9 @@ from datetime import datetime
 import click
 from msgspec import Struct
 
-from manager.cli.shows.orders import place, print_facts
+from manager.cli.shows.orders import print_facts
 from manager.cli.shows.table import time_of
+from manager.cli.shows.words import place
 from manager.ledger.views import OrderStory, OrderView, Said
 from shared import durations
 from shared.command_line import SHORT

@@ -1,0 +1,25 @@
+"""An order in words. Light, because `thwart correlate` says it of every order and draws no table."""
+
+from collections.abc import Sequence
+
+from shared import durations
+from shared.messages import Order
+
+
+def place(location: str, named: Sequence[str]) -> str:
+    """Where an order is carried out."""
+    match location:
+        case "all":
+            return "all agents and manager hosts"
+        case "server":
+            return "manager hosts"
+        case _:
+            return ", ".join(named)
+
+
+def in_words(order: Order) -> str:
+    """What an `add` does, where and for how long."""
+    what = f"{order.action} {order.target}".strip()
+    span = "until lifted" if order.timeout is None else f"for {durations.words(order.timeout)}"
+    again = f", offence {order.offence}" if order.offence > 1 else ""
+    return f"{what} on {place(order.location, order.agents)} {span}{again}{' (dry run)' if order.dry_run else ''}"
