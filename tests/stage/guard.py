@@ -7,6 +7,7 @@ closes, by `close()` or because the run is dead. It runs alone, without the proj
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -123,11 +124,22 @@ def _unmount(path: str) -> None:
 
 def _kill_until_gone(living: Callable[[], list[int]]) -> None:
     end = time.monotonic() + PATIENCE
-    while time.monotonic() < end and (pids := living()):
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.01)
+    while (left := end - time.monotonic()) > 0 and (pids := living()):
+        with contextlib.ExitStack() as stack:
+            killed = [process for pid in pids if (process := _killed(pid, stack)) is not None]
+            select.select(killed, [], [], left)  # one of them is gone: who is left may have new children
+
+
+def _killed(pid: int, stack: contextlib.ExitStack) -> int | None:
+    """A descriptor that can be read once the process that was killed is gone; None when it is already."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    stack.callback(os.close, process)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+    return process
 
 
 def _stand_guard() -> None:
