@@ -6,7 +6,6 @@ Its queue goes first, under the agent's own lock: who is connected is never remo
 from collections.abc import Awaitable, Callable
 
 import structlog
-from msgspec import Struct
 
 from manager.catchup import CatchUp
 from manager.ledger import agents
@@ -19,13 +18,6 @@ from shared.store import Store
 log = structlog.get_logger()
 
 
-class Removed(Struct, frozen=True, kw_only=True):
-    """Who was removed, and how much was open there."""
-
-    agent_id: str
-    withdrawn: Lapsed
-
-
 class Removal:
     """`drop_queue` deletes an agent's queue. Raises LockHeld while that agent is connected, BrokerError."""
 
@@ -34,8 +26,8 @@ class Removal:
     ) -> None:
         self._store, self._roster, self._catch_up, self._drop_queue = store, roster, catch_up, drop_queue
 
-    async def remove(self, agent_id: str) -> Removed:
-        """Forgets a silent agent; when it comes back it is new, and is sent what is in force.
+    async def remove(self, agent_id: str) -> Lapsed:
+        """Forgets a silent agent; what was open there. When it comes back it is new, and is sent what is in force.
 
         Raises UnknownAgent, AgentLiving, BrokerError, StoreError. After any of them it can be asked again.
         """
@@ -48,7 +40,7 @@ class Removal:
             raise AgentLiving(f"{agent_id} was heard of just now; stop it, and remove it once it is silent")
         withdrawn = await self._forget(agent_id)
         log.info("an agent was removed", action="agent_removed", agent_id=agent_id, withdrawn=withdrawn.count)
-        return Removed(agent_id=agent_id, withdrawn=withdrawn)
+        return withdrawn
 
     async def _find(self, agent_id: str) -> Agent | None:
         """Who is to be removed; None: the roster has forgotten it, and the ledger has not."""

@@ -1,6 +1,7 @@
 """The routes of agents: who is there, and how they are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -35,18 +36,15 @@ class AgentRoutes:
         return 200, Agents(agents=tuple(view for view in views if _is_wanted(view, wanted)))
 
     async def show(self, request: Request, _: str) -> Answer:
-        return 200, self._view(self._named(request))
+        with _missing():
+            return 200, self._view(self._roster.find(request.path_params["agent_id"]))
 
     async def remove(self, request: Request, _: str) -> Answer:
-        removed = await self._removal.remove(self._named(request).id)
-        self._chronicle.lapsed(removed.withdrawn)
-        return 200, AgentRemoved(id=removed.agent_id, withdrawn=removed.withdrawn.count)
-
-    def _named(self, request: Request) -> Agent:
-        try:
-            return self._roster.find(request.path_params["agent_id"])
-        except UnknownAgent as error:
-            raise HTTPException(404, str(error)) from error
+        agent_id = request.path_params["agent_id"]
+        with _missing():
+            withdrawn = await self._removal.remove(agent_id)
+        self._chronicle.lapsed(withdrawn)
+        return 200, AgentRemoved(id=agent_id, withdrawn=withdrawn.count)
 
     def _view(self, agent: Agent) -> AgentView:
         said = agent.heartbeat
@@ -71,6 +69,15 @@ class AgentRoutes:
             unsent=said.unsent,
             trouble=said.trouble,
         )
+
+
+@contextmanager
+def _missing() -> Iterator[None]:
+    """Nothing is at the path of an agent that nobody knows."""
+    try:
+        yield
+    except UnknownAgent as error:
+        raise HTTPException(404, str(error)) from error
 
 
 def _is_wanted(view: AgentView, wanted: AgentFilter) -> bool:

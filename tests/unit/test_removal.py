@@ -50,7 +50,7 @@ async def test_nothing_more_is_expected_of_it(manager, removal, queues):
     await manager.answer(held, "gone")
     await manager.block("r2", address="192.0.2.1", location="agent", agents=("gone",))
     removed = await removal.remove("gone")
-    assert (removed.withdrawn.count, queues.gone) == (2, ["gone"])
+    assert (removed.count, queues.gone) == (2, ["gone"])
     assert manager.outbox() == []
     assert await manager.states(held) == {"web1": "waiting", "gone": "withdrawn"}
     assert [each.target for each in await manager.ledger.blocks()] == []
@@ -168,7 +168,7 @@ async def test_what_a_full_disk_cut_off_can_be_asked_for_again(manager, removal,
         full.setattr(manager.store, "run", full_after)
         with pytest.raises(StoreError):
             await removal.remove("web1")
-    assert (await removal.remove("web1")).withdrawn.count == 1
+    assert (await removal.remove("web1")).count == 1
     assert await manager.states(order) == {"web1": "withdrawn"}
     with pytest.raises(UnknownAgent):
         await removal.remove("web1")
