@@ -19,7 +19,10 @@ _NAMES = r"passw|passphrase|pwd|secret|token|api[-_]?key|private[-_]?key|access[
 _SECRET = re.compile(_NAMES, re.IGNORECASE)
 _PLACE = re.compile(r"(file|path|dir|listen|url)s?$", re.IGNORECASE)  # where a secret is isn't one
 _VALUE = r"(?P<secret>\"[^\"]*\"|'[^']*'|[^\s<>]+)"
-_NAMED = re.compile(rf"(?P<before>(?P<name>[\w.-]*(?:{_NAMES})[\w.-]*)[\"']?\s*[=:]\s*){_VALUE}", re.IGNORECASE)
+_SCHEME = r"(?:(?:basic|bearer)\s+)?"  # of an `Authorization:` the secret is what comes behind it
+_NAMED = re.compile(
+    rf"(?P<before>(?P<name>[\w.-]*(?:{_NAMES})[\w.-]*)[\"']?\s*[=:]\s*{_SCHEME}){_VALUE}", re.IGNORECASE
+)
 _OPTION = re.compile(rf"(?P<before>(?P<name>-{{1,2}}[\w-]*(?:{_NAMES})[\w-]*|\bbearer)\s+){_VALUE}", re.IGNORECASE)
 _COMMENT = re.compile(r"<!--.*?(-->|\Z)", re.DOTALL)
 _ELEMENT = re.compile(

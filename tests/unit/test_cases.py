@@ -98,6 +98,25 @@ def test_lines_of_a_case_count_together_by_the_rules_that_are_given(tmp_path):
     assert _tested(path, "--rules", own).exit_code == 0
 
 
+def test_a_line_that_counts_must_not_fire_early(tmp_path):
+    """Where the rule counts others a `fail` is judged wherever it stands, and the rest by the last line alone."""
+    path, own = _written(tmp_path, _counted("5712", 12, 6)), tmp_path / "own.xml"
+    own.write_text(LOCAL)
+    assert _tested(path, "--rules", own).exit_code == 0
+    path.write_text(_counted("5712", 12, 6).replace("log 2 pass", "log 2 fail"))
+    assert _tested(path, "--rules", own).exit_code == 0
+    path.write_text(_counted("5712", 12, 6).replace("log 3 pass", "log 3 fail"))
+    assert _tested(path, "--rules", own).exit_code == 1
+
+
+def test_a_rule_under_one_that_counts_is_judged_by_the_last_line(tmp_path):
+    """The lines before it can't come to it."""
+    path, own = _written(tmp_path, _counted("100001", 11, 3)), tmp_path / "own.xml"
+    child = '<rule id="100001" level="11"><if_sid>5712</if_sid><description>x</description></rule>\n</group>'
+    own.write_text(LOCAL.replace("</group>", child))
+    assert _tested(path, "--rules", own).exit_code == 0
+
+
 def test_a_case_that_fails_says_what_was_expected_what_came_and_why(tmp_path):
     """Seven lines are too few for eight: the window's count is in the answer, and the status is 1."""
     done = _tested(_written(tmp_path, _counted("5712", 10, 7)))

@@ -70,7 +70,7 @@ def test_a_full_disk_shows_and_is_no_hanging(guard: Guard, tmp_path: Path) -> No
     disk.fill()
     health = Health(store, lambda: ())
     assert "free some space there" in health.look().dead[0]
-    assert not health.look().ready
+    assert (health.look().live, health.look().ready) == (False, False)
     assert not health.hangs()
     disk.free()
     assert wait_for(lambda: health.look().live)

@@ -136,6 +136,30 @@ def test_a_password_in_a_url_is_taken_out_whatever_is_in_it(secret):
     assert secret not in redactor.once_more(f"can't log in with {secret} there")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "started: curl --password {} https://hook.example/",
+        "header 'Authorization: Bearer {}' was refused",
+        "authorization: Basic {}",
+        '"Authorization": "Basic {}"',
+        "ERROR token={}, giving up",
+        'api-key: "{}"',
+    ],
+)
+def test_a_secret_in_a_log_is_taken_out(line):
+    """As an option, a header, an assignment: what a library or a script printed goes into a bundle with the log."""
+    assert "Pl4nted" not in Redactor().text(line.format("Pl4nted0Zq"))
+
+
+def test_what_is_named_like_a_secret_is_taken_out_whole():
+    """A list or a table of them too, and each of them wherever else it occurs."""
+    redactor = Redactor()
+    cleaned = redactor.document({"passwords": PLANTED[:2], "hook": {"tokens": {"one": PLANTED[2]}}})
+    assert cleaned == {"passwords": "***", "hook": {"tokens": "***"}}
+    assert redactor.once_more(" ".join(PLANTED[:3])) == "*** *** ***"
+
+
 def test_names_of_places_are_no_secrets():
     """`token_file` says where a secret is, and that is worth knowing."""
     redactor = Redactor()
