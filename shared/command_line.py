@@ -51,9 +51,8 @@ class Noun(click.Group):
     """Commands about one noun. The noun alone, or with options, means its `list`, which is what everybody types."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        helps = [*ctx.help_option_names, "--help"]
         bare = not args and not ctx.resilient_parsing  # a shell that completes is still to be offered all of them
-        if bare or (args and args[0].startswith("-") and args[0] not in helps):
+        if bare or (args and args[0].startswith("-") and args[0] not in ctx.help_option_names):
             args = ["list", *args]
         return super().parse_args(ctx, args)
 
