@@ -13,7 +13,6 @@ from manager.ledger import (
     offenders,
     on_hold,
     orders,
-    positions,
     reads,
     retention,
     unanswered,
@@ -22,7 +21,6 @@ from manager.ledger.answers import Closed, Event, Lapsed, Named, Recorded
 from manager.ledger.dead_letters import Undelivered
 from manager.ledger.foreign import Admitted, Given
 from manager.ledger.offenders import Offenders
-from manager.ledger.positions import Position
 from manager.ledger.unanswered import Unanswered
 from manager.ledger.views import (
     Block,
@@ -118,14 +116,6 @@ class Ledger:
             pass
         await self._store.run(lambda connection: retention.forget(connection, before, now - self._offence_memory, now))
         return gone
-
-    async def positions(self) -> list[Position]:
-        """How far each file was taken, for a start."""
-        return await self._store.run(positions.load)
-
-    async def position(self, agent_id: str, source: str, file: str) -> int | None:
-        """The offset of the last line that was taken of a file, or None for a new one."""
-        return await self._store.run(lambda connection: positions.find(connection, agent_id, source, file))
 
     async def orders(self, query: OrderQuery) -> list[OrderView]:
         """Orders that `query` asks for, newest first."""

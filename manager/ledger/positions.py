@@ -7,7 +7,6 @@ from msgspec import Struct
 from shared.store import Connection
 
 _ALL = "SELECT agent_id, source, file, position FROM positions"
-_ONE = "SELECT position FROM positions WHERE agent_id = ? AND source = ? AND file = ?"
 _ADVANCE = """
 INSERT INTO positions (agent_id, source, file, position, updated_at) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (agent_id, source, file) DO UPDATE SET position = excluded.position, updated_at = excluded.updated_at
@@ -30,12 +29,6 @@ def load(connection: Connection) -> list[Position]:
         Position(agent_id=row["agent_id"], source=row["source"], file=row["file"], offset=row["position"])
         for row in connection.execute(_ALL)
     ]
-
-
-def find(connection: Connection, agent_id: str, source: str, file: str) -> int | None:
-    """The offset of the last line taken, or None for a file that is new."""
-    row = connection.execute(_ONE, (agent_id, source, file)).fetchone()
-    return None if row is None else int(row["position"])
 
 
 def advance(connection: Connection, positions: Iterable[Position], now: float) -> None:

@@ -10,6 +10,7 @@ from manager.broadcast import Broadcast
 from manager.chronicle import Chronicle
 from manager.correlation import Correlator, load, shipped
 from manager.dispatch import Dispatch
+from manager.ledger import positions
 from manager.metrics import Metrics
 from manager.responses.verdict import Verdict
 from manager.sources.agent_logs import AgentLogs
@@ -69,7 +70,7 @@ def manager(tmp_path):
 @asynccontextmanager
 async def reading(manager, deliveries, *, judge=None):
     rules = load([shipped()])
-    thread = CorrelatorThread(Correlator(rules), await manager.ledger.positions(), answered=rules.rules)
+    thread = CorrelatorThread(Correlator(rules), manager.store.run_now(positions.load), answered=rules.rules)
     dispatch = manager.dispatch if judge is None else _dispatch(manager, judge)
     metrics = Metrics()
     logs = AgentLogs(

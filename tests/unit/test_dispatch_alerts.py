@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from manager.broadcast import Broadcast
 from manager.chronicle import Chronicle
+from manager.ledger import positions
 from manager.ledger.positions import Position
 from manager.metrics import Metrics
 from manager.responses.verdict import Judge, Verdict
@@ -35,7 +36,7 @@ async def test_an_alert_its_order_and_its_position_are_written_together(manager)
     assert story.view.origin == "a1"
     assert await manager.states(order) == {"web1": "waiting", "web2": "waiting"}
     assert [row.message_id for row in manager.outbox()] == [order.id]
-    assert await manager.ledger.positions() == [_at(4711)]
+    assert manager.store.run_now(positions.load) == [_at(4711)]
     assert manager.woken == 1
 
 
@@ -51,7 +52,7 @@ async def test_a_batch_is_written_whole_or_not_at_all(manager, monkeypatch):
     monkeypatch.setattr(manager.dispatch, "_judge", fails_on_the_last)
     with pytest.raises(StoreError):
         await manager.dispatch.take([sighting("a1"), sighting("a2", target="203.0.113.10")], [_at(1)])
-    assert (manager.outbox(), await manager.ledger.positions()) == ([], [])
+    assert (manager.outbox(), manager.store.run_now(positions.load)) == ([], [])
     monkeypatch.undo()
     (taken,) = await manager.dispatch.take([sighting("a1")], [_at(1)])
     assert not taken.repeated
@@ -159,10 +160,12 @@ async def test_a_refusal_is_written_down(manager):
 
 async def test_a_position_never_moves_back(manager):
     """A batch that comes late leaves the position where it is; a new file has one of its own."""
+    other = replace(_at(7), file="1:3")
     await manager.dispatch.take([], [_at(100)])
     await manager.dispatch.take([], [_at(50)])
-    assert await manager.ledger.position("web1", "/var/log/auth.log", "1:2") == 100
-    assert await manager.ledger.position("web1", "/var/log/auth.log", "1:3") is None
+    assert manager.store.run_now(positions.load) == [_at(100)]
+    await manager.dispatch.take([], [other])
+    assert set(manager.store.run_now(positions.load)) == {_at(100), other}
 
 
 async def test_an_offence_is_forgotten_a_day_after_its_block(manager):
