@@ -7,8 +7,9 @@ from msgspec.structs import replace
 from manager.api import tokens
 from manager.checking import Checked, Report, report
 from manager.responses.configuration import Remark
+from manager.startup import is_absent
 from shared.broker import logins
-from shared.settings import ManagerSettings, RespondSettings, listen_address
+from shared.settings import ManagerSettings, listen_address
 
 _ABSENT = "isn't there: nothing is responded to, orders by hand work"
 
@@ -20,7 +21,7 @@ def rehearse(settings: ManagerSettings) -> Report:
     if settings.api.token_file:
         tokens.load(Path(settings.api.token_file))
     path = Path(settings.manager.ossec_conf)
-    absent = settings.manager.ossec_conf == RespondSettings().ossec_conf and not path.exists()
+    absent = is_absent(settings.manager)
     files = () if absent else (Checked(path=path, kind="ossec.conf"),)
     found = report(files, [Path(each) for each in settings.manager.rules], [])
     return replace(found, warnings=(Remark(path=path, line=0, message=_ABSENT),)) if absent else found

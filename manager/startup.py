@@ -46,14 +46,18 @@ def _loaded(settings: RespondSettings, before: Loaded | None) -> Loaded:
     path = Path(settings.ossec_conf)
     if before:
         _refuse_empty([path, *map(Path, settings.rules)])
-    may_be_absent = before.absent if before else settings.ossec_conf == RespondSettings().ossec_conf
-    if may_be_absent and not path.exists():
+    if is_absent(settings) and (not before or before.absent):
         log.warning(f"no {path}: nothing is responded to, orders by hand work", action="no_responses")
         return Loaded(rules=rules, configuration=Configuration(), absent=True)
     found = configuration.load(path)
     for remark in (*found.warnings, *review(found, rules)):
         log.warning(remark.message, action="configuration", where=remark.where())
     return Loaded(rules=rules, configuration=found)
+
+
+def is_absent(settings: RespondSettings) -> bool:
+    """Whether there is no `ossec.conf` at the place where one is looked for without being named."""
+    return settings.ossec_conf == RespondSettings().ossec_conf and not Path(settings.ossec_conf).exists()
 
 
 def _refuse_empty(paths: Sequence[Path]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from manager.cli import without_manager
 from shared import command_line
 
 _LINES_A_LOOK = 8_192  # lines between two looks at how far the files are
@@ -24,13 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--year", type=click.IntRange(1970, 2999), help="The year of each file's first line, where lines name none."
 )
-@click.option(
-    "--rules",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="A rule file, or a folder of them, beside the shipped rules; later ones override. May be repeated.",
-)
+@without_manager.rules
 @click.option(
     "--ossec-conf",
     type=click.Path(path_type=Path),

@@ -79,6 +79,7 @@ def tested(paths: Sequence[Path], more: Sequence[Path]) -> "list[Result]":
 def _configured(config: Path | None) -> "tuple[Configuration, list[Path]]":
     from manager.responses import configuration
     from manager.responses.configuration import Configuration
+    from manager.startup import is_absent
     from shared.settings import ManagerSettings, load
 
     if config is None:
@@ -86,6 +87,5 @@ def _configured(config: Path | None) -> "tuple[Configuration, list[Path]]":
     if config.suffix.lower() != ".toml":
         return configuration.load(config), []
     settings = load(ManagerSettings, config).manager
-    path = Path(settings.ossec_conf)
-    absent = settings.ossec_conf == ManagerSettings().manager.ossec_conf and not path.exists()
-    return Configuration() if absent else configuration.load(path), [Path(each) for each in settings.rules]
+    configured = Configuration() if is_absent(settings) else configuration.load(Path(settings.ossec_conf))
+    return configured, [Path(each) for each in settings.rules]
