@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from agent import errands
-from agent.actions.process import Limits, Programs
+from agent.actions.process import WORDS, Limits, Programs
 from agent.journal import errands as journal_errands
 from agent.journal import planning
-from shared.errors import StoreError
+from shared.errors import ActionError, StoreError
 from shared.ids import fingerprint
 from shared.store import Connection
 from tests.unit.a_host import ATTACKER, killed
@@ -229,6 +229,21 @@ async def test_whatever_it_does_it_holds_nobody_up(host: ScriptHost, text: str) 
     assert host.answers() == [("applied", "new")]
     if "child" in text:
         await eventually(lambda: not host.lives("child"))
+
+
+async def test_its_last_words_are_few(host: ScriptHost) -> None:
+    """They go into the journal, into an answer and into every listing."""
+    host.script("chatty.sh", "head -c 4000 /dev/zero | tr '\\0' x; exit 1\n")
+    await host.carry_out(host.order("chatty.sh"))
+    assert host.answer().detail == "exit code 1: " + "x" * WORDS
+
+
+def test_nothing_is_started_after_the_stop() -> None:
+    """Also what had been planned before it: an agent that ends waits for nobody new."""
+    programs = Programs({}, Limits())
+    programs.stop()
+    with pytest.raises(ActionError, match="the agent is stopping"):
+        programs.run(["/bin/true"], b"")
 
 
 async def test_what_it_prints_is_not_kept(host: ScriptHost) -> None:
