@@ -219,7 +219,7 @@ def _trunk(decoders: tuple[Decoder, ...], roots: list[Node]) -> Node | None:
     if len(roots) != 1 or not decoders or decoders[0].prematch is not None:
         return None
     root = roots[0]
-    asks = root.test or root.windows or root.silence or len(root.tests) > 1
+    asks = root.test or root.windows or len(root.tests) > 1
     return None if asks or root.rule.decoded_as != decoders[0].name else root
 
 

@@ -44,6 +44,12 @@ _COMPARED = [
     "<same_source_ip /><different_user />",
     "<different_source_ip />",
 ]
+# of a file's only root: such a one is passed over, if it asks for no more than the decoder
+_ONE_ROOT = some.builds(
+    "<decoded_as>{}</decoded_as>{}".format,
+    some.sampled_from(["door", "door", "gate"]),
+    some.sampled_from(["", "", "<match>Failed</match>", "<hostname>web1</hostname>"]),
+)
 _LEVELS = some.sampled_from([0, 3, 5, 5, 8, 10, 12])
 _GROUPS = ["red", "blue"]
 
@@ -52,17 +58,21 @@ _GROUPS = ["red", "blue"]
 def texts(draw: some.DrawFn) -> str:
     """A file of rules and decoders that holds together: each rule refers to earlier ones alone."""
     written: list[str] = []
+    one_root = draw(some.booleans())
     for number in range(draw(some.integers(3, 8))):
         counts = number > 0 and draw(some.sampled_from([True, True, False]))
-        written.append(draw(_counting(number)) if counts else draw(_plain(number)))
+        written.append(draw(_counting(number)) if counts else draw(_plain(number, one_root)))
     return f'<group name="all,">{"".join(written)}</group>{DECODERS}'
 
 
 @some.composite
-def _plain(draw: some.DrawFn, number: int) -> str:
-    place = f"<if_sid>{draw(_earlier(number))}</if_sid>" if number and draw(some.integers(0, 3)) else ""
-    # the first takes all lines, or hardly anything would ever be counted
-    tests = draw(some.lists(_TESTS, min_size=1, max_size=2, unique_by=lambda each: each[:7])) if number else []
+def _plain(draw: some.DrawFn, number: int, one_root: bool) -> str:
+    placed = number and (one_root or draw(some.integers(0, 3)))
+    place = f"<if_sid>{draw(_earlier(number))}</if_sid>" if placed else ""
+    if number:
+        tests = draw(some.lists(_TESTS, min_size=1, max_size=2, unique_by=lambda each: each[:7]))
+    else:  # it takes all lines, or most, or hardly anything would ever be counted
+        tests = [draw(_ONE_ROOT)] if one_root else []
     attributes = draw(some.sampled_from(["", "", ' noalert="1"', ' ignore="10"', ' maxsize="60"']))
     return _rule(number, draw(_LEVELS), attributes, place + "".join(tests), draw(some.sampled_from(_GROUPS)))
 
