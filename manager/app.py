@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from manager import garbage
 from manager.api.agents import AgentRoutes
 from manager.api.allow import AllowRoutes
 from manager.api.api import Api
@@ -27,7 +28,7 @@ from manager.approvals import Approvals
 from manager.broadcast import Broadcast
 from manager.catchup import CatchUp
 from manager.chronicle import Chronicle
-from manager.correlation import Correlator, memory
+from manager.correlation import Correlator
 from manager.dead_letters import DeadLetters
 from manager.dispatch import Dispatch, Placed
 from manager.foreign import Orders
@@ -116,7 +117,7 @@ class _Daemon:
         """From the first connection to the last word."""
         links = Tasks(*self._links())
         work = Tasks(*self._work())
-        memory.settle()  # else Python's collector goes through rules and code now and then, and 40 ms nothing moves
+        garbage.settle()  # else Python's collector goes through rules and code now and then, and 40 ms nothing moves
         responses = len(self.reload.loaded.configuration.responses)
         log.info("the manager runs", action="started", version=version("thwart"), responses=responses)
         self.signs.started()
@@ -182,7 +183,7 @@ class _Daemon:
         responses = self._responses(anew)
         await self.thread.follow(anew.rules, responses.answered())
         self.dispatch.follow(responses.judge)
-        memory.settle()
+        garbage.settle()
 
     def _responses(self, what: Loaded) -> Responses:
         return Responses(

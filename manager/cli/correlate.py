@@ -69,11 +69,12 @@ def command(
 
 
 def _run(rules: tuple[Path, ...], ossec_conf: Path | None) -> "Run":
-    from manager.correlation import Correlator, load, memory, shipped
+    from manager import garbage
+    from manager.correlation import Correlator, load, shipped
     from manager.offline.run import Run
 
     ruleset = load([shipped(), *rules])
-    memory.settle()
+    garbage.settle()
     if ossec_conf is None:
         return Run(Correlator(ruleset))
     from manager.offline.responding import Responder

@@ -49,9 +49,8 @@ class AgentLogs:
     async def _take(self, reading: Reading) -> None:
         async def take(some: Sequence[Sighting]) -> None:
             taken = await self._dispatch.take(some, reading.positions)
-            await asyncio.sleep(
-                0
-            )  # what was ordered is on its way before it is told: half a millisecond of the block's
+            # what was ordered is on its way before it is told: half a millisecond of the block's
+            await asyncio.sleep(0)
             self._chronicle.taken(taken)
 
         await store_all(take, reading.sightings, "log lines")

@@ -23,7 +23,8 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from manager.correlation import Correlator, load, memory, shipped
+from manager import garbage
+from manager.correlation import Correlator, load, shipped
 from manager.responses import configuration
 from manager.responses.responses import Responses
 from manager.sources.correlator_thread import CorrelatorThread
@@ -122,7 +123,7 @@ def batches() -> Iterator[bytes]:
 def managers_rate(bodies: list[bytes], rules: Path) -> float:
     """Lines/s from bytes to alerts, with the rules loaded and nothing counted yet."""
     thread = CorrelatorThread(Correlator(load([shipped(), rules])), (), answered=ANSWERED)
-    memory.settle()
+    garbage.settle()
     try:
         return rate(lambda: through_the_manager(thread, bodies))
     finally:
@@ -149,7 +150,7 @@ def rate_with_ledger(bodies: list[bytes], rules: Path) -> float:
         thread = CorrelatorThread(Correlator(ruleset), (), answered=responses.answered())
         with a_manager(Path(folder) / "ledger.db", responses.judge) as manager:
             asyncio.run(manager.hear("web1"))
-            memory.settle()
+            garbage.settle()
             return rate(lambda: asyncio.run(into_the_ledger(thread, manager, bodies)))
 
 
