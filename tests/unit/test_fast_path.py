@@ -1,6 +1,9 @@
 """The correlator has shortcuts. Line by line they must come to what the plain walk comes to, by the rules that ship."""
 
+import ast
 import re
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -80,7 +83,7 @@ def edited(folder, file: str, old: str, new: str):
     return load([folder])
 
 
-@pytest.mark.parametrize(
+_EDITED = pytest.mark.parametrize(
     ("file", "old", "new", "rule", "before", "after"),
     [
         ("rules", "<match>^Accepted </match>", "<match>^Welcome </match>", "5715", True, False),
@@ -89,6 +92,9 @@ def edited(folder, file: str, old: str, new: str):
         ("decoders", "^(\\.*) from (\\S+) port (\\d+) ssh\\d$", "^(\\.*) von (\\S+) port$", "5763", True, False),
     ],
 )
+
+
+@_EDITED
 def test_the_files_say_everything(tmp_path, file, old, new, rule, before, after):
     """Editing a match, a frequency or a decoder's expression changes what fires: nothing is known from elsewhere."""
     said = ["Accepted password for anna from 192.0.2.7 port 1 ssh2"]
@@ -97,3 +103,42 @@ def test_the_files_say_everything(tmp_path, file, old, new, rule, before, after)
     lines = [line(f"Nov 24 16:00:00 web1 sshd[1]: {message}", at) for at, message in enumerate(said)]
     for ruleset, fires in ((load([shipped()]), before), (edited(tmp_path, file, old, new), after)):
         assert (rule in {firing.rule.id for firing in feed_all(Correlator(ruleset), lines)}) is fires
+
+
+def steps(ruleset) -> int:
+    """Functions called, Python's and C's, to read a log: what it takes, on a machine however busy."""
+    correlator, found = Correlator(ruleset), 0
+    lines = [line(text, number // 10) for number, text in enumerate(auth_log(2_000))]
+    feed_all(correlator, lines[:500])  # what is remembered of programs and beginnings
+
+    def count(frame, event, argument) -> None:
+        nonlocal found
+        found += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        feed_all(correlator, lines[500:])
+    finally:
+        sys.setprofile(None)
+    return found
+
+
+@_EDITED
+def test_edited_files_are_as_fast(tmp_path, file, old, new, rule, before, after):
+    """What an edit changes is the result: reading on takes no more than it did."""
+    assert steps(edited(tmp_path, file, old, new)) < 1.1 * steps(load([shipped()]))
+
+
+def test_no_code_knows_a_rule_or_what_a_program_says(ruleset):
+    """No number of a shipped rule and no word of the ssh server stands in the code: only docstrings show examples."""
+    known = {*ruleset.rules, *map(int, ruleset.rules)}
+    folders = [shipped().parent / each for each in ("correlation", "sources", "offline")]
+    values = [value for folder in folders for path in folder.rglob("*.py") for value in _constants(path)]
+    assert len(values) > 500
+    assert [value for value in values if value in known or "ssh" in str(value).lower()] == []
+
+
+def _constants(path: Path) -> list[object]:
+    tree = ast.parse(path.read_text())
+    said = {id(each.value) for each in ast.walk(tree) if isinstance(each, ast.Expr)}
+    return [each.value for each in ast.walk(tree) if isinstance(each, ast.Constant) and id(each) not in said]
