@@ -36,13 +36,8 @@ class Reactions:
         """What follows from an alert."""
         said = alert(firing)
         members = self._members(said.agent.id)
-        self._standing.now = firing.at
-        verdict = self._judge(Sighting(alert=said, at=firing.at), members, self._standing, firing.at)
+        verdict = self._standing.after(self._judge, Sighting(alert=said, at=firing.at), members)
         responses = tuple(self._each(firing.rule, verdict))
-        for offence in verdict.offences:
-            self._standing.offend(offence)
-        for order in verdict.orders:
-            self._standing.hold(order, members)
         note = "" if firing.rule.responds else "no_ar: no response fires on this rule"
         if not responses:
             note = "no response is configured, so nothing is ordered"

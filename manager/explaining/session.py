@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
-from manager.correlation import LogLine, Ruleset, alert
+from manager.correlation import LogLine, Ruleset, alert_id
 from manager.correlation.alerts import described
 from manager.explaining.explanation import Explanation, Header
 from manager.explaining.reacting import Reactions
@@ -45,7 +45,7 @@ class Session:
             silence=_silence(trace),
             counted=firing.count if firing else 0,
             counts_for=trace.counts_for,
-            alert_id=alert(firing).id if firing else "",
+            alert_id=alert_id(firing) if firing else "",
             responses=reacted.responses if reacted else (),
             orders=reacted.orders if reacted else (),
             note=reacted.note if reacted else "",

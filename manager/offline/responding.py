@@ -11,7 +11,7 @@ from manager.ledger.agents import Agent
 from manager.ledger.offenders import Offender
 from manager.ledger.schema import FOREVER
 from manager.offline.finding import Finding
-from manager.responses.verdict import Judge, Offence, Sighting
+from manager.responses.verdict import Judge, Sighting, Verdict
 from manager.roster import Members
 from shared.messages import Heartbeat, Holds, Order
 
@@ -32,13 +32,8 @@ class Responder:
             return Finding(firing=firing)
         sighting = Sighting(alert=alert(firing), at=firing.at)
         members = self._hosts.with_one(sighting.alert.agent.id)
-        standing = self._standing
-        standing.now = firing.at
-        verdict = self._judge(sighting, members, standing, firing.at)
-        for offence in verdict.offences:
-            standing.offend(offence)
+        verdict = self._standing.after(self._judge, sighting, members)
         for order in verdict.orders:
-            standing.hold(order, members)
             if order.expires_at is not None and not order.dry_run:
                 heappush(self._ends, (order.expires_at, order.target))
         return Finding(firing=firing, orders=verdict.orders, refusals=verdict.refusals)
@@ -51,10 +46,10 @@ class Responder:
 
 
 class OfflineStanding:
-    """How things stand with offenders at `now`, in memory: what the ledger tells a manager's responses."""
+    """How things stand with offenders, in memory: what the ledger tells a manager's responses."""
 
     def __init__(self) -> None:
-        self.now = 0.0
+        self._now = 0.0  # of the last alert
         self._offenders: dict[tuple[str, str], Offender] = {}
         self._held: dict[tuple[str, str], dict[str, float]] = {}  # by response and target: until when, by agent
 
@@ -65,15 +60,20 @@ class OfflineStanding:
     def holding(self, response: str, target: str) -> frozenset[str]:
         """The agents that hold `target` by an order of `response`."""
         held = self._held.get((response, target), {})
-        return frozenset(agent for agent, until in held.items() if until > self.now)
+        return frozenset(agent for agent, until in held.items() if until > self._now)
 
-    def offend(self, offence: Offence) -> None:
-        """Remembers an offence."""
-        offender = Offender(offence=offence.offence, ends_at=offence.ends_at)
-        self._offenders[offence.response, offence.target] = offender
+    def after(self, judge: Judge, sighting: Sighting, members: Members) -> Verdict:
+        """The verdict on an alert: its offences are remembered, its orders applied by everybody that they are for."""
+        self._now = sighting.at
+        verdict = judge(sighting, members, self, sighting.at)
+        for offence in verdict.offences:
+            offender = Offender(offence=offence.offence, ends_at=offence.ends_at)
+            self._offenders[offence.response, offence.target] = offender
+        for order in verdict.orders:
+            self._hold(order, members)
+        return verdict
 
-    def hold(self, order: Order, members: Members) -> None:
-        """Takes an order as applied by everybody that it is for."""
+    def _hold(self, order: Order, members: Members) -> None:
         if order.dry_run:
             return
         audience = members.audience(order.location, order.agents)
