@@ -82,9 +82,8 @@ def _run(rules: tuple[Path, ...], ossec_conf: Path | None) -> "Run":
     from manager.responses.responses import Responses
 
     configured = configuration.load(ossec_conf)
-    named = {agent for response in configured.responses for agent in (*response.agents, *response.exclude)}
     responses = Responses(configured, ruleset)
-    return Run(Correlator(ruleset), Responder(responses.judge, responses.answered(), named))
+    return Run(Correlator(ruleset), Responder(responses.judge, responses.answered(), configured.agents))
 
 
 @contextmanager

@@ -57,8 +57,7 @@ def explained(config: Path | None, more: Sequence[Path], texts: Sequence[str], a
 
     book = rulebook(config, more)
     configuration = book.configuration
-    named = {name for response in configuration.responses for name in (*response.agents, *response.exclude)}
-    judge, hosts = Responses(configuration, book.ruleset).judge, Hosts(named)
+    judge, hosts = Responses(configuration, book.ruleset).judge, Hosts(configuration.agents)
     session = Session(book.ruleset, Reactions(configuration, judge, hosts.with_one))
     return Explained(lines=explain(session, texts, time.time(), agent))
 

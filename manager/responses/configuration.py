@@ -57,6 +57,11 @@ class Configuration(Struct, frozen=True, kw_only=True):
     skipped: tuple[Skipped, ...] = ()  # sections that aren't ours
     not_ours: tuple[Skipped, ...] = ()  # options of <global> that aren't
 
+    @property
+    def agents(self) -> frozenset[str]:
+        """The agents that responses name."""
+        return frozenset(name for response in self.responses for name in (*response.agents, *response.exclude))
+
 
 def load(path: Path) -> Configuration:
     """The configuration in the file. Raises ConfigurationError, the first of what is wrong, with file and line."""
