@@ -18,7 +18,7 @@ from shared import checkup
 from shared.checkup import Checkup
 from shared.errors import ApiError, SettingsError, Unreachable
 
-LIMIT = 10.0  # s for one call
+LIMIT = 10.0  # s for one try of a call
 SILENCE = 15.0  # s in which a stream says at least that nothing happens
 TRIES = 3  # of a request that got no answer: its request id makes it safe to send again
 
@@ -31,17 +31,21 @@ def request_id() -> str:
 
 
 class Client:
-    """Calls the API at `url` with the first token in `token_file`. Raises SettingsError when that can't be read."""
+    """Calls the API at `url` with the first token in `token_file`. Raises SettingsError when that can't be read.
 
-    def __init__(self, url: str, token_file: Path, *, limit: float = LIMIT) -> None:
+    With a `limit` (s) of its own a call is tried once: whoever sets one waits no longer.
+    """
+
+    def __init__(self, url: str, token_file: Path, *, limit: float | None = None) -> None:
         headers = {"Authorization": f"Bearer {tokens.first(token_file)}"}
         try:
             if httpx.URL(url).scheme not in ("http", "https"):
                 raise ValueError("another scheme")  # httpx would find out only when it connects
-            self._http = httpx.Client(base_url=url, headers=headers, timeout=limit, trust_env=False)
+            self._http = httpx.Client(base_url=url, headers=headers, timeout=limit or LIMIT, trust_env=False)
         except (httpx.InvalidURL, ValueError) as error:
             raise SettingsError(f"{url!r} is no address of an API; write http://127.0.0.1:9460") from error
         self._url, self._token_file = url, token_file
+        self._tries = TRIES if limit is None else 1
 
     def get(self, path: str, kind: type[Answer], **query: Any) -> Answer:
         """Raises ApiError, Unreachable."""
@@ -101,7 +105,7 @@ class Client:
 
     def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
         attempts = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(TRIES),
+            stop=tenacity.stop_after_attempt(self._tries),
             wait=tenacity.wait_exponential(multiplier=0.1, max=1.0),
             retry=tenacity.retry_if_exception(_may_pass),
             reraise=True,

@@ -6,6 +6,7 @@ import msgspec
 
 from manager.client import Client
 from shared import support
+from shared.checkup import PATIENCE
 from shared.settings import ManagerSettings, load
 from shared.support import Bundle
 
@@ -54,5 +55,5 @@ def _effective(bundle: Bundle, config: Path | None) -> str:
 
 
 def _asked(api: str, token_file: Path, path: str) -> str:
-    with Client(api, token_file) as client:
+    with Client(api, token_file, limit=PATIENCE) as client:
         return client.text(path)
