@@ -9,10 +9,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as some
 from structlog.testing import capture_logs
 
+from manager.api.bodies.explain import NewExplanation
+from manager.api.explain import _within
 from manager.correlation import Correlator, load, shipped
 from manager.correlation.bounded import ALLOWANCE, Bounded, stand_apart
 from manager.correlation.dialects import Pattern
 from manager.correlation.ruleset import patterns
+from manager.explaining.reacting import Reactions
+from manager.offline.responding import Hosts
+from manager.responses.configuration import Configuration
+from manager.responses.responses import Responses
 from manager.sources.correlator_thread import CorrelatorThread
 from shared.messages import Cursor, LogBatch, LogLine
 
@@ -166,6 +172,19 @@ def test_an_allowance_comes_back():
     for _ in range(8):
         assert one.timed("from here: " + "a" * 1000) is not None
     assert taken(one.timed, hostile) > 4 * least
+
+
+def test_an_explanation_stands_apart(tmp_path):
+    """What a person has explained over the API is no search that the correlator gave up."""
+    (tmp_path / "own.xml").write_text(
+        '<group name="x"><rule id="100002" level="3"><regex type="pcre2">^(a|aa)+$</regex></rule></group>'
+    )
+    ruleset, configuration = load([tmp_path]), Configuration()
+    reactions = Reactions(configuration, Responses(configuration, ruleset).judge, Hosts(()).with_one)
+    with ThreadPoolExecutor() as pool:
+        (told,) = pool.submit(_within, ruleset, reactions, NewExplanation(lines=("a" * 10_000 + "!",)), 0.0).result()
+    assert told.rule == ""
+    assert Correlator(ruleset).cut_short() == []
 
 
 def test_a_negated_pattern_that_is_given_up():
