@@ -77,13 +77,20 @@ def test_a_full_disk_shows_and_is_no_hanging(guard: Guard, tmp_path: Path) -> No
     store.close()
 
 
-def test_a_database_that_somebody_else_has_locked_is_not_writable(store: Store, tmp_path: Path) -> None:
+def test_a_database_that_somebody_else_has_locked_is_not_writable(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A commit is tried, and not only the disk; trials don't pile up behind one that waits."""
+    monkeypatch.setattr("shared.health.FRESH", 0.0)
+    tried, probe = [], store._probe
+    monkeypatch.setattr(store, "_probe", lambda: tried.append(probe()))
     with sqlite3.connect(tmp_path / "store.db") as other:
         other.execute("BEGIN IMMEDIATE")
-        health = Health(store, lambda: (), still=SHORT)
-        assert "nothing could be written down" in str(health.look().hung)
+        health = Health(store, lambda: (), still=SHORT / 4)
+        for _ in range(8):
+            assert "nothing could be written down" in str(health.look().hung)
     assert wait_for(lambda: "written down" not in str(health.look().dead))
+    assert len(tried) <= 2, "the one that waited, and the last"
 
 
 def test_a_store_that_is_closed_is_not_writable(tmp_path: Path) -> None:
