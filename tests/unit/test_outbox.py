@@ -27,12 +27,14 @@ class ASender:
         self.answering.set()
         self.open = asyncio.Event()
         self.open.set()
+        self.asked = 0  # times that it was asked whether anything can be sent
 
     def send(self, publication: Publication) -> asyncio.Future[None]:
         self.sent.append(publication.message_id)
         return asyncio.ensure_future(self._answer(publication.message_id))
 
     async def writable(self) -> None:
+        self.asked += 1
         await self.open.wait()
 
     async def _answer(self, message_id: str) -> None:
@@ -175,7 +177,7 @@ async def test_nothing_is_sent_while_nothing_can_be_written(store: Store, sender
     async with running(one.run()):
         one.wake()
         drained = asyncio.ensure_future(one.drained())
-        await asyncio.sleep(0)
+        await eventually(lambda: sender.asked or sender.sent)
         assert not sender.sent and not drained.done()
         sender.open.set()
         await asyncio.wait_for(drained, 5)
