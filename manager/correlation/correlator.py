@@ -122,7 +122,7 @@ class Correlator:
 
     def forget(self, target: str, before: float | None = None) -> None:
         """Drop what was counted of a source, or what of it is older than an instant (a block's end)."""
-        for spelling in _spellings(target):
+        for spelling in spellings(target):
             for windows in self._windows:
                 windows.forget(spelling, before)
 
@@ -316,6 +316,6 @@ def _address_test(test: AddressTest) -> Test:
     return holds
 
 
-def _spellings(target: str) -> set[str]:
+def spellings(target: str) -> set[str]:
     """The target as it may stand in a log: as given, and for IPv4 as IPv6 maps it."""
     return {target, f"::ffff:{target}"} if ":" not in target else {target}

@@ -55,6 +55,11 @@ class Count:
         others = [each for each in self._usable(seen) if each is not seen]
         return 1 + sum(0 <= seen.at - each.at <= self.rule.timeframe for each in others)
 
+    def forget(self, value: str, before: float) -> None:
+        """Drops the lines from before an instant that have `value` in one of their fields."""
+        for key, window in self._open.items():
+            self._open[key] = [each for each in window if each.at >= before or value not in each.fields.values()]
+
     def _keeps(self, each: Seen, seen: Seen) -> bool:
         """Of lines that must differ only the last of each kind is kept."""
         different = self.rule.different

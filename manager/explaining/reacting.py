@@ -31,6 +31,7 @@ class Reactions:
     def __init__(self, configuration: Configuration, judge: Judge, members: Callable[[str], Members]) -> None:
         self._configuration, self._judge, self._members = configuration, judge, members
         self._standing = OfflineStanding()
+        self.ended = self._standing.ended
 
     def to(self, firing: Firing) -> Reacted:
         """What follows from an alert."""

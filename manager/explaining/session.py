@@ -26,6 +26,8 @@ class Session:
 
     def explain(self, line: LogLine) -> Explanation:
         """What the line comes to, and why."""
+        for target, end in self._reactions.ended(line.at) if self._reactions else ():
+            self._walk.forget(target, before=end)
         trace = self._walk.feed(line)
         reacted = self._reactions.to(trace.firing) if self._reactions and trace.firing else None
         rule, firing = trace.rule, trace.firing

@@ -7,6 +7,7 @@ of that in the tests. A session of its own: what it counts touches no other wind
 from msgspec import Struct
 
 from manager.correlation import Firing, LogLine, Rule, Ruleset
+from manager.correlation.correlator import spellings
 from manager.correlation.events import Event
 from manager.explaining import decoding
 from manager.explaining.counting import Count, Quiet, Seen, counted_by, key_of
@@ -46,6 +47,12 @@ class Walk:
             if higher or told.firing is None:
                 told = again
         return told
+
+    def forget(self, target: str, before: float) -> None:
+        """Drops what was counted of a source from before an instant, a block's end."""
+        for value in spellings(target):
+            for count in self._counts.values():
+                count.forget(value, before)
 
     def _once(self, event: Event) -> Trace:
         found = decoding.decoded(self._roots, event.program, event.message)

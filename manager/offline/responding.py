@@ -24,7 +24,7 @@ class Responder:
     def __init__(self, judge: Judge, answered: Collection[str], agents: Iterable[str] = ()) -> None:
         self._judge, self._answered = judge, answered
         self._standing, self._hosts = OfflineStanding(), Hosts(agents)
-        self._ends: list[tuple[float, str]] = []  # a heap: when blocks end, and whose
+        self.ended = self._standing.ended
 
     def respond(self, firing: Firing) -> Finding:
         """A finding with the orders that follow."""
@@ -33,16 +33,7 @@ class Responder:
         sighting = Sighting(alert=alert(firing), at=firing.at)
         members = self._hosts.with_one(sighting.alert.agent.id)
         verdict = self._standing.after(self._judge, sighting, members)
-        for order in verdict.orders:
-            if order.expires_at is not None and not order.dry_run:
-                heappush(self._ends, (order.expires_at, order.target))
         return Finding(firing=firing, orders=verdict.orders, refusals=verdict.refusals)
-
-    def ended(self, now: float) -> Iterator[tuple[str, float]]:
-        """The targets of the blocks that have ended by now, and when: lines from before are no part of an offence."""
-        while self._ends and self._ends[0][0] <= now:
-            end, target = heappop(self._ends)
-            yield target, end
 
 
 class OfflineStanding:
@@ -52,6 +43,7 @@ class OfflineStanding:
         self._now = 0.0  # of the last alert
         self._offenders: dict[tuple[str, str], Offender] = {}
         self._held: dict[tuple[str, str], dict[str, float]] = {}  # by response and target: until when, by agent
+        self._ends: list[tuple[float, str]] = []  # a heap: when blocks end, and whose
 
     def offender(self, response: str, target: str) -> Offender | None:
         """The offence that `target` is at with `response`, and when its last block ends; None for a newcomer."""
@@ -73,6 +65,12 @@ class OfflineStanding:
             self._hold(order, members)
         return verdict
 
+    def ended(self, now: float) -> Iterator[tuple[str, float]]:
+        """The targets of the blocks that have ended by now, and when: lines from before are no part of an offence."""
+        while self._ends and self._ends[0][0] <= now:
+            end, target = heappop(self._ends)
+            yield target, end
+
     def _hold(self, order: Order, members: Members) -> None:
         if order.dry_run:
             return
@@ -80,6 +78,8 @@ class OfflineStanding:
         held = self._held.setdefault((order.response, order.target), {})
         until = FOREVER if order.expires_at is None else order.expires_at
         held.update(dict.fromkeys((*audience.known, *audience.unknown), until))
+        if order.expires_at is not None:
+            heappush(self._ends, (order.expires_at, order.target))
 
 
 class Hosts:

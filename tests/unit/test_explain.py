@@ -62,6 +62,19 @@ def test_lines_share_a_session_and_end_in_the_order_that_would_be_given(given):
     )
 
 
+def test_the_end_of_a_block_is_explained_as_it_happens(given, tmp_path):
+    """What was said before a block ended counts for no further offence: explaining finds what correlating does."""
+    (tmp_path / "ossec.conf").write_text(CONF.replace("600", "10"))
+    log = tmp_path / "auth.log"
+    said = [f"{HEAD}{UNKNOWN.format('a')}".replace("16:00:00", f"16:00:{at:02}") for at in (0, 1, 2, 3, 4, 40, 41, 42)]
+    log.write_text("\n".join(said))
+    lines = json.loads(_run("explain", "--file", str(log), *given, "-o", "json"))["lines"]
+    assert [each["rule"] for each in lines] == ["5710", "5710", "5712", "5710", "5710", "5710", "5710", "5712"]
+    found = _run("correlate", str(log), "--ossec-conf", given[3], *given[:2], "-o", "json").splitlines()
+    alerts = [each for each in map(json.loads, found) if each["type"] == "alert"]
+    assert [each["rule"]["id"] for each in alerts] == [each["rule"] for each in lines]
+
+
 def test_who_is_blocked_already_and_whose_order_stands_for_two_is_said(given, tmp_path):
     """The same order from two responses goes out once, and the one that holds the block orders nothing more."""
     one = "<active-response><command>firewall-drop</command><location>local</location><rules_id>5710</rules_id>{}"
