@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
 
@@ -38,6 +40,19 @@ def said(**settings: str) -> str:
     code = LOG.format(**{"level": "info", "format": "auto", "secret": SECRET, **settings})
     done = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=True)
     return done.stderr
+
+
+def test_lines_are_for_people_on_a_terminal():
+    """The sentence first, its fields behind it, and no JSON."""
+    ours, theirs = pty.openpty()
+    code = LOG.format(level="info", format="auto", secret=SECRET)
+    subprocess.run([sys.executable, "-c", code], stderr=theirs, check=True)
+    os.close(theirs)
+    first = re.sub(r"\x1b\[[0-9;]*m", "", os.read(ours, 64 * 1024).decode()).splitlines()[0]
+    os.close(ours)
+    assert "connecting to amqp://thwart:***@broker:5672/" in first
+    assert "order_id=abc" in first
+    assert "{" not in first.partition("connecting")[0]
 
 
 @pytest.mark.parametrize("format_", ["auto", "json", "text"])
