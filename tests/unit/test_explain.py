@@ -2,11 +2,16 @@
 
 import json
 import re
+from contextvars import copy_context
 
 import pytest
 from click.testing import CliRunner
 
+from manager.api import explain
+from manager.api.bodies.explain import NewExplanation
 from manager.cli import main
+from manager.correlation import load, shipped
+from shared.errors import Busy
 from tests.unit.test_cases import HEAD, LOCAL, UNKNOWN
 
 CONF = """
@@ -167,3 +172,13 @@ def test_responses_say_what_fires_them(given):
     story = json.loads(_run("responses", "show", listed[0]["identity"], *given, "-o", "json"))
     assert [(each["rule"], each["why"]) for each in story["fired_by"]] == [("5712", "rules_id 5712")]
     assert "10 min" in _run("responses", *given)
+
+
+@pytest.mark.parametrize(("limit", "value"), [("LIMIT", -1.0), ("MOST_TRIED", 10)])
+def test_a_session_at_the_manager_has_an_end(monkeypatch, limit, value):
+    """However much a request wants explained: by time, and by how much there would be to tell; it says what to do."""
+    ruleset, wish = load([shipped()]), NewExplanation(lines=tuple(ATTACK))
+    assert len(copy_context().run(explain._within, ruleset, None, wish, 0.0)) == len(ATTACK)
+    monkeypatch.setattr(explain, limit, value)
+    with pytest.raises(Busy, match="of 3 lines are all that can be explained at once; give fewer"):
+        copy_context().run(explain._within, ruleset, None, wish, 0.0)
