@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
+import shlex
 import sqlite3
+import subprocess
 from contextlib import closing
 from itertools import pairwise
 
@@ -10,7 +13,7 @@ import pytest
 
 from shared import topology
 from shared.broker import Publisher
-from tests.integration.a_manager_daemon import ATTACKER, LISTED, Hands, attack, known, state_of
+from tests.integration.a_manager_daemon import ATTACKER, LISTED, THWART, Hands, attack, known, state_of
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.broker
@@ -34,6 +37,17 @@ def say(manager):
 def queues(broker) -> list[str]:
     """The names of those that there are."""
     return broker.node.control("list_queues", "-q", "-p", broker.login.name, "name").split()
+
+
+def on_a_terminal(words: list[str], here: dict[str, str]) -> str:
+    """What a command shows there."""
+    inside = ["script", "--quiet", "--return", "--command", shlex.join(words), "/dev/null"]
+    environment = {**os.environ, **here, "TERM": "xterm"}
+    done = subprocess.run(
+        inside, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
 
 
 async def _attacked(web1: Hands):
@@ -105,7 +119,9 @@ async def test_unblocked_and_kept_so_for_a_time(manager, web1, say):
 
 
 async def test_a_file_is_blocked_in_parts_and_lifted_again(manager, web1, say):
-    """Thousands in one command; a run that was cut off goes on, what is protected is told with its line."""
+    """Thousands in one command; a run that was cut off goes on, what is protected is told with its line, and a terminal
+    shows how far it has come.
+    """
     addresses = [f"10.0.{number // 200}.{number % 200}" for number in range(1_200)]
     cut_off = {"request_id": "list-of-today", "addresses": addresses[:700], "location": "all"}
     assert manager.call("POST", "/v1/blocks/many", json=cut_off).json()["taken"] == 700
@@ -115,8 +131,11 @@ async def test_a_file_is_blocked_in_parts_and_lifted_again(manager, web1, say):
     assert (done.returncode, summary["orders"], summary["repeated"]) == (1, 500, 700)
     assert [(each["number"], each["text"]) for each in summary["declined"]] == [(1_202, LISTED)]
     assert len({order.id for order in await web1.orders("web1", 1_200)}) == 1_200
-    done = await say("unblock", lines="\n".join(addresses))
-    assert (done.returncode, done.stdout) == (0, "1,200 lifts ordered\n")
+    words = [str(THWART), "unblock", "--file", str(manager.folder / "addresses.txt")]
+    here = {"THWART_API_URL": manager.url, "THWART_API_TOKEN_FILE": str(manager.folder / "state" / "api.token")}
+    shown = await asyncio.to_thread(on_a_terminal, words, here)
+    assert "   0/1201" in shown and "1201/1201" in shown
+    assert "1,200 lifts ordered" in shown
 
 
 async def test_bad_lines_stop_a_file_before_anything_is_done(manager, web1, say):
