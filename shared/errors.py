@@ -231,6 +231,10 @@ class ActionError(ThwartError):
     """An action can't be carried out on this host."""
 
 
+class ToolHangs(ActionError):
+    """A program of the host didn't end within its time, now or a moment ago."""
+
+
 class ApiError(ThwartError):
     """What the manager's API answered, when that was no."""
 

@@ -35,6 +35,7 @@ class Action(Protocol):
     name: str  # as in orders: firewall-drop, …
     backend: str  # what carries it out: nftables, …
     network: bool  # it may cut this host off from its broker, so that applying is proved afterwards
+    exact: bool  # the ends that `inspect` tells are those that were given; else only what is in force is compared
 
     def key(self, target: str, arguments: Sequence[str]) -> str:
         """The key of the effect that an order for `target` holds. Pure. Raises InvalidTarget."""
@@ -42,20 +43,21 @@ class Action(Protocol):
     def prepare(self) -> None:
         """Makes what applying needs (tables, sets), and keeps effects that are there. Twice is safe.
 
-        Raises ActionError with what is missing on this host and what to do about it.
+        Raises ActionError with what is missing on this host, `iptables: not found`.
         """
 
     def apply(self, effects: Sequence[Effect]) -> list[Result]:
         """Puts each in force so that it ends `left` seconds from now, also when it is in force already, whatever
-        end it had. Twice is safe. A result for each, in order; one that fails stops no other. Done means that the
-        effect was seen. Never raises for the host's reasons.
+        end it had; where the host keeps no time, until `revert` is called. Twice is safe. A result for each, in order;
+        one that fails stops no other. Done means that the effect was seen. Never raises for the host's reasons.
         """
 
     def revert(self, effects: Sequence[Effect]) -> list[Result]:
         """Ends each; what isn't in force is done already. As `apply` otherwise."""
 
     def inspect(self) -> dict[str, float | None]:
-        """What is in force on the host, by whoever put it there: seconds left by key, None for until lifted.
+        """What is in force on the host of what is Thwart's own there, by whatever run or person: seconds left by key,
+        None for until lifted, or where the host keeps no time.
 
         Raises ActionError.
         """

@@ -17,6 +17,7 @@ import tenacity
 
 from agent.actions import sets
 from agent.actions.action import Effect, Result
+from agent.actions.halves import in_halves
 from agent.actions.libnftables import Libnftables
 from agent.actions.netlink import Member, Netlink
 from agent.actions.sets import CHAINS, HOSTS, TABLE, Place, Set, Wanted
@@ -68,6 +69,7 @@ class Nftables:
     name = "firewall-drop"
     backend = "nftables"
     network = True
+    exact = True
 
     def __init__(
         self,
@@ -178,38 +180,20 @@ class Nftables:
         return [Result(key=effect.key, problem=problems.get(effect.key, "")) for effect in effects]
 
     def _in_chunks(self, wanted: Wanted, commands: Commands) -> dict[Place, str]:
+        """What failed, with nft's words."""
+
+        def carry_out(some: Sequence[Place]) -> None:
+            try:
+                self._commit(commands({place: wanted[place] for place in some}), {place.set for place in some} - HOSTS)
+            except ActionError as error:
+                # without any element in it: what is in the way is our table itself
+                raise (error if some else ActionError(f"{error}; {_advice(str(error))}")) from error
+
         places = list(wanted)
         failed: dict[Place, str] = {}
         for start in range(0, len(places), CHUNK):
-            failed |= self._chunk({place: wanted[place] for place in places[start : start + CHUNK]}, commands)
+            failed |= in_halves(places[start : start + CHUNK], carry_out)
         return failed
-
-    def _chunk(self, wanted: Wanted, commands: Commands) -> dict[Place, str]:
-        """What failed, with nft's words."""
-        if not self._problem(wanted, commands):
-            return {}
-        if general := self._problem({}, commands):  # without any element: no use in looking for a culprit
-            return dict.fromkeys(wanted, f"{general}; {_advice(general)}")
-        return self._halves(wanted, commands)
-
-    def _halves(self, wanted: Wanted, commands: Commands) -> dict[Place, str]:
-        """Tries the halves of what failed, until it is known who makes it fail; the others are done."""
-        failed: dict[Place, str] = {}
-        places = list(wanted)
-        middle = len(places) // 2
-        for half in (places[:middle], places[middle:]):
-            some = {place: wanted[place] for place in half}
-            if some and (problem := self._problem(some, commands)):
-                failed |= {half[0]: problem} if len(half) == 1 else self._halves(some, commands)
-        return failed
-
-    def _problem(self, wanted: Wanted, commands: Commands) -> str:
-        """nft's words when it failed."""
-        try:
-            self._commit(commands(wanted), {place.set for place in wanted} - HOSTS)
-        except ActionError as error:
-            return str(error)
-        return ""
 
     def _commit(self, commands: str, networks: Collection[Set] = ()) -> None:
         """Carries out `commands` on top of what they need, in one transaction."""

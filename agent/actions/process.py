@@ -11,7 +11,6 @@ import signal
 import subprocess
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +23,7 @@ from shared.errors import ActionError
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {"PATH": PATH, "LANG": "C.UTF-8", "HOME": "/"}  # and nothing of the agent's own, which has secrets in it
 LISTENED = 64 * 1024  # bytes of standard output in which a line for us is looked for
-KEPT = 4 * 1024  # bytes of the end of each output
+KEPT = 4 * 1024  # bytes of the end of each output, unless more of it is asked for
 WORDS = 500  # characters of it that are passed on
 PIECE = 64 * 1024  # bytes read at once
 LAST_PIECES = 16  # that are read after the end: a child that stayed may print for ever
@@ -36,18 +35,22 @@ PROC = Path("/proc")
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """Seconds."""
+    """Seconds, and how much is kept."""
 
     whole: float = 30.0  # from its start to its end
     grace: float = 5.0  # that standard input stays open for a program that is to say something and doesn't
+    output: int = KEPT  # bytes of the end of its standard output that are kept
 
 
 class Ended(Struct, frozen=True, kw_only=True):
-    """How it ended. `code` is its exit status, negative for a signal; `words` the last that it printed."""
+    """How it ended. `code` is its exit status, negative for a signal; `words` the last that it printed, `output` the
+    end of its standard output.
+    """
 
     code: int
     words: str
     in_time: bool
+    output: bytes = b""
 
 
 class Programs:
@@ -84,7 +87,7 @@ class Programs:
         with self._one:
             if self._stopped:
                 raise ActionError("the agent is stopping")
-            process = _Process(command, self._environment)
+            process = _Process(command, self._environment, self._limits.output)
             self._running.add(process.pid)
             return process
 
@@ -98,7 +101,7 @@ class Programs:
 class _Process:
     """One that was started, and what it has printed."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], keep: int) -> None:
         try:
             self._process = started = subprocess.Popen(
                 command,
@@ -116,8 +119,8 @@ class _Process:
         self.ends = _ends(started)
         for each in (self.input, self.output, self.errors):
             os.set_blocking(each.fileno(), False)
-        self.kept: dict[int, deque[int]] = {each.fileno(): deque(maxlen=KEPT) for each in (self.output, self.errors)}
-        self._words = ""
+        self.kept = {self.output.fileno(): _Tail(keep), self.errors.fileno(): _Tail(KEPT)}
+        self._words, self._printed = "", b""
 
     def read(self, descriptor: int) -> bytes | None:
         """What came; empty at the end, None when nothing did."""
@@ -125,7 +128,7 @@ class _Process:
             piece = os.read(descriptor, PIECE)
         except BlockingIOError:
             return None
-        self.kept[descriptor].extend(piece[-KEPT:])
+        self.kept[descriptor].add(piece)
         return piece
 
     def close_input(self) -> None:
@@ -139,8 +142,8 @@ class _Process:
             for _ in range(LAST_PIECES):
                 if not self.read(descriptor):
                     break
-        kept = (bytes(self.kept[each.fileno()]) for each in (self.errors, self.output))
-        self._words = next(filter(None, map(_words, kept)), "")
+        self._printed, errors = (self.kept[each.fileno()].last() for each in (self.output, self.errors))
+        self._words = next(filter(None, map(_words, (errors, self._printed[-KEPT:]))), "")
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(DYING)
         os.close(self.ends)
@@ -151,7 +154,23 @@ class _Process:
     def result(self, *, in_time: bool) -> Ended:
         """After `reap`."""
         code = self._process.returncode
-        return Ended(code=-signal.SIGKILL if code is None else code, words=self._words, in_time=in_time)
+        code = -signal.SIGKILL if code is None else code
+        return Ended(code=code, words=self._words, in_time=in_time, output=self._printed)
+
+
+class _Tail:
+    """The end of what is printed, however much that is."""
+
+    def __init__(self, keep: int) -> None:
+        self._keep, self._bytes = keep, bytearray()
+
+    def add(self, piece: bytes) -> None:
+        self._bytes += piece
+        if len(self._bytes) > 2 * self._keep:
+            del self._bytes[: -self._keep]
+
+    def last(self) -> bytes:
+        return bytes(self._bytes[-self._keep :])
 
 
 class _Conversation:

@@ -15,6 +15,7 @@ class FakeAction:
     """
 
     backend = "fake"
+    exact = True
 
     def __init__(self, clock: Clock, name: str = "firewall-drop") -> None:
         self.name = name
