@@ -15,7 +15,7 @@ from agent.actions.process import PATH, Ended, Limits, Programs
 from shared.errors import ActionError, ToolHangs
 
 LIMIT = 10.0  # s that a call may take; 10,000 rules take iptables-restore 0.2 s
-REST = 30.0  # s for which one that hung is left alone
+FIRST_REST, LONGEST_REST = 30.0, 600.0  # s for which one that hung is left alone, longer each time
 LONGEST = 64 * 1024 * 1024  # bytes of output: a listing of 100,000 blocks has 10
 
 
@@ -33,7 +33,8 @@ class Tool:
 
     def __init__(self, name: str, tools: Tools) -> None:
         self.name = name
-        self._tools, self._hung_at = tools, float("-inf")
+        self._tools = tools
+        self._rest, self._until = FIRST_REST / 2, float("-inf")
         limits = Limits(whole=tools.limit, output=LONGEST)
         self._programs = Programs({**tools.environment, "PATH": tools.path}, limits)
 
@@ -49,13 +50,15 @@ class Tool:
 
         Raises ActionError with its words, and ToolHangs when it didn't end, or did not a moment ago.
         """
-        rest = self._hung_at + REST - self._tools.clock()
-        if rest > 0:
-            raise ToolHangs(f"{self.name} hangs; it is tried again in {rest:.0f} s")
+        left = self._until - self._tools.clock()
+        if left > 0:
+            raise ToolHangs(f"{self.name} hangs; it is tried again in {left:.0f} s")
         ended = self._programs.run([str(self.find()), *arguments], said.encode())
         if not ended.in_time:
-            self._hung_at = self._tools.clock()
+            self._rest = min(2 * self._rest, LONGEST_REST)
+            self._until = self._tools.clock() + self._rest
             raise ToolHangs(_told(f"{self.name} had not ended within {self._tools.limit:g} s", ended))
+        self._rest = FIRST_REST / 2
         if ended.code not in good:
             raise ActionError(_told(f"{self.name}: {_how(ended.code)}", ended))
         if len(ended.output) >= LONGEST:

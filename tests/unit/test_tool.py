@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.actions.halves import in_halves
-from agent.actions.tool import REST, Tool, Tools
+from agent.actions.tool import FIRST_REST, LONGEST_REST, Tool, Tools
 from shared.errors import ActionError, ToolHangs
 
 
@@ -61,16 +61,39 @@ def test_nothing_of_the_agents_own_environment_is_passed_on(tmp_path: Path, monk
 def test_one_that_hangs_holds_up_its_caller_once(tmp_path: Path) -> None:
     """It is killed, is left alone for a while, and tried again after it."""
     clock = Time()
-    tool = _tool(tmp_path, f"echo called >>{tmp_path}/calls; exec sleep 1000", limit=0.2, clock=clock)
-    with pytest.raises(ToolHangs, match=r"^sometool had not ended within 0\.2 s$"):
+    tool = _tool(tmp_path, f"echo called >>{tmp_path}/calls; exec sleep 1000", limit=0.1, clock=clock)
+    with pytest.raises(ToolHangs, match=r"^sometool had not ended within 0\.1 s$"):
         tool.run()
-    clock.now += REST / 3
+    clock.now += FIRST_REST / 3
     with pytest.raises(ToolHangs, match=r"^sometool hangs; it is tried again in 20 s$"):
         tool.run()
     assert (tmp_path / "calls").read_text() == "called\n"
-    clock.now += REST
+
+
+def test_the_rest_grows_while_it_goes_on_hanging(tmp_path: Path) -> None:
+    """And is short again once it has answered."""
+    clock = Time()
+    tool = _tool(tmp_path, f"[ -e {tmp_path}/well ] || exec sleep 1000", limit=0.05, clock=clock)
+    for rest in (FIRST_REST, 2 * FIRST_REST, 4 * FIRST_REST):
+        _hangs_for(tool, clock, rest)
+    for _ in range(4):
+        clock.now += LONGEST_REST
+        with pytest.raises(ToolHangs, match="had not ended"):
+            tool.run()
+    (tmp_path / "well").touch()
+    clock.now += LONGEST_REST
+    tool.run()
+    (tmp_path / "well").unlink()
+    _hangs_for(tool, clock, FIRST_REST)
+
+
+def _hangs_for(tool: Tool, clock: Time, rest: float) -> None:
     with pytest.raises(ToolHangs, match="had not ended"):
         tool.run()
+    clock.now += rest - 1
+    with pytest.raises(ToolHangs, match="again in 1 s"):
+        tool.run()
+    clock.now += 1
 
 
 def test_only_the_culprits_fail() -> None:
