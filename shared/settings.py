@@ -23,6 +23,7 @@ _WHAT_TO_WRITE = {  # where msgspec's words would be a regular expression, or no
     "log.format": "write auto, text or json",
     "broker.queue_type": "write classic or quorum",
     "agent.on_stop": "write keep or lift",
+    "actions.firewall": "write auto, nftables, ipset, iptables, pf, ipfw or npf",
 }
 Seconds = Annotated[float, Meta(gt=0)]
 
@@ -112,6 +113,13 @@ class HostSettings(Section, frozen=True, kw_only=True):
     on_stop: Literal["keep", "lift"] = "keep"  # what SIGTERM does to the blocks in force; a crash always keeps them
 
 
+class ActionsSettings(Section, frozen=True, kw_only=True):
+    """[actions]: how actions are carried out on this host."""
+
+    # firewall-drop's backend; `auto`: the first that this host has. One that is named and missing has no substitute.
+    firewall: Literal["auto", "nftables", "ipset", "iptables", "pf", "ipfw", "npf"] = "auto"
+
+
 class ManagerSettings(Section, frozen=True, kw_only=True):
     """manager.toml"""
 
@@ -126,6 +134,7 @@ class AgentSettings(Section, frozen=True, kw_only=True):
 
     broker: BrokerSettings = BrokerSettings()
     agent: HostSettings = HostSettings()
+    actions: ActionsSettings = ActionsSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 
