@@ -18,6 +18,7 @@ from manager.api.dead_letters import DeadLetterRoutes
 from manager.api.decisions import Decisions
 from manager.api.events import EventRoutes
 from manager.api.explain import ExplainRoutes
+from manager.api.giving import Giving
 from manager.api.looks import Looks
 from manager.api.offenders import OffenderRoutes
 from manager.api.orders import OrderRoutes
@@ -246,9 +247,10 @@ class _Daemon:
         )
 
     def _api(self, tokens: Tokens) -> Api:
+        giving = Giving(self.dispatch, self.roster, self.chronicle, manual_timeout=self.settings.manual_timeout)
         nouns = (
-            self._block_routes(),
-            OrderRoutes(self.ledger),
+            self._block_routes(giving),
+            OrderRoutes(giving, self.ledger),
             Decisions(self.approvals, self.panic, self.chronicle),
             AllowRoutes(self.policy, self.roster, self.chronicle),
             AgentRoutes(self.roster, self.policy, self._removal(), self.chronicle),
@@ -260,16 +262,16 @@ class _Daemon:
         )
         return Api(tokens, self._looks(), self.signs, [route for noun in nouns for route in noun.routes()])
 
-    def _block_routes(self) -> BlockRoutes:
+    def _block_routes(self, giving: Giving) -> BlockRoutes:
         return BlockRoutes(
             self.dispatch,
+            giving,
             self.ledger,
             self.roster,
             self.policy,
             Many(self.store, self.roster, self.clock, allowlist=self.policy.allowlist, wake=self.outbox.wake),
             self.chronicle,
             forget=self.thread.forget,
-            manual_timeout=self.settings.manual_timeout,
         )
 
     def _removal(self) -> Removal:

@@ -8,43 +8,27 @@ from typing import Literal
 
 from msgspec import Struct
 
+from manager.by_hand import OrderRequest, check_known, check_protected, order_of, place
 from manager.ledger import alerts, offenders, on_hold, orders, pause
 from manager.ledger.breakers import Breakers
 from manager.ledger.offenders import Offender
-from manager.ledger.orders import UNTIL_LIFTED
 from manager.ledger.positions import Position, advance
 from manager.ledger.standing import LedgerStanding
 from manager.lifting import Lifting, lift
 from manager.responses.breaker import Gate
 from manager.responses.verdict import Judge, Offence, Refusal, Sighting, Verdict
-from manager.roster import Members, Roster, unknown
+from manager.roster import Members, Roster
 from shared.clock import Clock
-from shared.ids import digest
-from shared.messages import Location, Operation, Order
+from shared.messages import Operation, Order
 from shared.store import Connection, Store
-from shared.targets import Allowlist, normalise_address
-
-BLOCK = "firewall-drop"  # what `thwart block` orders
-
-
-class BlockRequest(Struct, frozen=True, kw_only=True):
-    """A person's wish to block an address or network. The same `request_id` is the same order."""
-
-    request_id: str
-    address: str
-    location: Location
-    agents: tuple[str, ...] = ()  # names, for `agent`
-    timeout: float | None = None  # s; None: until lifted
-    reason: str = ""
-    issuer: str = ""
-    dry_run: bool = False
+from shared.targets import Allowlist, normalise_target
 
 
 class UnblockRequest(Struct, frozen=True, kw_only=True):
-    """A person's wish to end every block of an address or network, wherever it is."""
+    """A person's wish to end whatever is in force on a target, wherever it is."""
 
     request_id: str
-    address: str
+    target: str
     reason: str = ""
     issuer: str = ""
 
@@ -116,24 +100,23 @@ class Dispatch:
             self._wake()
         return taken
 
-    async def block(self, request: BlockRequest) -> Placed:
-        """Orders a block by hand.
+    async def order(self, request: OrderRequest) -> Placed:
+        """Orders an action by hand.
 
-        Raises InvalidTarget, ProtectedTarget with the entry that protects it, UnknownAgent, StoreError.
+        Raises InvalidTarget, ProtectedTarget with the entry that protects it, UnknownAction, UnknownAgent, StoreError.
         """
-        target = normalise_address(request.address)
         members = self._roster.members()
         check_known(request.agents, members)
         return await self._place(
-            request.request_id, "add", lambda connection: self._block(connection, request, target, members)
+            request.request_id, "add", lambda connection: self._order(connection, request, members)
         )
 
     async def unblock(self, request: UnblockRequest) -> Placed:
-        """Lifts every block of an address or network that has not ended, also what is still unsent.
+        """Lifts every order on a target that has not ended, of whatever action, also what is still unsent.
 
         Raises InvalidTarget, StoreError.
         """
-        target = normalise_address(request.address)
+        target = normalise_target(request.target)
         members = self._roster.members()
         return await self._place(
             request.request_id, "delete", lambda connection: self._unblock(connection, request, target, members)
@@ -178,9 +161,9 @@ class Dispatch:
         self._wake()
         return placed
 
-    def _block(self, connection: Connection, request: BlockRequest, target: str, members: Members) -> list[Order]:
-        self._allowlist().check(target)  # in here, so that no entry can be added between this and the order
-        order = block_order(request, target, self._clock.wall())
+    def _order(self, connection: Connection, request: OrderRequest, members: Members) -> list[Order]:
+        order = order_of(request, self._clock.wall())
+        check_protected(order, self._allowlist())  # in here, so that no entry can come between this and the order
         place(connection, order, request.request_id, members)
         return [order]
 
@@ -239,38 +222,3 @@ class _Turn:
         if gate.counts and not self._breakers.lets(order.response, gate.counts, gate.limit):
             return "breaker"
         return None
-
-
-def block_order(request: BlockRequest, target: str, now: float) -> Order:
-    """The order that does as `request` says to `target`, which is in the one spelling."""
-    named = tuple(sorted(set(request.agents)))
-    return Order(
-        id=digest(request.request_id, "", "add", (), request.location, named, target),
-        operation="add",
-        action=BLOCK,
-        location=request.location,
-        agents=named,
-        target=target,
-        timeout=request.timeout,
-        issued_at=now,
-        deadline=now + (request.timeout or UNTIL_LIFTED),
-        expires_at=None if request.timeout is None else now + request.timeout,
-        reason=request.reason,
-        issuer=request.issuer,
-        dry_run=request.dry_run,
-    )
-
-
-def place(connection: Connection, order: Order, request_id: str, members: Members) -> None:
-    """Writes down a person's order, to be sent, or on hold while the manager is paused."""
-    if pause.find(connection) is None:
-        orders.put(connection, order, request_id, members.audience(order.location, order.agents))
-    else:
-        on_hold.keep(connection, order, request_id, "paused", (), order.issued_at)
-
-
-def check_known(agents: Sequence[str], members: Members) -> None:
-    """Raises UnknownAgent when one of these isn't in the roster."""
-    strangers = [agent for agent in agents if agent not in members]
-    if strangers:
-        raise unknown(strangers, members.ids())

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from manager.dispatch import BlockRequest, block_order, check_known, place
+from manager.by_hand import OrderRequest, check_known, check_protected, order_of, place
 from manager.ledger import offenders, on_hold, orders
 from manager.ledger.views import Declined
 from manager.lifting import Lifting, lift
@@ -22,7 +23,7 @@ from shared.store import Connection, Store
 from shared.targets import Allowlist, normalise_address
 
 PIECE = 0.05  # s that one transaction is let to take, its last address and the commit aside
-_OTHERWISE = "request id {} is that of a run that was otherwise as to --dry-run; use a new one"
+_OTHERWISE = "request id {} is that of another action, or of a run that was otherwise as to --dry-run; use a new one"
 PATIENCE = 2.0  # s for one request, the last piece aside
 
 
@@ -51,17 +52,17 @@ class Many:
         self._store, self._roster, self._clock = store, roster, clock
         self._allowlist, self._wake = allowlist, wake
 
-    async def block(self, request: BlockRequest, addresses: Sequence[str]) -> Outcome:
-        """Orders a block of each, otherwise as `request` says. One that can't be blocked is refused alone.
+    async def order(self, request: OrderRequest, targets: Sequence[str]) -> Outcome:
+        """Orders the same of each, otherwise as `request` says. One that can't be acted on is refused alone.
 
         Raises UnknownAgent, StoreError; what is done by then stays done.
         """
         check_known(request.agents, self._roster.members())
 
-        def one(turn: _Turn, address: str) -> None:
-            self._block(turn, request, address)
+        def one(turn: _Turn, target: str) -> None:
+            self._order(turn, replace(request, target=target))
 
-        return await self._in_pieces(addresses, one)
+        return await self._in_pieces(targets, one)
 
     async def unblock(self, word: Lifting, addresses: Sequence[str]) -> Outcome:
         """Lifts every block of each that has not ended, also what is unsent. Raises StoreError."""
@@ -82,16 +83,16 @@ class Many:
             declined=tuple(one for each in outcomes for one in each.declined),
         )
 
-    def _block(self, turn: "_Turn", request: BlockRequest, address: str) -> None:
-        order = block_order(request, normalise_address(address), turn.now)
+    def _order(self, turn: "_Turn", request: OrderRequest) -> None:
+        order = order_of(request, turn.now)
         known = orders.find(turn.connection, order.id)
-        if known is not None and known.dry_run != order.dry_run:
-            turn.declined.append(Declined(address=address, why=_OTHERWISE.format(request.request_id)))
+        if known is not None and (known.action, known.dry_run) != (order.action, order.dry_run):
+            turn.declined.append(Declined(address=request.target, why=_OTHERWISE.format(request.request_id)))
             return
         if known is not None:
             turn.repeated += 1
             return
-        self._allowlist().check(order.target)  # in here, so that no entry comes between this and the order
+        check_protected(order, self._allowlist())  # in here, so that no entry comes between this and the order
         place(turn.connection, order, request.request_id, turn.members)
         turn.on_hold = turn.on_hold or on_hold.holds(turn.connection, order.id)
         turn.orders.append(order)

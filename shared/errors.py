@@ -28,6 +28,8 @@ ThwartError
 │   └── FolderInUse              another process has the state folder
 ├── RequestError             what a person asked for can't be done as asked
 │   ├── UnknownAgent             nobody in the roster goes by that name
+│   ├── UnknownAction            what neither an action nor a script can be called
+│   ├── JustHappens              a time for an action that has no end
 │   ├── AgentLiving              an agent that is to be removed is there
 │   ├── NotOnAllowlist           a network that is to be taken off the allowlist wasn't put on it
 │   ├── AllowlistFull            more networks than agents can be told of
@@ -181,6 +183,14 @@ class RequestError(ThwartError):
 
 class UnknownAgent(RequestError):
     """Nobody in the roster goes by that name; the text lists who does."""
+
+
+class UnknownAction(RequestError):
+    """What neither a built-in action nor a file in the script folder can be called."""
+
+
+class JustHappens(RequestError):
+    """A time was given for an action that has no end."""
 
 
 class AgentLiving(RequestError):

@@ -17,6 +17,8 @@ Network = IPv4Network | IPv6Network
 _ADDRESS = re.compile(r"[0-9A-Fa-f.:]{2,45}(/[0-9]{1,3})?", re.ASCII)
 # no leading hyphen, which a program would take for an option, and nothing that parts fields or folders
 _ACCOUNT = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@+$-]{0,254}", re.ASCII)
+_MEANT_AS_ADDRESS = re.compile(r"[0-9.]*[./][0-9./]*|[0-9A-Fa-f.:/]*:[0-9A-Fa-f.:/]*", re.ASCII)
+_LONGEST_NAME = 255  # characters
 
 
 @lru_cache(maxsize=4_096)  # the same few are asked for with every order: each host's own, the allowlist, the target
@@ -98,6 +100,19 @@ def normalise_account(text: str) -> str:
     name = text.strip()
     if not _ACCOUNT.fullmatch(name):
         raise InvalidTarget(f"{text[:80]!r} is not an account's name")
+    return name
+
+
+def normalise_target(text: str) -> str:
+    """The one spelling of anything that an order may act on: an address, a network, an account, a script's own word.
+
+    Raises InvalidTarget for what none of them can be, which an address with a mistake in it is: it is no name.
+    """
+    name = text.strip()
+    if names_address(name) or _MEANT_AS_ADDRESS.fullmatch(name):
+        return normalise_address(name)
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+        raise InvalidTarget(f"{name[:80]!r} is no address, and no name: one line of at most {_LONGEST_NAME} characters")
     return name
 
 

@@ -1,4 +1,4 @@
-"""The routes of orders: which there are, and the whole story of one."""
+"""The routes of orders: giving one of any action, which there are, and the whole story of one."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from manager.api import requests
-from manager.api.bodies.orders import OrderFilter, Orders
+from manager.api.bodies.orders import NewOrder, OrderFilter, Orders
+from manager.api.giving import Giving
 from manager.api.route import Answer, Route
 from manager.ledger.ledger import Ledger
 from manager.ledger.views import OrderQuery
@@ -16,11 +17,20 @@ from shared.targets import one_spelling
 class OrderRoutes:
     """Handlers of requests."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, giving: Giving, ledger: Ledger) -> None:
+        self._giving, self._ledger = giving, ledger
 
     def routes(self) -> Sequence[Route]:
-        return (Route("GET", "/v1/orders", self.list), Route("GET", "/v1/orders/{order_id}", self.show))
+        return (
+            Route("POST", "/v1/orders", self.give),
+            Route("GET", "/v1/orders", self.list),
+            Route("GET", "/v1/orders/{order_id}", self.show),
+        )
+
+    async def give(self, request: Request, issuer: str) -> Answer:
+        wish = await requests.read(request, NewOrder)
+        asked = self._giving.asked(wish, issuer, action=wish.action, target=wish.target, arguments=wish.arguments)
+        return await self._giving.give(asked)
 
     async def list(self, request: Request, _: str) -> Answer:
         wanted = requests.query(request, OrderFilter)

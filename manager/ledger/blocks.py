@@ -8,7 +8,7 @@ from manager.ledger.schema import FOREVER
 from manager.ledger.views import Block, BlockQuery, BlockStory, Holder, OrderQuery, OrderState, OrderView
 from shared.errors import InvalidTarget
 from shared.store import Connection
-from shared.targets import Network, is_host, overlap, parse_network
+from shared.targets import Network, is_host, names_address, overlap, parse_network
 
 MOST = 200  # orders on one target that are looked at
 COMING: tuple[OrderState, ...] = ("unsent", "waiting", "overdue", "unroutable", "on-hold")
@@ -46,10 +46,10 @@ def blocks(connection: Connection, query: BlockQuery, now: float) -> list[Block]
 
 
 def story(connection: Connection, target: str, now: Now) -> BlockStory:
-    """All that concerns `target`, an address or network in the one spelling."""
-    mine = parse_network(target)
-    others = [each for each in _networks(connection, mine, now.at) if each != target]
-    around = [each for each in others if _covers(each, mine)]
+    """All that concerns `target`, in the one spelling. Nothing lies around a name, or in it."""
+    mine = parse_network(target) if names_address(target) else None
+    others = [each for each in _networks(connection, mine, now.at) if each != target] if mine else []
+    around = [each for each in others if mine and _covers(each, mine)]
     return BlockStory(
         target=target,
         blocks=_of(connection, [target], now.at),

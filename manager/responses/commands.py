@@ -1,12 +1,14 @@
 """`<command>`: a name for an action and its arguments. The stock commands of Wazuh 4 need no declaration."""
 
 import shlex
+from functools import lru_cache
 from typing import Literal
 
 from msgspec import Struct
 
 from manager.responses.options import Options
 from manager.xml import Element
+from shared.errors import UnknownAction
 
 # what an action acts on: an address, an account, whatever the alert has for it (a script), or nothing
 Kind = Literal["address", "account", "script", "nothing"]
@@ -66,6 +68,19 @@ def stock() -> dict[str, Command]:
     """The commands that exist without a declaration, by name."""
     actions = {name: name for name in KINDS} | _RENAMED
     return {name: Command(name=name, action=action) for name, action in actions.items()}
+
+
+@lru_cache(maxsize=256)  # a file of addresses asks for each
+def of_action(name: str) -> Command:
+    """What a person means who names an action: a built-in one, else a file in the agents' script folder.
+
+    Raises UnknownAction for what can be neither.
+    """
+    if known := stock().get(name):
+        return known
+    if not name or "/" in name or "\\" in name or name.startswith(".") or not name.isprintable():
+        raise UnknownAction(f"{name[:80]!r} is no action: name a built-in one, or a file in the agents' script folder")
+    return Command(name=name, action=name)
 
 
 def read(element: Element) -> Command:

@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from manager.approvals import Approvals
+from manager.by_hand import BLOCK, OrderRequest, Term
 from manager.catchup import CatchUp
-from manager.dispatch import BlockRequest, Dispatch, UnblockRequest
+from manager.dispatch import Dispatch, UnblockRequest
 from manager.ledger import on_hold, schema
 from manager.ledger.ledger import Ledger
 from manager.ledger.on_hold import OnHold, Selection
@@ -131,12 +132,17 @@ class AManager:
         return self.store.run_now(lambda connection: on_hold.find(connection, Selection(), now, 1_000))
 
     async def block(self, request_id: str = "r1", **wish: object) -> Order:
-        fields = {"address": ATTACKER, "location": "all", "timeout": 600.0, "issuer": "ann", **wish}
-        (order,) = (await self.dispatch.block(BlockRequest(request_id=request_id, **fields))).orders
+        fields = {"address": ATTACKER, "timeout": 600.0, **wish}
+        target, term = fields.pop("address"), Term(timeout=fields.pop("timeout"))
+        return await self.order(request_id, target=target, term=term, **fields)
+
+    async def order(self, request_id: str = "r1", **wish: object) -> Order:
+        fields = {"action": BLOCK, "location": "all", "issuer": "ann", **wish}
+        (order,) = (await self.dispatch.order(OrderRequest(request_id=request_id, **fields))).orders
         return order
 
     async def unblock(self, request_id: str = "u1", address: str = ATTACKER) -> tuple[Order, ...]:
-        return (await self.dispatch.unblock(UnblockRequest(request_id=request_id, address=address))).orders
+        return (await self.dispatch.unblock(UnblockRequest(request_id=request_id, target=address))).orders
 
     async def answer(self, order: Order, agent: str, status: str = "applied", **said: object) -> None:
         recorded = await self.ledger.record([acknowledgement(order.id, agent, status, self.clock.wall(), **said)])

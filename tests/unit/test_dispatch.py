@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from manager.dispatch import BlockRequest
+from manager.by_hand import BLOCK, OrderRequest, Term
 from manager.ledger import orders
 from manager.ledger.orders import Audience
 from manager.ledger.views import Holder, OrderQuery, state_of
@@ -53,7 +53,8 @@ async def test_the_same_request_is_one_order(manager):
     order = await manager.block("r1")
     manager.confirm()
     manager.clock.passed = 5.0
-    again = await manager.dispatch.block(BlockRequest(request_id="r1", address=ATTACKER, location="all", timeout=9.0))
+    wish = OrderRequest(request_id="r1", action=BLOCK, target=ATTACKER, location="all", term=Term(timeout=9.0))
+    again = await manager.dispatch.order(wish)
     assert (again.orders, again.repeated) == ((order,), True)
     assert manager.outbox() == []
 

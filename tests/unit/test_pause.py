@@ -3,7 +3,7 @@
 import pytest
 
 from manager.approvals import Word
-from manager.dispatch import BlockRequest
+from manager.by_hand import BLOCK, OrderRequest, Term
 from manager.ledger.on_hold import Selection
 from manager.panic import Everything
 from shared.errors import ManagerPaused
@@ -32,8 +32,8 @@ async def test_a_pause_keeps_blocks_by_hand(incident):
     with incident(BLOCKING) as here:
         await here.manager.hear("web1")
         await here.manager.panic.pause("ann", "")
-        request = BlockRequest(request_id="r1", address=ATTACKER, location="all", timeout=60.0)
-        placed, again = await here.manager.dispatch.block(request), await here.manager.dispatch.block(request)
+        request = OrderRequest(request_id="r1", action=BLOCK, target=ATTACKER, location="all", term=Term(timeout=60.0))
+        placed, again = await here.manager.dispatch.order(request), await here.manager.dispatch.order(request)
         assert (placed.on_hold, again.on_hold, again.repeated, again.orders) == (True, True, True, placed.orders)
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from manager.api.bodies.body import Address, Body, Reason, RequestId, Some
+from manager.api.bodies.body import Address, Body, Reason, RequestId, Some, Target
 from manager.ledger.views import Block, Declined
 from shared.messages import AgentId, Order, Span
 
@@ -13,12 +13,12 @@ ManualLocation = Literal["server", "agent", "all"]  # nobody saw anything, so th
 
 
 class Terms(Body, frozen=True, kw_only=True):
-    """How to block, whether one address or many."""
+    """Where, and for how long, whatever is ordered."""
 
     request_id: RequestId
     location: ManualLocation
     agents: Annotated[tuple[AgentId, ...], Meta(max_length=1_000)] = ()  # for location `agent`, and only then
-    timeout: Span | Literal["forever"] | UnsetType = UNSET  # seconds; left out: the manager's `manual_timeout`
+    timeout: Span | Literal["forever"] | UnsetType = UNSET  # seconds; left out: see `by_hand.term`
     reason: Reason = ""
     dry_run: bool = False
 
@@ -36,12 +36,12 @@ class NewBlocks(Terms, frozen=True, kw_only=True):
 
 
 class NewUnblock(Body, frozen=True, kw_only=True):
-    """POST /v1/unblocks: lift every block of an address, wherever it is in force."""
+    """POST /v1/unblocks: lift whatever is in force on an address, or on what goes by a name."""
 
     request_id: RequestId
-    address: Address
+    address: Target
     reason: Reason = ""
-    keep: Span | None = None  # s that it also stays on the allowlist
+    keep: Span | None = None  # s that it also stays on the allowlist; for an address
 
 
 class NewUnblocks(Body, frozen=True, kw_only=True):
@@ -89,7 +89,7 @@ class GivenMany(Struct, frozen=True, kw_only=True):
 
 
 class BlockFilter(Body, frozen=True, kw_only=True):
-    """The query of GET /v1/blocks. GET /v1/blocks/ADDRESS answers one `BlockStory`."""
+    """The query of GET /v1/blocks. GET /v1/blocks/TARGET answers one `BlockStory`."""
 
     agent: Some | None = None
     target: Some | None = None

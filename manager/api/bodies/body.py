@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8,64}\Z")]
 Reason = Annotated[str, Meta(max_length=500)]
 Address = Annotated[str, Meta(min_length=1, max_length=80)]  # or a network; looked at later, for an error with words
+Target = Annotated[str, Meta(min_length=1, max_length=255)]  # an address or network, or a name; looked at later too
 Some = Annotated[str, Meta(min_length=1)]  # nobody who leaves it empty by mistake means all
 
 
