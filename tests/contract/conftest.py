@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contract.subject import InKernel, Pretended, Subject
+from tests.contract.subject import InKernel
 from tests.stage.guard import Guard
 from tests.stage.network import Host, Network
 
@@ -34,9 +34,3 @@ def in_kernel(web: Host) -> Iterator[InKernel]:
     one = InKernel(web)
     yield one
     one.close()
-
-
-@pytest.fixture(params=["fake", pytest.param("nftables", marks=pytest.mark.root)])
-def subject(request: pytest.FixtureRequest) -> Subject:
-    """Each action in turn, with nothing in force."""
-    return Pretended() if request.param == "fake" else request.getfixturevalue("in_kernel")

@@ -1,12 +1,13 @@
-"""What the contract suite of actions is run against: an action, and the ways to look at it and to disturb it."""
+"""Subjects of the contract (agent/contract/subject.py): the fake, nftables in a kernel, and how a host is entered."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from agent.actions.action import Action, Effect, Result
 from agent.actions.libnftables import Libnftables
 from agent.actions.nftables import Nftables
+from agent.contract.addresses import hosts
 from tests.stage import enter
 from tests.stage.fake_action import FakeAction
 from tests.stage.network import Host
@@ -17,19 +18,7 @@ T = TypeVar("T")
 IMPOSSIBLE = "99999999d"  # a timeout that the kernel refuses
 
 
-class Subject(Protocol):
-    """An action that is prepared, with nothing in force."""
-
-    action: Action
-
-    def ends(self, key: str, left: float) -> None:
-        """Returns when `key` isn't in force any more, some time after `left` seconds. Fails when it stays."""
-
-    def flush(self) -> None:
-        """Somebody else clears what is in force away, and what `prepare` made."""
-
-    def spoil(self, key: str) -> None:
-        """From now on the host can't carry out `key`."""
+EXAMPLES = ("10.0.0.1", "10.0.0.12", "2001:db8::1", "2001:db8::12")
 
 
 class Pretended:
@@ -39,6 +28,16 @@ class Pretended:
         self._clock = StoppedClock()
         self._fake = FakeAction(self._clock)
         self.action: Action = self._fake
+        self.examples, self.many = EXAMPLES, hosts(2_000)
+
+    def seen(self) -> dict[str, float | None]:
+        return self._fake.seen()
+
+    def later(self) -> None:
+        """It is told at once."""
+
+    def restarted(self) -> Action:
+        return self._fake
 
     def ends(self, key: str, left: float) -> None:
         self._clock.passed += left
@@ -61,7 +60,8 @@ class Spoilt:
     def run(self, commands: str) -> str:
         for host in self.hosts:
             if f" {host} " in commands or f" {host}," in commands:
-                commands += f"add element inet thwart hosts4 {{ {host} timeout {IMPOSSIBLE} }}\n"
+                family = 6 if ":" in host else 4
+                commands += f"add element inet thwart hosts{family} {{ {host} timeout {IMPOSSIBLE} }}\n"
         return self._kernel.run(commands)
 
 
@@ -71,7 +71,8 @@ class There:
     def __init__(self, host: Host, make: Callable[[], Action]) -> None:
         self._thread = ThreadPoolExecutor(1, initializer=lambda: enter.set_network(host.path))
         self._action = self.call(make)
-        self.name, self.backend, self.network = self._action.name, self._action.backend, self._action.network
+        self.name, self.backend = self._action.name, self._action.backend
+        self.network, self.exact = self._action.network, self._action.exact
 
     def call(self, function: Callable[[], T]) -> T:
         return self._thread.submit(function).result()
@@ -105,6 +106,8 @@ class InKernel:
         self._spoilt: Spoilt | None = None
         self.there = There(host, lambda: Nftables(self._open, pause=lambda _: None))
         self.action: Action = self.there
+        self.examples, self.many = EXAMPLES, hosts(2_000)
+        self._host, self._restarted = host, list[There]()
         self.action.prepare()
         self._somebody_else, self._onlooker = self.there.call(Libnftables), Nftables()
 
@@ -113,6 +116,13 @@ class InKernel:
 
     def flush(self) -> None:
         self.outside("flush ruleset")
+
+    def later(self) -> None:
+        """The kernel tells at once."""
+
+    def restarted(self) -> Action:
+        self._restarted.append(There(self._host, Nftables))
+        return self._restarted[-1]
 
     def outside(self, commands: str) -> None:
         """Somebody else changes the firewall."""
@@ -129,7 +139,8 @@ class InKernel:
     def close(self) -> None:
         """Leaves the host as it was found."""
         self.flush()
-        self.there.close()
+        for each in (self.there, *self._restarted):
+            each.close()
 
     def _open(self) -> Spoilt:
         self._spoilt = Spoilt()

@@ -51,12 +51,16 @@ class FakeAction:
     def inspect(self) -> dict[str, float | None]:
         self._complain()
         self._moved = False
-        now = self._clock.boot()
-        return {key: end and end - now for key, end in self._ends.items() if end is None or end > now}
+        return self.seen()
 
     def moved(self) -> bool:
         self._complain()
         return self._moved
+
+    def seen(self) -> dict[str, float | None]:
+        """What is in force, as `inspect` has it; who calls this isn't the agent."""
+        now = self._clock.boot()
+        return {key: end and end - now for key, end in self._ends.items() if end is None or end > now}
 
     def flush(self) -> None:
         """What is in force is gone, as if somebody had flushed the firewall."""

@@ -27,6 +27,7 @@ HOMES = {
     "uvicorn": ["manager/api/server.py"],
 }
 PURE = "manager/correlation/"
+CONTRACT = "agent/contract/"
 BANNED_THERE = {"asyncio", "random", "socket", "sqlite3", "threading", "time"}
 OF_A_DAEMON = {"lxml", "pika", "prometheus_client", "sqlite3", "starlette", "uvicorn"}
 NOT_ASKING = {
@@ -102,13 +103,25 @@ def test_a_library_has_one_home(library: str) -> None:
 
 def test_no_library_is_imported_that_is_not_declared() -> None:
     """Each package imports what pyproject.toml gives it: the agent nothing of the manager's extra."""
-    declared, extra = _declared("dependencies"), _declared("manager")
+    declared = _declared("dependencies")
+    extras = {"manager/": _declared("manager"), CONTRACT: _declared("contract")}
     wrong = []
     for each in imports():
         if each.package in (*PACKAGES, *sys.stdlib_module_names):
             continue
-        if each.package not in declared and not (each.path.startswith("manager/") and each.package in extra):
+        extra = next((some for where, some in extras.items() if each.path.startswith(where)), set())
+        if each.package not in declared | extra:
             wrong.append(str(each))
+    assert not wrong
+
+
+def test_nothing_that_runs_imports_the_contract() -> None:
+    """It needs pytest, which only an author of actions has."""
+    wrong = [
+        str(each)
+        for each in imports()
+        if f"{each.module}.".startswith("agent.contract.") and not each.path.startswith(CONTRACT)
+    ]
     assert not wrong
 
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+NAMED = re.compile(r"`((?:tests|agent/contract)/[\w/]+\.py)::(\w+)`")  # the contract is tests that others inherit
 SENTENCES = re.compile(r"^- (.+?)(?=^- |^## |^$|\Z)", re.MULTILINE | re.DOTALL)
 
 
