@@ -9,7 +9,7 @@ from agent.actions.action import Action, SlowAction
 from agent.journal import policy
 from agent.journal.policy import Ruling
 from agent.journal.taking import Incoming
-from shared.errors import InvalidTarget, MalformedMessage, ProtectedTarget
+from shared.errors import ActionError, InvalidTarget, MalformedMessage, ProtectedTarget
 from shared.messages import Order
 from shared.targets import Allowlist
 
@@ -20,10 +20,7 @@ class Slow(Protocol):
     """What is carried out beside the built-in actions, as it is just now."""
 
     def get(self, name: str) -> SlowAction | None:
-        """The action of that name."""
-
-    def why_not(self, name: str) -> str:
-        """Why this host can't carry it out; empty when it can."""
+        """The action of that name, whether this host can carry it out or not."""
 
 
 class Admission:
@@ -93,9 +90,15 @@ class Admission:
             return Incoming(order=order, key=action.key(order.target, order.arguments))
         if self._slow is None or (slow := self._slow.get(order.action)) is None:
             return Incoming(order=order, refusal=f"unknown-action: {order.action[:80]}")
-        if why := self._slow.why_not(order.action):
+        key = slow.key(order.target, order.arguments, order.id)
+        try:
+            slow.prepare(order.arguments)
+        except ActionError as error:
+            return Incoming(order=order, refusal=f"unsupported: {error}")
+        if slow.just_happens and order.lasting:
+            why = f"{slow.name} just happens and has no end: order it without a time"
             return Incoming(order=order, refusal=f"unsupported: {why}")
-        return Incoming(order=order, key=slow.key(order.target, order.arguments, order.id), slow=True)
+        return Incoming(order=order, key=key, slow=True)
 
     def _misaddressed(self, order: Order) -> str:
         if order.location in ("local", "agent") and self._agent_id not in order.agents:

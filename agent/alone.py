@@ -6,6 +6,7 @@ from pathlib import Path
 from agent import folder, host
 from agent.actions.action import Action
 from agent.actions.scripts import Scripts
+from agent.actions.slow_actions import SlowActions
 from agent.app import REAL, Parts, agent_id
 from agent.control import LiftAnswer, LiftRequest, ask, lift
 from agent.executor import Executor
@@ -38,9 +39,9 @@ async def _alone(settings: AgentSettings, state: Path, request: LiftRequest, par
     try:
         journal = parts.journal(store, agent_id(settings), host.boot_id(), parts.clock())
         actions: dict[str, Action] = {action.name: action for action in parts.actions()}
-        scripts = Scripts(settings.agent, agent_id(settings))
-        executor = Executor(journal, actions, metrics=AgentMetrics(), trouble=Trouble(), slow=scripts)
-        await asyncio.to_thread(scripts.kill_left_over)
+        slow = SlowActions((), Scripts(settings.agent, agent_id(settings)))
+        executor = Executor(journal, actions, metrics=AgentMetrics(), trouble=Trouble(), slow=slow)
+        await asyncio.to_thread(slow.kill_left_over)
         await executor.prepare()
         errands = asyncio.create_task(executor.errands.run())
         answer = await lift(executor, request)

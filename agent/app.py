@@ -14,6 +14,7 @@ from agent import collector, folder, host
 from agent.actions.action import Action
 from agent.actions.nftables import Nftables
 from agent.actions.scripts import Scripts
+from agent.actions.slow_actions import SlowActions
 from agent.admission import Admission
 from agent.control import Control
 from agent.executor import Executor
@@ -131,7 +132,7 @@ class _Daemon:
         self.journal = parts.journal(store, mine, boot, clock)
         self.outbox = Outbox(store, self.publisher)
         self.actions = {action.name: action for action in parts.actions()}
-        self.scripts = Scripts(settings.agent, mine)
+        self.slow = SlowActions((), Scripts(settings.agent, mine))
         self.executor = self._executor()
         self.self_test = self._self_test(parts.self_test)
         self.executor.when_applied = self.self_test.applied
@@ -197,7 +198,7 @@ class _Daemon:
         await self.executor.prepare()
         with suppress(TimeoutError):  # a resolver that is away holds up no revert; without a broker no order comes
             await asyncio.wait_for(asyncio.to_thread(self.broker_addresses.look_up), PATIENCE)
-        if killed := await asyncio.to_thread(self.scripts.kill_left_over):
+        if killed := await asyncio.to_thread(self.slow.kill_left_over):
             log.warning("killed what an earlier run had started", action="left_over", count=killed)
         self.admission.follow(await self.journal.ruling())
         await self.safeguard.let_go()
@@ -230,7 +231,7 @@ class _Daemon:
             metrics=self.metrics,
             trouble=self.trouble,
             said=self.outbox.wake,
-            slow=self.scripts,
+            slow=self.slow,
             workers=self.settings.agent.script_workers,
         )
 
@@ -253,7 +254,7 @@ class _Daemon:
             self.actions,
             allow=_allow(self.settings),
             automatic=self._automatic,
-            slow=self.scripts,
+            slow=self.slow,
         )
 
     def _safeguard(self) -> Safeguard:
@@ -299,7 +300,7 @@ class _Daemon:
             self.queue.name,
             self.clock,
             drift=lambda: self.executor.drift,
-            scripts=self.scripts,
+            slow=self.slow,
             metrics=self.metrics,
             trouble=self.trouble,
         )

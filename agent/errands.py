@@ -6,7 +6,8 @@ and forgotten with the process.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Protocol
@@ -23,6 +24,7 @@ from agent.trouble import Trouble
 from shared.errors import StoreDamaged, StoreError
 from shared.messages import Order
 
+LATER = 60.0  # s that this process waits for its end, when that is what was to come of a call
 LOOK = 1.0  # s between two looks at the clock while something is to end: a suspended host wakes up late
 MOST = 256  # threads; they are made when there is work for them
 PAUSE = 2.0  # s before what can't be written down is tried again
@@ -31,12 +33,17 @@ INTERRUPTED = "interrupted: the agent was killed while it ran, and it is not run
 
 log = structlog.get_logger()
 
+_How = Callable[[SlowAction], Callable[[Sequence[Call]], list[Result]]]
+
 
 class Slow(Protocol):
-    """Where slow actions are found; `Scripts` is one."""
+    """Where slow actions are found: `SlowActions`."""
 
     def get(self, name: str) -> SlowAction | None:
         """The action of that name."""
+
+    def at_once(self, name: str) -> int:
+        """How many calls it is given at most."""
 
     def stop(self) -> None:
         """Ends what is under way, and what comes later at once."""
@@ -44,7 +51,7 @@ class Slow(Protocol):
 
 class Errands:
     """`work` is set when there may be something to do. `tell` is called with what was settled: its messages are in the
-    outbox. Of one action up to `workers` are out at once.
+    outbox. Of one action up to `workers` are out at once, or one that takes many effects along.
     """
 
     def __init__(
@@ -60,7 +67,8 @@ class Errands:
         self._journal, self._actions, self._trouble, self._tell = journal, actions, trouble, tell
         self._workers = workers  # for each action, so that one which hangs has its own and nobody else's
         self._threads = ThreadPoolExecutor(max_workers=MOST, thread_name_prefix="slow-actions")
-        self._out: dict[asyncio.Task[None], Errand] = {}
+        self._out: dict[asyncio.Task[None], Sequence[Errand]] = {}
+        self._later: dict[Name, float] = {}  # lanes, and by the boot clock until when their call may still end us
         self._rests: dict[Name, tuple[float, float]] = {}  # until when by the boot clock, and for how long
         self._next: float | None = None
         self._owes = True  # something may be to be done that nobody orders: after a start nobody knows
@@ -69,7 +77,7 @@ class Errands:
 
     @property
     def out(self) -> int:
-        """How many were started and are not known to have ended."""
+        """How many calls were started and are not known to have ended."""
         return len(self._out)
 
     async def run(self) -> None:
@@ -95,10 +103,10 @@ class Errands:
             del self._out[task]
             task.result()
         begun = await self._look()
-        self._next = begun.next_end
-        for errand in begun.errands:
-            task = asyncio.create_task(self._errand(errand))
-            self._out[task] = errand
+        self._next = begun.next_at
+        for together in self._together(begun.errands):
+            task = asyncio.create_task(self._call(together))
+            self._out[task] = together
             task.add_done_callback(lambda _: self.work.set())
         if begun.deletes:
             self._say(await self._journal.settle(Turn(deletes=begun.deletes), {}))
@@ -108,8 +116,9 @@ class Errands:
         owes, self._owes = self._owes, False  # what fails meanwhile is owed, though this look doesn't see it
         try:
             begun = await self._journal.begin(
-                busy=[each.lane for each in self._out.values()],
+                busy=[each.lane for some in self._out.values() for each in some] + self._awaited(now),
                 limit=self._workers,
+                at_once=self._actions.at_once,
                 owed=[name for name, (until, _) in self._rests.items() if until > now] if owes else None,
             )
         except StoreError:
@@ -117,6 +126,19 @@ class Errands:
             raise
         self._owes = self._owes or begun.owed
         return begun
+
+    def _awaited(self, now: float) -> list[Name]:
+        """The lanes whose call may still end this process."""
+        self._later = {lane: until for lane, until in self._later.items() if until > now}
+        return list(self._later)
+
+    def _together(self, errands: Iterable[Errand]) -> Iterable[Sequence[Errand]]:
+        """Those that one call does."""
+        some: dict[Name, list[Errand]] = defaultdict(list)
+        for each in errands:
+            action = each.work.action
+            some[each.lane if self._actions.at_once(action) == 1 else (action, "")].append(each)
+        return some.values()
 
     async def idle(self) -> None:
         """Returns when nothing is out; for a moment, if `run` runs."""
@@ -143,9 +165,14 @@ class Errands:
         await asyncio.gather(*self._out, return_exceptions=True)
         self._threads.shutdown()
 
-    async def _errand(self, errand: Errand) -> None:
-        outcome = await asyncio.get_running_loop().run_in_executor(self._threads, self._carry_out, errand)
-        turn, outcomes = Turn(works=(errand.work,)), {errand.work.name: outcome}
+    async def _call(self, errands: Sequence[Errand]) -> None:
+        outcomes = await asyncio.get_running_loop().run_in_executor(self._threads, self._carry_out, errands)
+        known = [each for each in errands if not outcomes[each.work.name].apply.later]
+        until = self._journal.now().boot + LATER
+        self._later.update((each.lane, until) for each in errands if each not in known)
+        if not known:
+            return
+        turn = Turn(works=tuple(each.work for each in known))
         attempts = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(StoreError) & tenacity.retry_if_not_exception_type(StoreDamaged),
             wait=tenacity.wait_fixed(PAUSE),
@@ -153,26 +180,41 @@ class Errands:
             reraise=True,
         )
         settled: Settled = await attempts(self._journal.settle, turn, outcomes)
-        self._remember(errand.work, outcome)
+        for work in turn.works:
+            self._remember(work, outcomes[work.name])
         self._say(settled)
 
-    def _carry_out(self, errand: Errand) -> Outcome:
+    def _carry_out(self, errands: Sequence[Errand]) -> dict[Name, Outcome]:
         """In a worker's thread. What was interrupted isn't run again, but what it comes upon may have to end."""
-        work = errand.work
-        revert = apply = DONE
-        if work.revert:
-            revert = self._done(work, lambda action: action.revert(_call(errand, errand.ordered or errand.coming)))
-        if errand.interrupted:
-            apply = Result(key=work.key, problem=INTERRUPTED)
-        elif work.apply:
-            apply = self._done(work, lambda action: action.apply(_call(errand, errand.coming or errand.ordered)))
-        return Outcome(revert=revert, apply=apply)
+        reverts = self._done(
+            [_call_for(each, each.ordered or each.coming) for each in errands if each.work.revert],
+            errands[0].work.action,
+            lambda action: action.revert,
+        )
+        applies = self._done(
+            [_call_for(each, each.coming or each.ordered) for each in errands if each.work.apply],
+            errands[0].work.action,
+            lambda action: action.apply,
+        )
+        applies |= {each.work.key: self._resumed(each) for each in errands if each.interrupted}
+        return {
+            each.work.name: Outcome(revert=reverts.get(each.work.key, DONE), apply=applies.get(each.work.key, DONE))
+            for each in errands
+        }
 
-    def _done(self, work: Work, how: Callable[[SlowAction], Result]) -> Result:
-        action = self._actions.get(work.action)
+    def _done(self, calls: Sequence[Call], name: str, how: _How) -> dict[str, Result]:
+        if not calls:
+            return {}
+        action = self._actions.get(name)
         if action is None:
-            return Result(key=work.key, problem=f"{work.action} can't be carried out on this host any more")
-        return how(action)
+            gone = f"{name} can't be carried out on this host any more"
+            return {call.key: Result(key=call.key, problem=gone) for call in calls}
+        return {result.key: result for result in how(action)(calls)}
+
+    def _resumed(self, errand: Errand) -> Result:
+        action = self._actions.get(errand.work.action)
+        known = action.resumed(_call_for(errand, errand.coming)) if action else None
+        return known or Result(key=errand.work.key, problem=INTERRUPTED)
 
     def _say(self, settled: Settled) -> None:
         self._tell(settled)
@@ -193,14 +235,15 @@ class Errands:
 
     def _patience(self) -> float | None:
         """Seconds until there may be something to do without being told; None: not before."""
-        due = [until for until, _ in self._rests.values()] + ([] if self._next is None else [self._next])
+        due = [until for until, _ in self._rests.values()] + list(self._later.values())
+        due += [] if self._next is None else [self._next]
         if not due:
             return None
         left = min(due) - self._journal.now().boot
         return LOOK if left <= 0 else min(left, LOOK)
 
 
-def _call(errand: Errand, order: Order | None) -> Call:
+def _call_for(errand: Errand, order: Order | None) -> Call:
     work, coming = errand.work, errand.coming
     return Call(
         key=work.key,

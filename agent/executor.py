@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from types import MappingProxyType
 from typing import TypeVar
 
 from msgspec import Struct
@@ -62,11 +63,14 @@ class Executor:
         limit: int = LIMIT,
         slow: Slow | None = None,
         workers: int = 1,
+        unsupported: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """`slow` are the actions that take their time, of each of which so many `workers` may be out."""
+        """`slow` are the actions that take their time, of each of which so many `workers` may be out. `unsupported` says
+        of an action that isn't among `actions`, which may grow, what it lacks.
+        """
         self.work = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._journal, self._actions = journal, actions
+        self._journal, self._actions, self._unsupported = journal, actions, unsupported
         self._metrics, self._trouble, self._said, self._limit = metrics, trouble, said, limit
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="actions")
         self._one = asyncio.Lock()
@@ -89,10 +93,30 @@ class Executor:
         """How many effects the host has otherwise than the journal says, as far as is known."""
         return self._watch.drift
 
-    async def prepare(self) -> None:
-        """Makes what the actions need. Raises ActionError with what is missing on this host."""
-        for action in self._actions.values():
-            await self._in_thread(action.prepare)
+    async def between_turns(self, work: Callable[[], T]) -> T:
+        """Does this in the thread in which all actions are called."""
+        async with self._one:
+            return await self._in_thread(work)
+
+    async def begin(self, actions: Collection[str]) -> None:
+        """These can be carried out from now on: what should be in force by them is applied. Raises StoreError."""
+        async with self._one:
+            self._watch.doubt()
+            await self._apply_anew([name for name in await self._journal.names() if name[0] in actions])
+        self.work.set()
+
+    async def take_over(self, name: str, former: Action) -> str:
+        """What an earlier run has in force by `former` for this action is put in force by what carries it out now, and
+        only then taken off there. What went wrong. Raises ActionError when `former` can't tell, StoreError.
+        """
+        async with self._one:
+            found = await self._watch.take_over(name, former, self._in_thread)
+            await self._apply_anew([each for each in await self._journal.names() if each[0] == name and each[1] in found])
+            if self._failed:
+                return "not everything could be taken over"
+            effects = [Effect(key=key, target=key) for key in found]
+            results = await self._in_thread(lambda: former.revert(effects))
+        return next((each.problem for each in results if each.problem), "")
 
     async def start(self) -> None:
         """What is due is ended, what should be in force is applied again for the time left, silently, and what an
@@ -251,9 +275,9 @@ class Executor:
     def _results(self, name: str, effects: list[Effect], how: _How) -> list[Result]:
         action = self._actions.get(name)
         if action is None:
-            return [
-                Result(key=each.key, problem=f"{name} can't be carried out on this host any more") for each in effects
-            ]
+            why = f": {self._unsupported[name]}" if name in self._unsupported else ""
+            problem = f"{name} can't be carried out on this host any more{why}"
+            return [Result(key=each.key, problem=problem) for each in effects]
         return how(action)(effects)
 
     def _may_cut_off(self, work: Work) -> bool:
@@ -300,6 +324,9 @@ class _None:
 
     def get(self, name: str) -> None:
         return None
+
+    def at_once(self, name: str) -> int:
+        return 1
 
     def stop(self) -> None:
         pass

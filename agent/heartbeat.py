@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 from msgspec import Struct
 
-from agent.actions.scripts import Scripts
+from agent.actions.slow_actions import SlowActions
 from agent.admission import Admission
 from agent.host import own_addresses
 from agent.journal.journal import Journal
@@ -54,13 +54,13 @@ class Heartbeats:
         clock: Clock,
         *,
         drift: Callable[[], int],
-        scripts: Scripts,
+        slow: SlowActions,
         metrics: AgentMetrics,
         trouble: Trouble,
     ) -> None:
         self._me, self._journal, self._admission, self._clock = me, journal, admission, clock
         self._publisher, self._consumer, self._queue = publisher, consumer, queue
-        self._scripts = scripts
+        self._slow = slow
         self._drift, self._metrics, self._trouble = drift, metrics, trouble
         self._at_once = asyncio.Event()
         self._said_new = 0  # the connection whose new queue a heartbeat has told of
@@ -95,7 +95,7 @@ class Heartbeats:
         )
 
     async def _heartbeat(self, *, made: bool) -> Heartbeat:
-        at, scripts = self._clock.wall(), dict(self._scripts.look())
+        at, slow = self._clock.wall(), list(self._slow.look())
         return Heartbeat(
             agent_id=self._me.agent_id,
             at=at,
@@ -108,8 +108,10 @@ class Heartbeats:
             roles=self._me.roles,
             labels=self._me.labels,
             addresses=tuple(own_addresses()),
-            actions={name: "script" for name, why in scripts.items() if not why} | self._me.actions,
-            unsupported={name: why for name, why in scripts.items() if why and name not in self._me.actions},
+            actions={each.name: each.backend for each in slow if not each.why_not} | self._me.actions,
+            unsupported={
+                each.name: each.why_not for each in slow if each.why_not and each.name not in self._me.actions
+            },
             policy=self._admission.version,
             drift=self._drift(),
             unsent=await self._journal.unsent(),

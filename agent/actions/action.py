@@ -1,7 +1,8 @@
 """The seam between what carries orders out and what changes a host: two protocols, each with one contract suite.
 
 An `Action` is called from the executor's own thread, never two at once, and is done in no time. A `SlowAction` may take
-its time, and hang: it is called from a worker's thread, once for each effect, and never twice at once for one.
+its time, and hang: it is called from a worker's thread, for as many effects at once as it takes, and never twice at
+once for one of them.
 """
 
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ class Result(Struct, frozen=True, kw_only=True):
     exit_code: int | None = None
     happened: bool = False  # nothing is in force by it that would end: it just happened, or was there before
     was_there: bool = False  # it found that it is in force already, and did nothing
+    later: bool = False  # what comes of it ends this process: the next one asks `resumed`
 
 
 class Action(Protocol):
@@ -86,14 +88,23 @@ class SlowAction(Protocol):
 
     name: str
     backend: str
+    at_once: int  # calls that it is given at most; if more than one, what comes for it is gathered for a moment
+    just_happens: bool  # it has no effect that could be held, so that no order for it may have an end
 
     def key(self, target: str, arguments: Sequence[str], order_id: str) -> str:
         """The key of the effect that an order holds. Pure. Raises InvalidTarget."""
 
-    def apply(self, call: Call) -> Result:
-        """Puts it in force, or does what just happens. Twice is safe for what lasts. `happened` and `was_there` only
-        for what isn't `lasting`. Never raises for the host's reasons, and returns within a time limit.
+    def prepare(self, arguments: Sequence[str]) -> None:
+        """Raises ActionError with what is missing to carry it out with these arguments. Cheap: each order asks."""
+
+    def apply(self, calls: Sequence[Call]) -> list[Result]:
+        """Puts each in force, or does what just happens. Twice is safe for what lasts. `happened` and `was_there` only
+        for what isn't `lasting`. A result for each, in order. Never raises for the host's reasons, and returns within
+        a time limit.
         """
 
-    def revert(self, call: Call) -> Result:
-        """Ends it. Twice is safe. As `apply` otherwise."""
+    def revert(self, calls: Sequence[Call]) -> list[Result]:
+        """Ends each. Twice is safe. As `apply` otherwise."""
+
+    def resumed(self, call: Call) -> Result | None:
+        """What became of what just happens when an agent began it and was gone before it ended. None: nobody knows."""

@@ -34,6 +34,8 @@ class Script:
     """The script at `path()`, which is asked for each time and raises ActionError when it isn't to be started."""
 
     backend = "script"
+    at_once = 1
+    just_happens = False
 
     def __init__(self, name: str, path: Callable[[], Path], programs: Programs, agent_id: str) -> None:
         self.name = name
@@ -46,8 +48,22 @@ class Script:
         words = [target, *arguments] if target else ["", *arguments, order_id]
         return msgspec.json.encode(words).decode()
 
-    def apply(self, call: Call) -> Result:
+    def prepare(self, arguments: Sequence[str]) -> None:
+        """Raises ActionError when it isn't to be started."""
+        self._path()
+
+    def apply(self, calls: Sequence[Call]) -> list[Result]:
         """Says `add`."""
+        return [self._add(call) for call in calls]
+
+    def revert(self, calls: Sequence[Call]) -> list[Result]:
+        """Says `delete`."""
+        return [self._delete(call) for call in calls]
+
+    def resumed(self, call: Call) -> None:
+        """What it did can't be looked up."""
+
+    def _add(self, call: Call) -> Result:
         dialogue = _Dialogue(lambda word: self._line(word, call), in_force=call.in_force)
         try:
             ended = self._programs.run([str(self._path())], self._line("add", call), dialogue)
@@ -61,8 +77,7 @@ class Script:
             was_there=dialogue.aborted,
         )
 
-    def revert(self, call: Call) -> Result:
-        """Says `delete`."""
+    def _delete(self, call: Call) -> Result:
         try:
             ended = self._programs.run([str(self._path())], self._line("delete", call))
         except ActionError as error:

@@ -36,23 +36,16 @@ class Scripts:
             return None
         return Script(name, partial(self._checked, name), self._programs, self._agent_id)
 
-    def why_not(self, name: str) -> str:
-        """Why it isn't to be started; empty when it is."""
-        try:
-            self._checked(name)
-        except ActionError as error:
-            return str(error)
-        return ""
-
-    def look(self) -> Iterator[tuple[str, str]]:
-        """Each that is there, up to so many, and why it isn't to be started; empty when it is."""
+    def look(self) -> Iterator[Script]:
+        """Each that is there, up to so many, may it be started or not."""
         try:
             names = sorted(os.listdir(self._folder))
         except OSError:  # most hosts have none
             return
         for name in names[:MOST]:
-            if self.get(name) is not None and not (self._folder / name).is_dir():
-                yield name, self.why_not(name)
+            script = self.get(name)
+            if script is not None and not (self._folder / name).is_dir():
+                yield script
 
     def kill_left_over(self) -> int:
         """What an agent that was killed had started: it must not be at work beside what is started now."""

@@ -1,5 +1,8 @@
 """Errands: what slow actions have to do, each for one effect, read from the journal whenever a worker is free.
 
+An action that takes many at once is given many: what comes for it is gathered until nothing more has come for a moment,
+or the first has waited long enough, or there are as many as it takes. That is read from the journal like the rest.
+
 Who is out on an errand has that effect to himself: nothing else is planned for it, and what comes for it waits here, in
 order, until the errand is settled. So a crash finds everything unsettled and nothing lost. What was about to be started
 is written down before it is: what lasts is done again after a crash, and what just happens never is, because nobody can
@@ -7,7 +10,7 @@ tell how far it came.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from itertools import takewhile
 
@@ -36,6 +39,12 @@ WITH RECURSIVE actions (action) AS (
 )
 SELECT action FROM actions WHERE action IS NOT NULL
 """
+_GATHERED = """
+SELECT count(*) AS number, min(received_boot) AS first, max(received_boot) AS last FROM (
+    SELECT received_boot FROM orders WHERE status IS NULL AND slow = 1 AND action = ? AND key != ''
+    ORDER BY seq LIMIT ?
+)
+"""
 _TAKEN = """
 SELECT action, key, target FROM orders WHERE status IS NULL AND slow = 1 AND action = ? AND key != '' ORDER BY seq
 """
@@ -61,6 +70,9 @@ SELECT 1 FROM holders WHERE order_id = ?1 UNION ALL SELECT 1 FROM orders WHERE i
 _START = "UPDATE orders SET started_at = ? WHERE id = ?"
 _NEXT_END = "SELECT min(ends) FROM holders WHERE slow = 1"
 
+QUIET = 1.0  # s without another one, after which what was gathered goes
+LONGEST = 5.0  # s that the first one waits for others
+
 
 class Errand(Struct, frozen=True, kw_only=True):
     """One effect's work, with at most one order that joins. `interrupted`: that one just happens, and was started
@@ -84,21 +96,29 @@ class Begun(Struct, frozen=True, kw_only=True):
 
     errands: tuple[Errand, ...]
     deletes: tuple[Ending, ...]  # all that they lift has ended
-    next_end: float | None  # the boot clock's reading
+    next_at: float | None  # the boot clock's reading when a hold is over, or what is being gathered goes
     owed: bool  # something that nobody ordered just now is still to be done
 
 
 def begin(
-    connection: Connection, now: Now, *, busy: Collection[Name], limit: int, owed: Collection[Name] | None
+    connection: Connection,
+    now: Now,
+    *,
+    busy: Collection[Name],
+    limit: int,
+    at_once: Callable[[str], int],
+    owed: Collection[Name] | None,
 ) -> Begun:
-    """What can be started in other lanes than the `busy` ones, so that no action has more than `limit` out; marked as
-    started. `owed`: also what a reboot or a failure left to be done, those effects aside; None: not that.
+    """What can be started in other lanes than the `busy` ones; marked as started. No action has more than `limit` out,
+    and one that takes several `at_once` is given them when none of its is out. `owed`: also what a reboot or a failure
+    left to be done, those effects aside; None: not that.
     """
-    choice = _Choice(connection, now, busy, limit)
+    choice = _Choice(connection, now, busy, limit, at_once)
     choice.add(connection.execute(_ENDED, (now.boot,)))  # first: who is let go late is wronged
     for (action,) in connection.execute(_ACTIONS).fetchall():
-        # no further than there is room: else thousands that wait would be read each time
-        choice.add(takewhile(partial(choice.has_room_for, action), connection.execute(_TAKEN, (action,))))
+        if choice.has_room_for(action) and choice.has_gathered(action):
+            # no further than there is room: else thousands that wait would be read each time
+            choice.add(takewhile(partial(choice.has_room_for, action), connection.execute(_TAKEN, (action,))))
     left = [] if owed is None else [row for each in (_FORGOTTEN, _LEFT_OVER) for row in connection.execute(each)]
     choice.add(row for row in left if (row["action"], row["key"]) not in (owed or ()))
     started = (each.coming.id for each in choice.errands if each.work.apply and each.coming)
@@ -106,7 +126,7 @@ def begin(
     return Begun(
         errands=tuple(choice.errands),
         deletes=tuple(_deletes(connection)),
-        next_end=connection.execute(_NEXT_END).fetchone()[0],
+        next_at=choice.next_at(),
         owed=bool(left),
     )
 
@@ -114,14 +134,37 @@ def begin(
 class _Choice:
     """Who goes now."""
 
-    def __init__(self, connection: Connection, now: Now, busy: Collection[Name], limit: int) -> None:
-        self._connection, self._now, self._limit = connection, now, limit
-        self._lanes, self._of_action = set(busy), Counter(action for action, _ in busy)
+    def __init__(
+        self, connection: Connection, now: Now, busy: Collection[Name], limit: int, at_once: Callable[[str], int]
+    ) -> None:
+        self._connection, self._now, self._limit, self._at_once = connection, now, limit, at_once
+        self._lanes, self._out = set(busy), Counter(action for action, _ in busy)
+        self._room: dict[str, int] = {}  # by action, how many more may go
+        self._gathering: list[float] = []  # until when
         self.errands: list[Errand] = []
 
     def has_room_for(self, action: str, _: Row | None = None) -> bool:
         """Whether one more of it may go."""
-        return self._of_action[action] < self._limit
+        if action not in self._room:
+            most, out = self._at_once(action), self._out[action]
+            self._room[action] = self._limit - out if most == 1 else 0 if out else most
+        return self._room[action] > 0
+
+    def has_gathered(self, action: str) -> bool:
+        """Whether what has come for it goes now, or waits for more."""
+        most = self._at_once(action)
+        number, first, last = self._connection.execute(_GATHERED, (action, most)).fetchone() if most > 1 else (0, 0, 0)
+        if not 0 < number < most or last > self._now.boot:  # as many as it takes; or of an earlier boot's clock
+            return True
+        until: float = min(first + LONGEST, last + QUIET)
+        if until > self._now.boot:
+            self._gathering.append(until)
+        return until <= self._now.boot
+
+    def next_at(self) -> float | None:
+        """When there is something to do, though nobody says so."""
+        (next_end,) = self._connection.execute(_NEXT_END).fetchone()
+        return min([*self._gathering, *([] if next_end is None else [next_end])], default=None)
 
     def add(self, rows: Iterable[Row]) -> None:
         """Those of these who can."""
@@ -129,7 +172,7 @@ class _Choice:
             lane = action, target or key
             if self.has_room_for(action) and lane not in self._lanes:
                 self._lanes.add(lane)
-                self._of_action[action] += 1
+                self._room[action] -= 1
                 self.errands.append(_errand(self._connection, (action, key), self._now))
 
 

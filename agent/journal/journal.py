@@ -62,10 +62,12 @@ class Journal:
             lambda connection: planning.plan(connection, self.now(), limit=limit, again=again, anew=anew)
         )
 
-    async def begin(self, *, busy: Collection[Name], limit: int, owed: Collection[Name] | None) -> Begun:
+    async def begin(
+        self, *, busy: Collection[Name], limit: int, at_once: Callable[[str], int], owed: Collection[Name] | None
+    ) -> Begun:
         """What slow actions are to do now; see `errands.begin`."""
         return await self.store.run(
-            lambda connection: errands.begin(connection, self.now(), busy=busy, limit=limit, owed=owed)
+            lambda connection: errands.begin(connection, self.now(), busy=busy, limit=limit, at_once=at_once, owed=owed)
         )
 
     async def names(self) -> list[Name]:

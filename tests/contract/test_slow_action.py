@@ -24,10 +24,12 @@ class Example(Struct):
     file: Path
 
     def apply(self, target: str, **said: object) -> Result:
-        return self.action.apply(self._call(target, **said))
+        (result,) = self.action.apply([self._call(target, **said)])
+        return result
 
     def revert(self, target: str) -> Result:
-        return self.action.revert(self._call(target))
+        (result,) = self.action.revert([self._call(target)])
+        return result
 
     def in_force(self) -> set[str]:
         """Each once."""
@@ -55,7 +57,8 @@ def example(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Example]
     scripts = Scripts(settings, "web1", Limits(whole=20.0, grace=5.0))
     action = scripts.get(request.param)
     assert action is not None
-    assert dict(scripts.look()) == {request.param: ""}
+    assert [each.name for each in scripts.look()] == [request.param]
+    action.prepare(())
     yield Example(action, EXAMPLES[request.param], tmp_path / "denied")
     scripts.stop()
 

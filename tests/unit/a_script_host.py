@@ -6,6 +6,7 @@ from typing import Any
 
 from agent.actions.process import Limits
 from agent.actions.scripts import Scripts
+from agent.actions.slow_actions import SlowActions
 from agent.admission import Admission
 from agent.executor import Executor
 from agent.journal.journal import Journal
@@ -55,17 +56,18 @@ class ScriptHost(AHost):
         self.journal: Journal = KilledJournal(self.store, AGENT, self.boot_id, self.clock)
         self.metrics = AgentMetrics()
         self.scripts = Scripts(self.settings, AGENT, self.limits)
+        self.slow = SlowActions((), self.scripts)
         actions = {self.action.name: self.action}
         self.executor = Executor(
             self.journal,
             actions,
             metrics=self.metrics,
             trouble=self.trouble,
-            slow=self.scripts,
+            slow=self.slow,
             workers=WORKERS,
         )
         allow = Allowlist.of([PROTECTED], "ours")
-        self.admission = Admission(AGENT, (), actions, allow=allow, automatic=lambda: Allowlist(), slow=self.scripts)
+        self.admission = Admission(AGENT, (), actions, allow=allow, automatic=lambda: Allowlist(), slow=self.slow)
 
     def close(self) -> None:
         self.scripts.stop()
@@ -115,6 +117,10 @@ class ScriptHost(AHost):
 
     def commands(self) -> list[str]:
         return [each["command"] for each in self.said_to()]
+
+    def offers(self) -> dict[str, str]:
+        """What heartbeats tell: each script, and why it isn't to be started."""
+        return {each.name: each.why_not for each in self.slow.look()}
 
     def answer(self, order_id: str = "o1") -> Acknowledgement:
         """The one that was given."""

@@ -1,4 +1,5 @@
 """A host with scripts that change a world which outlives the agent, and that end when they are let and not before.
+One slow action is no script: it takes several orders along in one call.
 
 What becomes of a script's run is thrown by dice of its own, so that a seed tells the same story whichever thread is
 faster; only when all are let go at once, the order among the lanes is theirs.
@@ -16,6 +17,7 @@ import msgspec
 from agent.actions.action import Call, Result
 from agent.admission import Admission
 from agent.executor import Executor
+from agent.journal.errands import QUIET
 from agent.journal.planning import Name
 from agent.journal.schema import SCHEMA
 from agent.journal.taking import Incoming
@@ -28,12 +30,15 @@ from tests.waiting import eventually
 
 FIREWALL = "firewall-drop"
 SCRIPTS = ("first.sh", "second.sh")
+NOTIFIER = "notify"
+AT_ONCE = 3  # orders that the notifier takes along
 WORKERS = 2
 HANGS = 20.0  # s until a script that nobody lets go on gives up
 ENOUGH = 400  # rounds, in each of which something is done
 _HELD = "SELECT order_id FROM holders WHERE adopted = 0"
 _IN_FORCE = "SELECT DISTINCT action, key FROM holders"
 _KNOWN = "SELECT action, key FROM effects"
+_TAKEN = "SELECT action FROM orders WHERE status IS NULL AND slow = 1 AND key != ''"
 
 
 class World:
@@ -74,29 +79,43 @@ class World:
             for gate in self._gates.values():
                 gate.set()
 
-    def run(self, process: int, command: str, action: str, call: Call) -> Result:
-        """In a worker's thread."""
-        name, lane = (action, call.key), (action, call.target or call.key)
+    def run(self, process: int, command: str, action: str, calls: Sequence[Call]) -> list[Result]:
+        """In a worker's thread; what goes together has one gate."""
         with self._lock:
             if process != self.process:
-                return Result(key=call.key, problem="killed before it began")
-            self._runs[name] += 1
-            dice = Random(f"{self.seed}/{name}/{self._runs[name]}")
-            gate = self._enter(lane, command, call)
+                return [Result(key=call.key, problem="killed before it began") for call in calls]
+            self._look_at(action, calls)
+            dice = [self._dice((action, call.key)) for call in calls]
+            gate = threading.Event()
+            for call in calls:
+                self._enter((action, call.target or call.key), gate, command, call)
         gate.wait(HANGS)
         with self._lock:
-            self._gates.pop(lane, None)
-            return self._end(dice, process, command, name, call)
+            for call in calls:
+                self._gates.pop((action, call.target or call.key), None)
+            return [
+                self._end(thrown, process, command, (action, call.key), call)
+                for thrown, call in zip(dice, calls, strict=True)
+            ]
 
-    def _enter(self, lane: Name, command: str, call: Call) -> threading.Event:
+    def _look_at(self, action: str, calls: Sequence[Call]) -> None:
+        if len(calls) > (AT_ONCE if action == NOTIFIER else 1):
+            self.wrong.append(f"{len(calls)} at once for {action}")
+        if action == NOTIFIER and any(name == NOTIFIER for name, _ in self._gates):
+            self.wrong.append("two calls of the notifier at once")
+
+    def _dice(self, name: Name) -> Random:
+        self._runs[name] += 1
+        return Random(f"{self.seed}/{name}/{self._runs[name]}")
+
+    def _enter(self, lane: Name, gate: threading.Event, command: str, call: Call) -> None:
         if lane in self._gates:
             self.wrong.append(f"two at once for {lane}")
         if command == "add" and not call.lasting:
             self.one_shots[call.alert["id"]] += 1
-        gate = self._gates[lane] = self._gates.get(lane) or threading.Event()
+        self._gates[lane] = gate
         if not self.are_held:
             gate.set()
-        return gate
 
     def _end(self, dice: Random, process: int, command: str, name: Name, call: Call) -> Result:
         was_killed = process != self.process
@@ -118,15 +137,22 @@ class Script:
 
     def __init__(self, name: str, world: World, process: int) -> None:
         self.name, self._world, self._process = name, world, process
+        self.just_happens, self.at_once = name == NOTIFIER, AT_ONCE if name == NOTIFIER else 1
 
     def key(self, target: str, arguments: Sequence[str], order_id: str) -> str:
-        return msgspec.json.encode([target, *arguments, "" if target else order_id]).decode()
+        return msgspec.json.encode([target, *arguments, "" if target and not self.just_happens else order_id]).decode()
 
-    def apply(self, call: Call) -> Result:
-        return self._world.run(self._process, "add", self.name, call)
+    def prepare(self, arguments: Sequence[str]) -> None:
+        pass
 
-    def revert(self, call: Call) -> Result:
-        return self._world.run(self._process, "delete", self.name, call)
+    def apply(self, calls: Sequence[Call]) -> list[Result]:
+        return self._world.run(self._process, "add", self.name, calls)
+
+    def revert(self, calls: Sequence[Call]) -> list[Result]:
+        return self._world.run(self._process, "delete", self.name, calls)
+
+    def resumed(self, call: Call) -> None:
+        pass
 
 
 class Scripts:
@@ -136,10 +162,10 @@ class Scripts:
         self._world, self._process = world, world.process
 
     def get(self, name: str) -> Script | None:
-        return Script(name, self._world, self._process) if name in SCRIPTS else None
+        return Script(name, self._world, self._process) if name in (*SCRIPTS, NOTIFIER) else None
 
-    def why_not(self, name: str) -> str:
-        return ""
+    def at_once(self, name: str) -> int:
+        return AT_ONCE if name == NOTIFIER else 1
 
     def stop(self) -> None:
         self._world.kill()
@@ -179,9 +205,10 @@ class ErrandsHost(AHost):
         await eventually(self._all_wait)
 
     def _all_wait(self) -> bool:
-        """What is out has come as far as it can."""
-        out = sorted(errand.lane for task, errand in self.errands._out.items() if not task.done())
-        return self.world.waiting == out or bool(self.world.wrong)
+        """What is out has come as far as it can. What was interrupted isn't begun again, but may go with what is."""
+        out = [each for task, some in self.errands._out.items() if not task.done() for each in some]
+        begun = sorted(each.lane for each in out if each.work.apply or each.work.revert)
+        return self.world.waiting == begun or bool(self.world.wrong)
 
     async def settle(self) -> None:
         """Returns when nothing is under way and nothing can be started; scripts wait for nobody."""
@@ -191,10 +218,18 @@ class ErrandsHost(AHost):
             await self.turns()
             await self.errands.begin()
             await self.errands.idle()
-            if not self.errands.work.is_set():
+            if self.errands.work.is_set():
+                continue
+            if self.gathers():
+                self.clock.pass_(QUIET)
+            else:
                 self.world.hold(True)
                 return
         raise AssertionError("there is always more to do")
+
+    def gathers(self) -> bool:
+        """Whether something waits for company."""
+        return any(action == NOTIFIER for (action,) in self._rows(_TAKEN))
 
     async def kill(self) -> None:
         """What is out dies unsettled."""

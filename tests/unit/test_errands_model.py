@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shared.messages import Expiry, Order
-from tests.unit.an_errands_model import FIREWALL, SCRIPTS, ErrandsHost, World
+from tests.unit.an_errands_model import FIREWALL, NOTIFIER, SCRIPTS, ErrandsHost, World
 
 SEEDS = (*range(40), 1565, 1598)  # the last two: something is interrupted while what it comes upon ends
 HOSTS = ("203.0.113.1", "203.0.113.2")
@@ -58,15 +58,19 @@ class Story:
         return self.dice.choices(list(often), list(often.values()), k=self.dice.randrange(10, 50))
 
     async def order(self) -> None:
-        action = self.dice.choice((SCRIPTS[0], *SCRIPTS, FIREWALL))
-        await self.take(self.for_the_firewall() if action == FIREWALL else self.for_a_script(action))
+        action = self.dice.choice((SCRIPTS[0], *SCRIPTS, FIREWALL, NOTIFIER))
+        if action == NOTIFIER:
+            for _ in range(self.dice.choice((1, 1, 2, 5))):
+                await self.take(self.for_a_script(action, (ONE_SHOT,)))
+        else:
+            await self.take(self.for_the_firewall() if action == FIREWALL else self.for_a_script(action))
 
     def for_the_firewall(self) -> Order:
         return self.host.add(f"a{next(self.ids)}", self.dice.choice(HOSTS), self.dice.choice(TIMEOUTS))
 
-    def for_a_script(self, action: str) -> Order:
+    def for_a_script(self, action: str, timeouts: tuple[float | None, ...] = (ONE_SHOT, *TIMEOUTS)) -> Order:
         """A one-shot has a deadline in its place, as managers send it."""
-        order_id, timeout = f"a{next(self.ids)}", self.dice.choice((ONE_SHOT, *TIMEOUTS))
+        order_id, timeout = f"a{next(self.ids)}", self.dice.choice(timeouts)
         said: dict[str, Any] = {"deadline": self.host.clock.wall() + 60.0} if timeout is ONE_SHOT else {}
         said |= {"action": action, "arguments": self.dice.choice(((), ("-v",))), "alert": {"id": order_id}}
         return self.host.add(order_id, self.dice.choice((*HOSTS, "")), timeout, **said)
@@ -152,7 +156,7 @@ class Story:
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_scripts_keep_the_protocol(seed: int, failing: float) -> None:
     """Each order is answered with one word, held or ended; a lane has one script at a time, no one-shot is run
-    twice, and what is in force is what the journal holds, in the end nothing.
+    twice, what goes together is no more than fits, and what is in force is what the journal holds, in the end nothing.
     """
     with tempfile.TemporaryDirectory(prefix="thwart-", dir="/dev/shm") as folder:
         story = Story(Path(folder), seed, failing)

@@ -446,7 +446,7 @@ async def test_what_others_could_have_written_is_not_started(host: ScriptHost) -
     for name, mode in (("good", 0o750), ("writable", 0o777), ("plain", 0o644), ("group", 0o770), (".hidden", 0o755)):
         host.script(name, NOTES_ALL).chmod(mode)
     os.chown(host.script("foreign", NOTES_ALL), 65_534, 65_534)
-    found = dict(host.scripts.look())
+    found = host.offers()
     assert found.pop("good") == ""
     words = {name: why.rpartition(": ")[2].split()[:2] for name, why in found.items()}
     assert words == {
@@ -459,7 +459,7 @@ async def test_what_others_could_have_written_is_not_started(host: ScriptHost) -
     assert {host.answer(name).status for name in found} == {"refused"}
     assert host.answer("plain").detail.startswith("unsupported: ")
     host.scripts_folder.chmod(0o777)
-    assert "chmod go-w" in dict(host.scripts.look())["good"]
+    assert "chmod go-w" in host.offers()["good"]
     assert host.said_to() == []
 
 
@@ -571,7 +571,7 @@ async def test_a_look_reads_no_further_than_there_is_room(host: ScriptHost) -> N
     def counted(connection: Connection) -> int:
         steps.clear()
         connection.set_progress_handler(lambda: steps.append(1) and None, 100)
-        journal_errands.begin(connection, host.journal.now(), busy=[], limit=WORKERS, owed=None)
+        journal_errands.begin(connection, host.journal.now(), busy=[], limit=WORKERS, at_once=lambda name: 1, owed=None)
         connection.set_progress_handler(None, 0)
         return len(steps)
 
