@@ -118,6 +118,7 @@ class ActionsSettings(Section, frozen=True, kw_only=True):
 
     # firewall-drop's backend; `auto`: the first that this host has. One that is named and missing has no substitute.
     firewall: Literal["auto", "nftables", "ipset", "iptables", "pf", "ipfw", "npf"] = "auto"
+    own: dict[str, dict[str, Any]] = field(default_factory=dict)  # [actions.own.NAME]: keywords of its class
 
 
 class ManagerSettings(Section, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ class Subject(Protocol):
         """What is in force, told by somebody else than the action: the kernel, the tool, what it keeps out."""
 
     def flush(self) -> None:
-        """Somebody else clears away what is in force, and what `prepare` made, if that can be."""
+        """Somebody else clears away what is in force, and what `prepare` made, if that can be. Twice is safe."""
 
     def later(self) -> None:
         """So much time passes as the action may take to notice what others did; nothing to do where it is told."""

@@ -1,0 +1,98 @@
+"""Actions that an installed package brings: classes named by entry points of the group `thwart.actions`.
+
+The rule it keeps: whatever such a class raises or returns, the agent goes on, and the order's answer says whose mistake
+it was. Only time is not its to bound: a call that takes its time holds up every order, so that what has to wait for
+something is a script.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeVar
+
+from agent.actions.action import Action, Effect, Result
+from shared.errors import ActionError, InvalidTarget, TargetError
+
+GROUP = "thwart.actions"
+LONGEST = 300  # characters of somebody's words that are passed on
+PARTS = ("name", "backend", "network", "exact", "key", "prepare", "apply", "revert", "inspect", "moved")
+
+T = TypeVar("T")
+
+
+def found() -> Iterator[EntryPoint]:
+    """Every one that is installed where this program is; of two with one name the first."""
+    seen = set()
+    for each in entry_points(group=GROUP):
+        if each.name not in seen:
+            seen.add(each.name)
+            yield each
+
+
+def made(entry: EntryPoint, settings: Mapping[str, Any]) -> "Custom":
+    """The action, made with its own settings as keyword arguments. Raises ActionError with what is wrong with it."""
+    try:
+        action = entry.load()(**settings)
+    except Exception as error:  # it is anybody's code
+        raise ActionError(f"{entry.value} can't be used: {_words(error)}") from error
+    if missing := [each for each in PARTS if not hasattr(action, each)]:
+        raise ActionError(f"{entry.value} is no action: it has no {', '.join(missing)}")
+    if action.name != entry.name:
+        raise ActionError(f"{entry.value} calls itself {action.name!r}, and its entry point {entry.name!r}")
+    return Custom(action, entry.value)
+
+
+class Custom:
+    """Implements `Action` with one that may make mistakes; `origin` is where that is from."""
+
+    def __init__(self, action: Action, origin: str) -> None:
+        self.name, self.backend = str(action.name), str(action.backend)
+        self.network, self.exact = bool(action.network), bool(action.exact)
+        self._action, self._origin = action, origin
+
+    def key(self, target: str, arguments: Sequence[str]) -> str:
+        """Raises InvalidTarget also for a target that its author didn't think of."""
+        try:
+            return str(self._action.key(target, arguments))
+        except TargetError:
+            raise
+        except Exception as error:
+            raise InvalidTarget(f"{self._origin} failed on it: {_words(error)}") from error
+
+    def prepare(self) -> None:
+        self._careful(self._action.prepare)
+
+    def apply(self, effects: Sequence[Effect]) -> list[Result]:
+        return self._carry_out(effects, self._action.apply)
+
+    def revert(self, effects: Sequence[Effect]) -> list[Result]:
+        return self._carry_out(effects, self._action.revert)
+
+    def inspect(self) -> dict[str, float | None]:
+        return self._careful(self._action.inspect)
+
+    def moved(self) -> bool:
+        return self._careful(self._action.moved)
+
+    def _careful(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except ActionError:
+            raise
+        except Exception as error:
+            raise ActionError(f"{self._origin} failed: {_words(error)}") from error
+
+    def _carry_out(self, effects: Sequence[Effect], how: Callable[[Sequence[Effect]], list[Result]]) -> list[Result]:
+        try:
+            results = self._careful(lambda: how(effects))
+            keys = [each.key for each in results]
+        except Exception as error:  # also of what it returned
+            return [Result(key=each.key, problem=_words(error)) for each in effects]
+        if keys != [each.key for each in effects]:
+            problem = f"{self._origin} didn't answer with a result for each effect, in order"
+            return [Result(key=each.key, problem=problem) for each in effects]
+        return results
+
+
+def _words(error: Exception) -> str:
+    said = str(error) if isinstance(error, ActionError) else f"{type(error).__name__}: {error}"
+    return said[:LONGEST]

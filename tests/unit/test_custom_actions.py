@@ -1,0 +1,146 @@
+"""Actions of an installed package: how they are found, and that none of their mistakes is the agent's end."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.actions import custom
+from agent.actions.action import Effect, Result
+from agent.actions.ip_customblock import IpCustomblock
+from agent.contract.action import effect
+from shared.errors import ActionError, InvalidTarget, ProtectedTarget
+
+EFFECTS = [effect("203.0.113.9", 60.0), effect("203.0.113.10", None)]
+
+
+class Odd(IpCustomblock):
+    """Somebody's first attempt."""
+
+    name = "odd"
+
+    def __init__(self, *, does: Callable[..., Any] = lambda *_: None) -> None:
+        super().__init__(folder="/nowhere")
+        self.does = does
+
+    def key(self, target: str, arguments: Sequence[str]) -> str:
+        return self.does(target)
+
+    def prepare(self) -> None:
+        self.does()
+
+    def apply(self, effects: Sequence[Effect]) -> list[Result]:
+        return self.does(effects)
+
+    revert = apply
+
+    def inspect(self) -> dict[str, float | None]:
+        return self.does()
+
+    def moved(self) -> bool:
+        return self.does()
+
+
+class Half:
+    """What has a name and not much else."""
+
+    name = "half"
+
+
+def other_name() -> Odd:
+    return Odd()
+
+
+ENTRIES = {
+    each: EntryPoint(name=each, value=f"{__name__}:{what}", group=custom.GROUP)
+    for each, what in {"odd": "Odd", "half": "Half", "even": "other_name", "absent": "Absent"}.items()
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "says"),
+    [
+        ("absent", {}, f"{__name__}:Absent can't be used: AttributeError: "),
+        ("odd", {"colour": "red"}, "TypeError: .*unexpected keyword argument 'colour'"),
+        ("half", {}, f"{__name__}:Half is no action: it has no backend, network, exact, key, .*, moved"),
+        ("even", {}, "calls itself 'odd', and its entry point 'even'"),
+    ],
+)
+def test_what_is_no_action_is_turned_down_with_the_reason(name: str, settings: dict[str, Any], says: str) -> None:
+    """At the start, for a person who then knows what to change."""
+    with pytest.raises(ActionError, match=says):
+        custom.made(ENTRIES[name], settings)
+
+
+def test_its_settings_are_its_arguments(tmp_path: Path) -> None:
+    """`[actions.own.ip-customblock] folder = …` is IpCustomblock(folder=…)."""
+    (entry,) = [each for each in custom.found() if each.name == "ip-customblock"]
+    action = custom.made(entry, {"folder": str(tmp_path / "there")})
+    assert (action.name, action.backend, action.network, action.exact) == ("ip-customblock", "files", False, False)
+    action.apply(EFFECTS[:1])
+    assert (tmp_path / "there" / "203.0.113.9").exists()
+
+
+def test_an_installed_package_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the entry point in its metadata and nothing else; the first of two with one name counts."""
+    for each, value in (("a", "first:Deny"), ("b", "second:Deny")):
+        metadata = tmp_path / each / f"{each}-1.0.dist-info"
+        metadata.mkdir(parents=True)
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {each}\nVersion: 1.0\n")
+        (metadata / "entry_points.txt").write_text(f"[{custom.GROUP}]\nedge-deny = {value}\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "a"), str(tmp_path / "b"), *sys.path])
+    assert [each.value for each in custom.found() if each.name == "edge-deny"] == ["first:Deny"]
+
+
+def raising(*_: object) -> None:
+    raise KeyError("colour")
+
+
+def one_result(_: object) -> list[Result]:
+    return [Result(key="203.0.113.9")]
+
+
+def swapped(effects: Sequence[Effect]) -> list[Result]:
+    return [Result(key=each.key) for each in reversed(effects)]
+
+
+@pytest.mark.parametrize(
+    ("does", "says"),
+    [
+        (raising, "failed: KeyError: 'colour'"),
+        (one_result, "a result for each effect, in order"),
+        (swapped, "a result for each effect, in order"),
+        (lambda _: None, "TypeError"),
+        (lambda _: ["done", "done"], "AttributeError"),
+    ],
+)
+def test_a_mistake_fails_the_orders_that_it_was_made_with(does: Callable[..., Any], says: str) -> None:
+    """Each is answered `failed`, with whose mistake it was."""
+    action = custom.made(ENTRIES["odd"], {"does": does})
+    for results in (action.apply(EFFECTS), action.revert(EFFECTS)):
+        assert [each.key for each in results] == [each.key for each in EFFECTS]
+        assert all(says in each.problem for each in results)
+
+
+def test_what_it_raises_becomes_an_error_that_the_agent_knows() -> None:
+    """From whatever method; an error of ours that it raises on purpose stays as it is."""
+    action = custom.made(ENTRIES["odd"], {"does": raising})
+    for call in (action.prepare, action.inspect, action.moved):
+        with pytest.raises(ActionError, match=r"test_custom_actions:Odd failed: KeyError: 'colour'"):
+            call()
+    with pytest.raises(InvalidTarget, match="failed on it: KeyError"):
+        action.key("203.0.113.9", ())
+
+
+@pytest.mark.parametrize("error", [InvalidTarget("no"), ProtectedTarget("no")])
+def test_a_refused_target_keeps_its_words(error: Exception) -> None:
+    """Its author says what may be a target."""
+
+    def refuse(_: str) -> Iterator[None]:
+        raise error
+
+    with pytest.raises(type(error), match=r"^no$"):
+        custom.made(ENTRIES["odd"], {"does": refuse}).key("203.0.113.9", ())
