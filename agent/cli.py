@@ -87,18 +87,20 @@ def effects(config: Path | None, output: str) -> None:
 
 
 @main.command()
-@click.argument("address", required=False)
-@click.option("--all", "everything", is_flag=True, help="End every block on this host.")
+@click.argument("target", required=False)
+@click.option("--all", "everything", is_flag=True, help="End whatever is in force on this host.")
 @command_line.config(DEFAULT)
 @command_line.output
-def lift(address: str | None, everything: bool, config: Path | None, output: str) -> None:
-    """End what is in force on ADDRESS now; needs neither broker nor manager.
+def lift(target: str | None, everything: bool, config: Path | None, output: str) -> None:
+    """End what is in force on TARGET now; needs neither broker nor manager.
 
-    The managers hear of it as soon as the broker can be reached. An alert that comes later blocks again.
+    TARGET is an address or network, or a name as `thwart-agent effects` shows it, of an account for one. The managers
+    hear of it as soon as the broker can be reached. An alert that comes later blocks again.
 
     \b
     Examples:
       thwart-agent lift 203.0.113.9
+      thwart-agent lift alice
       thwart-agent lift --all
     """
     from agent.alone import lift_here
@@ -106,16 +108,16 @@ def lift(address: str | None, everything: bool, config: Path | None, output: str
     from shared import log
     from shared.settings import LogSettings
 
-    if (address is None) != everything:
-        raise click.UsageError("name an ADDRESS, or say --all")
-    if address is not None:
-        _check(address)
+    if (target is None) != everything:
+        raise click.UsageError("name a TARGET, or say --all")
+    if target is not None:
+        _check(target)
     log.configure(LogSettings(level="warning"))
-    answer = asyncio.run(lift_here(_settings(config), LiftRequest(address=address)))
+    answer = asyncio.run(lift_here(_settings(config), LiftRequest(target=target)))
     if output == "json":
         _print_json(answer)
     else:
-        _print_lifted(answer, address)
+        _print_lifted(answer, target)
     for problem in answer.problems:
         click.echo(f"thwart-agent: could not be ended: {problem}", err=True)
     if answer.problems or answer.error:
@@ -172,14 +174,15 @@ def _settings(config: Path | None) -> "AgentSettings":
     return settings.load(settings.AgentSettings, config)
 
 
-def _check(address: str) -> None:
+def _check(target: str) -> None:
     from shared.errors import InvalidTarget
-    from shared.targets import parse_network
+    from shared.targets import names_address, normalise_target
 
     try:
-        parse_network(address)
+        if not names_address(target):  # also what no block can mean: an older version may have had one
+            normalise_target(target)
     except InvalidTarget as error:
-        raise click.BadParameter(str(error), param_hint="ADDRESS") from error
+        raise click.BadParameter(str(error), param_hint="TARGET") from error
 
 
 def _print_json(some: Any) -> None:
@@ -207,13 +210,13 @@ def _left(each: "EffectView", now: float) -> str:
     return "until lifted" if each.expires_at is None else durations.words(max(0.0, each.expires_at - now))
 
 
-def _print_lifted(answer: "LiftAnswer", address: str | None) -> None:
+def _print_lifted(answer: "LiftAnswer", target: str | None) -> None:
     if answer.error:
         click.echo(f"thwart-agent: {answer.error}", err=True)
     elif not (answer.lifted or answer.problems):
-        click.echo(f"nothing is in force on {address or 'this host'}{' itself' if answer.covered else ''}")
+        click.echo(f"nothing is in force on {target or 'this host'}{' itself' if answer.covered else ''}")
     for each in answer.lifted:
         orders = "one order" if each.orders == 1 else f"{each.orders} orders" if each.orders else "no order, adopted"
         click.echo(f"lifted {each.action} on {each.target}, held by {orders}")
     for network in answer.covered:
-        click.echo(f"{address} is still covered by {network}; `thwart-agent lift {network}` ends that")
+        click.echo(f"{target} is still covered by {network}; `thwart-agent lift {network}` ends that")

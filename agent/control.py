@@ -23,9 +23,9 @@ LONGEST = 64 * 1024 * 1024  # bytes of an answer: it names every effect that was
 
 
 class LiftRequest(Struct, frozen=True, kw_only=True):
-    """Ends what is in force on `address`; None: everything on this host, which nobody asks for by leaving it out."""
+    """Ends what is in force on `target`; None: everything on this host, which nobody asks for by leaving it out."""
 
-    address: str | None
+    target: str | None
 
 
 class LiftedEffect(Struct, frozen=True, kw_only=True, order=True):
@@ -37,7 +37,7 @@ class LiftedEffect(Struct, frozen=True, kw_only=True, order=True):
 
 
 class LiftAnswer(Struct, frozen=True, kw_only=True):
-    """What was ended, and the networks around the address that stay in force. `problems` are the reverts that failed,
+    """What was ended, and the networks around the target that stay in force. `problems` are the reverts that failed,
     with their words; `error` says why nothing was done.
     """
 
@@ -47,14 +47,14 @@ class LiftAnswer(Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
-def concerns(address: str | None) -> Callable[[Hold], bool]:
-    """Which orders a lift of `address` ends."""
-    return lambda hold: address is None or one_spelling(hold.target) == one_spelling(address)
+def concerns(target: str | None) -> Callable[[Hold], bool]:
+    """Which orders a lift of `target` ends."""
+    return lambda hold: target is None or one_spelling(hold.target) == one_spelling(target)
 
 
 async def lift(executor: Executor, request: LiftRequest) -> LiftAnswer:
     """Carries a lift out. Raises StoreError."""
-    done = await executor.lift(concerns(request.address))
+    done = await executor.lift(concerns(request.target))
     orders: dict[tuple[str, str], int] = {}
     for hold in done.orders:
         orders[hold.action, hold.target] = orders.get((hold.action, hold.target), 0) + (not hold.adopted)
@@ -64,7 +64,7 @@ async def lift(executor: Executor, request: LiftRequest) -> LiftAnswer:
         if name not in done.problems
     ]
     problems = tuple(f"{action} on {target}: {words}" for (action, target), words in sorted(done.problems.items()))
-    covered = () if request.address is None else await executor.around(one_spelling(request.address))
+    covered = () if request.target is None else await executor.around(one_spelling(request.target))
     return LiftAnswer(lifted=tuple(sorted(lifted)), covered=tuple(covered), problems=problems)
 
 

@@ -10,13 +10,13 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from manager.actions import KINDS
 from manager.chronicle import Chronicle
 from manager.dead_letters import DeadLetters
 from manager.ledger.foreign import Admitted, Given
 from manager.ledger.ledger import Ledger
 from manager.ledger.orders import is_lasting
 from manager.persistence import store_all, until_stored
-from manager.responses.commands import KINDS
 from manager.roster import Members, Roster
 from manager.senders import Senders
 from manager.sources.correlator_thread import CorrelatorThread

@@ -6,13 +6,13 @@ from difflib import get_close_matches
 from msgspec import UNSET
 from starlette.exceptions import HTTPException
 
+from manager.actions import KINDS, Term, name_of, term
 from manager.api.bodies.blocks import Given, Terms
 from manager.api.route import Answer
-from manager.by_hand import OrderRequest, Term, order_of, term
+from manager.by_hand import OrderRequest, order_of
 from manager.chronicle import Chronicle
 from manager.dispatch import Dispatch, Placed
 from manager.ledger.agents import Agent
-from manager.responses.commands import KINDS, of_action
 from manager.roster import SHOWN, Roster
 from shared.messages import ONE_SHOT, Order
 
@@ -44,7 +44,7 @@ class Giving:
         said = None if terms.timeout is UNSET else terms.timeout
         return OrderRequest(
             request_id=terms.request_id,
-            action=of_action(action).action,
+            action=name_of(action),
             target=target,
             arguments=tuple(arguments),
             location=terms.location,

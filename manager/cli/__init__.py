@@ -22,6 +22,7 @@ _COMMANDS = {  # name -> module, whose `command` it is; imported when it is aske
     "health": "manager.cli.health",
     "manager": "manager.cli.manager",
     "offenders": "manager.cli.offenders",
+    "order": "manager.cli.order",
     "orders": "manager.cli.orders",
     "pause": "manager.cli.pause",
     "refuse": "manager.cli.refuse",

@@ -20,6 +20,16 @@ def target_of(address: str, *, hint: str = "ADDRESS") -> str:
         raise click.BadParameter(f"{error}{advice(address)}", param_hint=hint) from error
 
 
+def any_target_of(text: str, *, hint: str = "TARGET") -> str:
+    """An address or network as orders spell it, or a name as it is; what can be neither is wrong usage."""
+    from shared.targets import normalise_target
+
+    try:
+        return normalise_target(text)
+    except InvalidTarget as error:
+        raise click.BadParameter(str(error), param_hint=hint) from error
+
+
 def network_of(text: str, *, hint: str = "NETWORK") -> str:
     """An address or network in one spelling, whether or not a block of it could be meant; else it is wrong usage."""
     from shared.targets import parse_network, text_of
@@ -37,6 +47,11 @@ def advice(address: str) -> str:
     return (
         f"; names aren't looked up, because they may point elsewhere tomorrow: `getent ahosts {address.strip()[:80]}`"
     )
+
+
+def advice_on_host(target: str) -> str:
+    """The same for a name that may be a host's; an account's has no dots, mostly."""
+    return advice(target) if "." in target else ""
 
 
 def span_of(text: str | None, *, hint: str) -> float | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 import click
 
-from manager.cli import addresses, completing, options
+from manager.cli import addresses, options, placing
 from shared import command_line
 
 if TYPE_CHECKING:
@@ -16,21 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("block")
 @click.argument("address", required=False)
-@click.option(
-    "--agent",
-    "agents",
-    type=options.AGENT,
-    multiple=True,
-    metavar="ID",
-    shell_complete=completing.agents,
-    help="On this agent; may be repeated.",
-)
-@click.option("--server", is_flag=True, help="On the manager hosts.")
-@click.option("--all", "everywhere", is_flag=True, help="On all agents and manager hosts.")
-@click.option("--for", "span", metavar="TIME", help="90, 10m, 2h, 1d or forever.  [default: the manager's, 4h]")
-@click.option("--reason", default="", help="A sentence that is kept with the order.")
-@click.option("--dry-run", is_flag=True, help="Go through everything, change nothing.")
-@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait up to 5 s for the agents' answers.")
+@placing.terms("the manager's, 4h")
 @options.many
 @command_line.output
 @options.api
@@ -77,7 +63,7 @@ def command(
     if (address is None) == (file is None):
         raise click.UsageError("give one ADDRESS, or --file FILE")
     options.check_many(file is not None, skip_bad)
-    timeout, location = addresses.timeout_of(span), _location(agents, server, everywhere)
+    timeout, location = addresses.timeout_of(span), placing.location(agents, server, everywhere) or "all"
     target = addresses.target_of(address) if address is not None else ""
 
     from msgspec import UNSET
@@ -102,13 +88,10 @@ def _one(http: "Client", target: str, terms: "Terms", wait: bool, output: Litera
     from msgspec.structs import asdict
 
     from manager.api.bodies.blocks import Given, NewBlock
-    from manager.cli import following
 
     wish = NewBlock(address=target, **asdict(terms))
     given = http.post("/v1/blocks", wish, Given)
-    opening = _opening(given.orders[0].timeout, wish)
-    following.say(given, f"on hold: {opening}" if given.on_hold else opening)
-    return following.report(following.follow(http, given, wait=wait and not given.on_hold), output)
+    return placing.report(http, given, _opening(given.orders[0].timeout, wish), wait=wait, output=output)
 
 
 def _many(http: "Client", file: TextIO, skip_bad: bool, terms: "Terms", output: Literal["table", "json"]) -> bool:
@@ -124,14 +107,6 @@ def _many(http: "Client", file: TextIO, skip_bad: bool, terms: "Terms", output: 
 
     done = "only tried" if terms.dry_run else "ordered"
     return many.report(many.send(good, bad, terms.request_id, part), "block", done, output)
-
-
-def _location(agents: tuple[str, ...], server: bool, everywhere: bool) -> Literal["agent", "server", "all"]:
-    if bool(agents) + server + everywhere > 1:
-        raise click.UsageError("give one place: --agent, --server or --all")
-    if agents or server:
-        return "agent" if agents else "server"
-    return "all"
 
 
 def _opening(timeout: float | None, wish: "NewBlock") -> str:

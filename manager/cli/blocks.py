@@ -16,7 +16,7 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--agent", metavar="ID", shell_complete=completing.agents, help="Only what is in force on this agent.")
-@click.option("--target", metavar="ADDRESS", help="Only blocks of this address or network.")
+@click.option("--target", metavar="TARGET", help="Only what is in force on this address, network or name.")
 @click.option(
     "--order",
     metavar="ID",
@@ -41,7 +41,7 @@ def list_(
       thwart blocks --agent web1
       thwart blocks list --order 3f2a9c -o json
     """
-    target = target and addresses.target_of(target, hint="--target")
+    target = target and addresses.any_target_of(target, hint="--target")
 
     from manager.api.bodies.blocks import Blocks
     from manager.cli.shows.blocks import print_blocks
@@ -54,11 +54,11 @@ def list_(
 
 
 @command.command("show")
-@click.argument("address", shell_complete=completing.blocked)
+@click.argument("target", shell_complete=completing.blocked)
 @command_line.output
 @options.api
-def show(address: str, output: Literal["table", "json"], api: str, token_file: Path) -> None:
-    """Show all that blocks ADDRESS, an address or a network (CIDR).
+def show(target: str, output: Literal["table", "json"], api: str, token_file: Path) -> None:
+    """Show all that blocks TARGET, an address or a network (CIDR), or a name: an account, what a script was told.
 
     Where it is in force, since when and for how much longer, by which orders (the block on a host ends when the last
     of them does), which networks cover it, what lies in it, and what is on hold or on its way.
@@ -67,10 +67,11 @@ def show(address: str, output: Literal["table", "json"], api: str, token_file: P
     Examples:
       thwart blocks show 203.0.113.9
       thwart blocks show 203.0.113.0/24 -o json
+      thwart blocks show alice
     """
     from urllib.parse import quote
 
-    target = addresses.target_of(address)
+    target = addresses.any_target_of(target)
 
     from manager.cli.shows.blocks import print_block
     from manager.cli.shows.table import as_json

@@ -57,6 +57,13 @@ def _agents(client: "Client") -> Iterable[Offer]:
     return [(each.id, each.state) for each in client.get("/v1/agents", Agents).agents]
 
 
+def _actions(client: "Client") -> Iterable[Offer]:
+    from manager.api.bodies.agents import Agents
+
+    agents = client.get("/v1/agents", Agents).agents
+    return [(action, backend) for each in agents for action, backend in each.actions.items()]
+
+
 def _blocked(client: "Client") -> Iterable[Offer]:
     from manager.api.bodies.blocks import Blocks
 
@@ -84,6 +91,7 @@ def _responses(client: "Client") -> Iterable[Offer]:
 
 orders = _from(_orders)
 on_hold = _from(lambda client: _orders(client, state="on-hold"))
+actions = _from(_actions)
 agents = _from(_agents)
 blocked = _from(_blocked)
 offenders = _from(_offenders)

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -64,14 +65,16 @@ def _request_id(_: click.Context, option: click.Parameter, given: str | None) ->
     return given
 
 
+def request_id(help_: str) -> Callable[[Command], Command]:
+    """`--request-id ID`."""
+    return click.option("--request-id", metavar="ID", callback=_request_id, help=help_)
+
+
 def many(command: Command) -> Command:
     """`--file FILE`, `--skip-bad`, `--request-id ID`: for commands that take thousands of addresses."""
     for option in (
-        click.option(
-            "--request-id",
-            metavar="ID",
-            callback=_request_id,
-            help="The same id is the same request. With --file: go on with a run that was cut off, which said its id.",
+        request_id(
+            "The same id is the same request. With --file: go on with a run that was cut off, which said its id."
         ),
         click.option("--skip-bad", is_flag=True, help="With --file: leave out lines that are no address."),
         click.option(

@@ -1,4 +1,4 @@
-"""`thwart unblock`: lifts every block of an address, or of everybody."""
+"""`thwart unblock`: lifts what is in force on an address or a name, or on everybody."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("unblock")
-@click.argument("address", required=False, shell_complete=completing.blocked)
+@click.argument("target", required=False, shell_complete=completing.blocked)
 @click.option("--everything", is_flag=True, help="Lift whatever is in force, on hold or on its way, on any target.")
 @click.option("--yes", is_flag=True, help="With --everything: don't ask.")
 @click.option("--reason", default="", help="A sentence that is kept with the order.")
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def command(
     ctx: click.Context,
-    address: str | None,
+    target: str | None,
     everything: bool,
     yes: bool,
     reason: str,
@@ -40,7 +40,10 @@ def command(
     api: str,
     token_file: Path,
 ) -> None:
-    """Lift every block of ADDRESS, wherever it is in force or on its way; or of every address in a file.
+    """Lift every block of TARGET, wherever it is in force or on its way; or of every address in a file.
+
+    TARGET is an address or network (CIDR), or the name that an order acted on: an account that is locked, or what a
+    script was told. Whatever action keeps it is ended.
 
     Blocks of a network around it, or of what lies inside it, stay, and an agent where such a network is blocked says
     so. What was counted of it is forgotten, so that its next log line does not bring the block back. Ends with 0 also
@@ -57,22 +60,25 @@ def command(
       thwart unblock 203.0.113.9
       thwart unblock 2001:db8::9 --reason "a customer's"
       thwart unblock 203.0.113.0/24
+      thwart unblock alice
       thwart unblock 203.0.113.9 --keep 1h --reason "they are mending it"
       thwart unblock --file list.txt
       thwart pause && thwart unblock --everything
     """
-    if everything + (address is not None) + (file is not None) != 1:
-        raise click.UsageError("give one ADDRESS, or --file FILE, or --everything")
-    if keep is not None and address is None:
-        raise click.UsageError("--keep is for one ADDRESS; for many, `thwart allow add` a network that holds them")
+    if everything + (target is not None) + (file is not None) != 1:
+        raise click.UsageError("give one TARGET, or --file FILE, or --everything")
+    if keep is not None and target is None:
+        raise click.UsageError("--keep is for one address; for many, `thwart allow add` a network that holds them")
     if everything and request_id is not None:
-        raise click.UsageError("--request-id is for one ADDRESS or --file; --everything can be given again as it is")
+        raise click.UsageError("--request-id is for one TARGET or --file; --everything can be given again as it is")
     options.check_many(file is not None, skip_bad)
     if everything:
         _everything(yes, reason, output, api, token_file)
         return
-    target = "" if address is None else addresses.target_of(address)
+    name = addresses.any_target_of(target or "") if file is None else ""
     kept = addresses.span_of(keep, hint="--keep")
+    if kept is not None:
+        addresses.target_of(name)  # the allowlist has no names
 
     from manager import client
     from manager.api.bodies.blocks import NewUnblock
@@ -80,7 +86,7 @@ def command(
     one = request_id or client.request_id()
     with client.Client(api, token_file) as http:
         if file is None:
-            done = _one(http, NewUnblock(request_id=one, address=target, reason=reason, keep=kept), wait, output)
+            done = _one(http, NewUnblock(request_id=one, address=name, reason=reason, keep=kept), wait, output)
         else:
             done = _many(http, file, skip_bad, one, reason, output)
     ctx.exit(0 if done else 1)
@@ -92,11 +98,18 @@ def _one(http: "Client", wish: "NewUnblock", wait: bool, output: Literal["table"
     from shared import durations
 
     given = http.post("/v1/unblocks", wish, Given)
-    opening = f"lifting the block of {wish.address}" if given.orders else f"{wish.address} is not blocked anywhere"
-    following.say(given, opening)
+    following.say(given, _opening(wish.address, lifting=bool(given.orders)))
     if wish.keep:
         click.echo(f"nothing blocks {wish.address} for {durations.words(wish.keep)}; see `thwart allow list`", err=True)
     return following.report(following.follow(http, given, wait=wait and bool(given.orders)), output)
+
+
+def _opening(target: str, *, lifting: bool) -> str:
+    from shared.targets import names_address
+
+    if lifting:
+        return f"lifting the block of {target}" if names_address(target) else f"lifting what is in force on {target}"
+    return f"{target} is not blocked anywhere{addresses.advice_on_host(target)}"
 
 
 def _many(

@@ -6,7 +6,8 @@ from itertools import pairwise
 
 from msgspec.structs import replace
 
-from manager.responses.commands import CARRIED_OUT, Command
+from manager.actions import CARRIED_OUT
+from manager.responses.commands import Command
 from manager.responses.options import Options
 from manager.responses.response import LOCATIONS, Response
 from manager.xml import Element

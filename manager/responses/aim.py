@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from manager.responses.commands import Kind
+from manager.actions import Kind
 from manager.responses.response import Response
 from manager.responses.white_list import HostPattern
 from shared.errors import InvalidTarget, ProtectedTarget

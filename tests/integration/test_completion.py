@@ -37,7 +37,7 @@ async def test_bash_completes_commands_options_and_values(manager, web1):
     order = await web1.order("web1")
     await web1.answer(order, "web1")
     await state_of(manager, order, {"web1": "applied"})
-    assert completed(manager, "or") == {"orders"}
+    assert completed(manager, "or") == {"order", "orders"}
     assert completed(manager, "orders", "") >= {"list", "show", "watch"}
     assert completed(manager, "orders", "--on") == {"--on-hold"}
     assert completed(manager, "orders", "list", "--state", "over") == {"overdue"}

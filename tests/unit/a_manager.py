@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from manager.actions import Term
 from manager.approvals import Approvals
-from manager.by_hand import BLOCK, OrderRequest, Term
+from manager.by_hand import BLOCK, OrderRequest
 from manager.catchup import CatchUp
 from manager.dispatch import Dispatch, UnblockRequest
 from manager.ledger import on_hold, schema

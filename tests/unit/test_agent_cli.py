@@ -31,9 +31,10 @@ def test_help_has_examples() -> None:
 @pytest.mark.parametrize(
     "words, code, says",
     [
-        (["lift"], 2, "name an ADDRESS, or say --all"),
-        (["lift", "203.0.113.9", "--all"], 2, "name an ADDRESS, or say --all"),
-        (["lift", "nonsense"], 2, "'nonsense' is not an IP address or network"),
+        (["lift"], 2, "name a TARGET, or say --all"),
+        (["lift", "203.0.113.9", "--all"], 2, "name a TARGET, or say --all"),
+        (["lift", "203.0.113.999"], 2, "'203.0.113.999' is not an IP address or network"),
+        (["lift", "two\nlines"], 2, "one line of at most 255 characters"),
         (["effects", "--config", "/nowhere.toml"], 2, "/nowhere.toml: No such file"),
         (["effects"], 1, "no agent has run with this state_dir"),
         (["run", "--nonsense"], 2, "No such option"),

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from manager.responses.commands import KINDS
+from manager.actions import KINDS
 from manager.responses.configuration import load
 from shared.errors import ProtectedTarget
 from tests.unit.a_conf import block, messages, refused

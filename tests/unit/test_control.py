@@ -2,7 +2,7 @@
 
 import asyncio
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,8 @@ from agent import control
 from agent.control import Control, LiftRequest, ask
 from agent.executor import FIRST_RETRY
 from agent.folder import CONTROL
+from shared.targets import normalise_account
+from tests.stage.fake_action import FakeAction
 from tests.unit.a_host import ATTACKER, AHost
 from tests.waiting import eventually
 
@@ -37,11 +39,11 @@ async def host(tmp_path: Path) -> AsyncIterator[AHost]:
         b"\n",
         b"{}\n",  # nobody means everything by saying nothing
         b"null\n",
-        b'{"adress": "203.0.113.9"}\n',
-        b'{"address": 7}\n',
-        b'{"address": "\xff"}\n',
-        b'{"address": "203.0.113.9"',
-        '{"address": "２０３.0.113.9"}\n'.encode(),
+        b'{"tarjet": "203.0.113.9"}\n',
+        b'{"target": 7}\n',
+        b'{"target": "\xff"}\n',
+        b'{"target": "203.0.113.9"',
+        '{"target": "２０３.0.113.9"}\n'.encode(),
         b"[" * 60_000 + b"\n",
         b"x" * 200_000,
     ],
@@ -54,7 +56,7 @@ async def test_nonsense_lifts_nothing_and_stops_nothing(host: AHost, tmp_path: P
     await reader.read()
     writer.close()
     assert set(host.in_force()) == {ATTACKER}
-    answer = await ask(tmp_path, LiftRequest(address=f"::ffff:{ATTACKER}"))
+    answer = await ask(tmp_path, LiftRequest(target=f"::ffff:{ATTACKER}"))
     assert answer is not None
     assert [each.target for each in answer.lifted] == [ATTACKER]
 
@@ -63,12 +65,29 @@ async def test_what_could_not_be_ended_is_not_told_as_lifted(host: AHost) -> Non
     """It is named with its words; what was ended besides is told as ever."""
     await host.do(host.add("o2", OTHER))
     host.action.failing[ATTACKER] = "busy"
-    answer = await control.lift(host.executor, LiftRequest(address=None))
+    answer = await control.lift(host.executor, LiftRequest(target=None))
     assert [each.target for each in answer.lifted] == [OTHER]
     assert answer.problems == (f"firewall-drop on {ATTACKER}: busy",)
     host.action.failing.clear()
     await host.after(FIRST_RETRY)
     assert host.in_force() == {}
+
+
+class Accounts(FakeAction):
+    """What keeps accounts out, in books alone."""
+
+    def key(self, target: str, arguments: Sequence[str]) -> str:
+        return normalise_account(target)
+
+
+async def test_an_account_is_let_in_again_by_its_name(tmp_path: Path) -> None:
+    """The one of exactly that name, and no other."""
+    host = AHost(tmp_path, Accounts)
+    await host.do(host.add("o1", "alice"), host.add("o2", "alice2"))
+    answer = await control.lift(host.executor, LiftRequest(target="alice"))
+    assert [each.target for each in answer.lifted] == ["alice"]
+    assert (answer.covered, set(host.in_force())) == ((), {"alice2"})
+    host.close()
 
 
 async def test_who_says_nothing_is_hung_up_on(host: AHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,8 +105,8 @@ async def test_only_the_agents_own_user_gets_in(host: AHost, tmp_path: Path) -> 
 
 async def test_a_lift_of_everything_where_nothing_is_in_force_is_no_mistake(host: AHost, tmp_path: Path) -> None:
     """The second one finds nothing, and says so."""
-    first = await ask(tmp_path, LiftRequest(address=None))
-    second = await ask(tmp_path, LiftRequest(address=None))
+    first = await ask(tmp_path, LiftRequest(target=None))
+    second = await ask(tmp_path, LiftRequest(target=None))
     assert first is not None
     assert second is not None
     assert (len(first.lifted), second.lifted, second.error) == (1, (), "")

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from manager.by_hand import BLOCK, OrderRequest, Term
+from manager.actions import Term
+from manager.by_hand import BLOCK, OrderRequest
 from manager.ledger import orders
 from manager.ledger.orders import Audience
 from manager.ledger.views import Holder, OrderQuery, state_of

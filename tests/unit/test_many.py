@@ -3,7 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from manager.by_hand import BLOCK, OrderRequest, Term
+from manager.actions import Term
+from manager.by_hand import BLOCK, OrderRequest
 from manager.cli.many import Line, read
 from manager.lifting import Lifting
 from manager.many import Many

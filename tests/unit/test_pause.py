@@ -2,8 +2,9 @@
 
 import pytest
 
+from manager.actions import Term
 from manager.approvals import Word
-from manager.by_hand import BLOCK, OrderRequest, Term
+from manager.by_hand import BLOCK, OrderRequest
 from manager.ledger.on_hold import Selection
 from manager.panic import Everything
 from shared.errors import ManagerPaused

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import click
 
+from manager.cli import addresses
 from manager.cli.shows.orders import print_orders
 from manager.cli.shows.table import left, time_of
 from manager.ledger.views import Block, BlockStory, Holder
@@ -19,11 +20,11 @@ def print_blocks(found: Sequence[Block]) -> None:
 
 
 def print_block(story: BlockStory) -> None:
-    """All that concerns one address or network."""
+    """All that concerns one target."""
     if story.blocks:
         print_blocks(story.blocks)
     else:
-        click.echo(f"{story.target} itself is not blocked anywhere")
+        click.echo(f"{story.target} itself is not blocked anywhere{addresses.advice_on_host(story.target)}")
     if story.around:
         click.echo(f"\nnetworks that cover {story.target}, and stay when it is unblocked:")
         print_blocks(story.around)

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 import click
 
 from manager.cli.shows.table import ago, time_of
-from manager.cli.shows.words import place
+from manager.cli.shows.words import place, span
 from manager.ledger.views import FOREIGN, AgentOrder, OrderView
-from shared import durations
 from shared.command_line import SHORT
 from shared.tables import plain, print_table
 
@@ -76,10 +75,7 @@ def _place(view: OrderView) -> str:
 
 
 def _span(view: OrderView) -> str:
-    order = view.order
-    if order is None or order.operation == "delete":
-        return ""
-    return durations.words(order.timeout) if order.timeout else "until lifted"
+    return span(view.order) if view.order else ""
 
 
 def _counted(some: Sequence[AgentOrder]) -> str:

@@ -11,9 +11,8 @@ from msgspec import Struct
 
 from manager.cli.shows.orders import print_facts
 from manager.cli.shows.table import time_of
-from manager.cli.shows.words import place
+from manager.cli.shows.words import place, span
 from manager.ledger.views import OrderStory, OrderView, Said
-from shared import durations
 from shared.command_line import SHORT
 from shared.tables import plain, print_table
 
@@ -86,12 +85,11 @@ def _words(view: OrderView) -> str:
     """Who ordered what, and where."""
     order = view.order
     assert order is not None  # noqa: S101  # whose words these are
-    span = "" if order.operation == "delete" else durations.words(order.timeout) if order.timeout else "until lifted"
     parts = [
         f"by {order.response or order.issuer or 'nobody known'}",
         f"offence {order.offence}" if order.response else "",
         f"on {place(order.location, order.agents)}",
-        f"for {span}" if order.timeout else span,
+        f"for {span(order)}" if order.timeout else span(order),
         order.reason,
     ]
     return ", ".join(part for part in parts if part)

@@ -17,9 +17,16 @@ def place(location: str, named: Sequence[str]) -> str:
             return ", ".join(named)
 
 
+def span(order: Order) -> str:
+    """How long what it does stays; empty for a lift, and for what just happens."""
+    if order.operation == "delete" or not order.lasting:
+        return ""
+    return "until lifted" if order.timeout is None else durations.words(order.timeout)
+
+
 def in_words(order: Order) -> str:
     """What an `add` does, where and for how long."""
-    what = f"{order.action} {order.target}".strip()
-    span = "until lifted" if order.timeout is None else f"for {durations.words(order.timeout)}"
+    what, stays = f"{order.action} {order.target}".strip(), span(order)
+    long = f" for {stays}" if order.timeout else f" {stays}" if stays else ""
     again = f", offence {order.offence}" if order.offence > 1 else ""
-    return f"{what} on {place(order.location, order.agents)} {span}{again}{' (dry run)' if order.dry_run else ''}"
+    return f"{what} on {place(order.location, order.agents)}{long}{again}{' (dry run)' if order.dry_run else ''}"

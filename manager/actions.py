@@ -1,0 +1,94 @@
+"""Actions by the names that people know, and what each acts on. It imports nothing heavy: a command line may ask.
+
+The rule it keeps: what no agent could take is told from what one could, before anything is written down.
+"""
+
+from typing import Literal, NoReturn
+
+from msgspec import Struct
+
+from shared.errors import InvalidTarget, JustHappens, UnknownAction
+from shared.targets import normalise_account, normalise_address, normalise_target
+
+# what an action acts on: an address, an account, whatever the alert has for it (a script), or nothing
+Kind = Literal["address", "account", "script", "nothing"]
+
+KINDS: dict[str, Kind] = {
+    "firewall-drop": "address",
+    "firewalld-drop": "address",
+    "host-deny": "address",
+    "ip-customblock": "address",
+    "ipfw": "address",
+    "npf": "address",
+    "pf": "address",
+    "route-null": "address",
+    "netsh.exe": "address",
+    "route-null.exe": "address",
+    "disable-account": "account",
+    "restart-wazuh": "nothing",
+    "restart-wazuh.exe": "nothing",
+    "wazuh-slack": "nothing",
+}
+CARRIED_OUT = frozenset({"firewall-drop"})  # by this version's agents themselves, without a script of that name
+
+RENAMED = {"netsh": "netsh.exe", "win_route-null": "route-null.exe", "win_route-null.exe": "route-null.exe"}
+LONGEST_NAME = 255  # characters: what an order can carry
+
+
+class Term(Struct, frozen=True, kw_only=True):
+    """How long an effect is to stay. A one-shot has none: it just happens."""
+
+    timeout: float | None = None  # s; None: until lifted
+    one_shot: bool = False
+
+
+def name_of(text: str) -> str:
+    """What a person means who names an action: a built-in one, else a file in the agents' script folder.
+
+    Raises UnknownAction for what can be neither.
+    """
+    name = RENAMED.get(text, text)
+    if not name or "/" in name or "\\" in name or name.startswith(".") or not name.isprintable():
+        raise UnknownAction(f"{name[:80]!r} is no action: name a built-in one, or a file in the agents' script folder")
+    return name
+
+
+def kind_of(action: str) -> Kind:
+    """What it acts on; what is not built in is a script."""
+    return KINDS.get(action, "script")
+
+
+def term(action: str, said: float | Literal["forever"] | None, usual: float) -> Term:
+    """How long `action` is to stay when that was `said`; spans in seconds, None when nothing was.
+
+    Without a word addresses and accounts have the `usual` time. A script is then only told to act, once: whether what
+    it does can be ended nobody knows. Raises JustHappens for a time that means nothing, UnknownAction.
+    """
+    action = name_of(action)
+    kind = kind_of(action)
+    if kind == "nothing" and said is not None:
+        raise JustHappens(f"{action} just happens and has no end: leave the time out")
+    if said is None:
+        once = kind in ("nothing", "script")
+        return Term(one_shot=True) if once else Term(timeout=usual)
+    return Term(timeout=None if said == "forever" else said)
+
+
+def target_of(action: str, text: str) -> str:
+    """The one spelling of what `action` is to act on. Raises InvalidTarget for what it can't, UnknownAction."""
+    action, text = name_of(action), text.strip()
+    match kind_of(action):
+        case "nothing":
+            if text:
+                raise InvalidTarget(f"{action} acts on nothing: leave {text[:80]!r} out")
+            return ""
+        case "script":
+            return normalise_target(text) if text else ""
+        case "address":
+            return normalise_address(text or _missing(action, "address or network"))
+        case "account":
+            return normalise_account(text or _missing(action, "account"))
+
+
+def _missing(action: str, what: str) -> NoReturn:
+    raise InvalidTarget(f"{action} acts on an {what}: name one")

@@ -1,0 +1,88 @@
+"""`thwart order` and what ends it, on a manager that runs, with hands that play an agent."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.integration.a_manager_daemon import ATTACKER, LISTED, Hands, known, state_of
+from tests.integration.test_completion import completed
+
+pytestmark = pytest.mark.broker
+
+
+async def test_an_account_is_locked_by_hand_and_let_in_again_by_name(manager, web1):
+    """Where and for how long is said, each agent's answer is waited for, and every view knows the name."""
+    words = ("order", "disable-account", "alice", "--agent", "web1", "--for", "2h", "--reason", "ticket 4711")
+    running = asyncio.create_task(asyncio.to_thread(manager.thwart, *words))
+    order = await web1.order("web1")
+    assert (order.action, order.target, order.timeout, order.reason) == (
+        "disable-account",
+        "alice",
+        7_200,
+        "ticket 4711",
+    )
+    await web1.answer(order, "web1", expires_at=order.expires_at)
+    done = await running
+    assert done.returncode == 0, done.stderr
+    assert "ordering disable-account alice on web1 for 2 h" in done.stderr
+    assert "applied" in done.stdout
+    assert "disable-account" in manager.thwart("blocks", "show", "alice").stdout
+    (block,) = json.loads(manager.thwart("blocks", "--target", "alice", "-o", "json").stdout)
+    assert block["holders"][0]["order_id"] == order.id
+    assert completed(manager, "unblock", "al") == {"alice"}
+    running = asyncio.create_task(asyncio.to_thread(manager.thwart, "unblock", "alice"))
+    delete = await web1.order("web1")
+    assert (delete.action, delete.target, delete.lifts) == ("disable-account", "alice", (order.id,))
+    await web1.answer(delete, "web1", "lifted")
+    done = await running
+    assert (done.returncode, "lifting what is in force on alice" in done.stderr) == (0, True)
+    nothing = manager.thwart("unblock", "web1.example.com")
+    assert (nothing.returncode, "`getent ahosts web1.example.com`" in nothing.stderr) == (0, True)
+
+
+async def test_a_script_is_told_once_with_its_arguments(manager, broker):
+    """What no agent has by that name is said before it answers, and its refusal ends with 1."""
+    async with Hands(broker, "web1") as web1:
+        await web1.beat("web1", actions={"deny.sh": "script"})
+        await known(manager, "web1")
+        assert completed(manager, "order", "de") == {"deny.sh"}
+        words = ("order", "deny.sh", "--all", "--argument", "/a b", "--argument", "c", "-o", "json")
+        running = asyncio.create_task(asyncio.to_thread(manager.thwart, *words))
+        order = await web1.order("web1")
+        assert (order.arguments, order.target, order.lasting, order.location) == (("/a b", "c"), "", False, "all")
+        await web1.answer(order, "web1")
+        done = await running
+        assert (done.returncode, json.loads(done.stdout)["orders"][0]["view"]["id"]) == (0, order.id), done.stderr
+        await state_of(manager, order, {"web1": "applied"})
+        running = asyncio.create_task(asyncio.to_thread(manager.thwart, "order", "dney.sh", "--all"))
+        await web1.answer(await web1.order("web1"), "web1", "refused", detail="unknown-action: dney.sh")
+        done = await running
+        assert (done.returncode, "is deny.sh meant?" in done.stderr) == (1, True)
+
+
+def test_what_can_not_be_ordered_is_said_in_a_sentence(manager):
+    """A wrong wish is refused with what is wrong, a protected address with who protects it, and nothing is ordered."""
+    wish = {"request_id": "request-1", "action": "host-deny", "target": ATTACKER, "location": "all"}
+    for change, status, words in (
+        ({"target": LISTED}, 409, "white_list"),
+        ({"action": "deny.sh", "target": LISTED}, 409, "white_list"),
+        ({"target": "alice"}, 422, "not an IP address"),
+        ({"target": ""}, 422, "name one"),
+        ({"target": "x" * 256}, 400, "target"),
+        ({"action": ""}, 400, "action"),
+        ({"action": "../x"}, 422, "no action"),
+        ({"action": "restart-wazuh"}, 422, "acts on nothing"),
+        ({"action": "restart-wazuh", "target": "", "timeout": 60}, 422, "no end"),
+        ({"action": "disable-account", "target": "a;b"}, 422, "not an account's name"),
+        ({"arguments": ["two\nlines"]}, 400, "arguments"),
+        ({"location": "agent"}, 422, "agents"),
+        ({"targt": "x"}, 400, "targt"),
+    ):
+        answer = manager.call("POST", "/v1/orders", json={**wish, **change})
+        assert answer.status_code == status, change
+        assert words in answer.json()["error"], change
+    lift = {"request_id": "request-2", "address": "alice", "keep": 60}
+    assert manager.call("POST", "/v1/unblocks", json=lift).status_code == 422, "the allowlist has no names"
+    assert manager.call("GET", "/v1/blocks/203.0.113.999").status_code == 422
+    assert manager.rows("SELECT count(*) FROM orders") == [(0,)]
