@@ -24,6 +24,7 @@ HOMES = {
     "sqlite3": ["shared/store.py"],
     # of a daemon only what runs scripts; the others are the command line's: parts of `thwart up`, programs of a bundle
     "subprocess": ["agent/actions/process.py", "manager/up/child.py", "shared/support.py"],
+    "urllib3": ["agent/actions/webhook.py"],
     "uvicorn": ["manager/api/server.py"],
 }
 PURE = "manager/correlation/"

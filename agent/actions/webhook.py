@@ -1,0 +1,176 @@
+"""The webhook: JSON is posted to a URL that is a secret in a file. The only module that imports urllib3.
+
+The rules it keeps: a post takes a bounded time, whatever the server does, and nothing that is said about it, in an
+answer or in a log, has more of the URL than its host. A server that is busy (429, 503 with Retry-After, RFC 9110
+section 10.2.3) is asked again when it says so, if that is within the time; a redirection is not followed.
+"""
+
+import ssl
+import threading
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from socket import SHUT_RDWR, socket
+from stat import S_IROTH
+
+import tenacity
+from msgspec import Struct
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+from urllib3.util import Retry, Url, parse_url
+
+from shared.errors import ActionError
+from shared.redaction import Redactor
+
+AGAIN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, *range(500, 600)})
+HEADERS = {"Content-Type": "application/json", "User-Agent": "thwart-agent"}
+LONGEST = 64 * 1024  # bytes of an answer that are read
+WORDS = 200  # characters of it that are passed on
+LONGEST_PAUSE = 15.0  # s between two tries, unless the server asks for more
+
+
+class Patience(Struct, frozen=True, kw_only=True):
+    """Seconds."""
+
+    one: float = 10.0  # that a server has for one answer
+    whole: float = 60.0  # in which a try may begin
+    first_pause: float = 0.5
+
+
+class _Answer(Struct, frozen=True, kw_only=True):
+    """What came of one try: done when `problem` is empty. `after`: the seconds that the server asks for."""
+
+    problem: str = ""
+    again: bool = False
+    after: float = 0.0
+
+
+class Webhook:
+    """Posts to the URL in `file`. From any thread."""
+
+    def __init__(self, *, file: str, ca_file: str = "", patience: Patience = Patience()) -> None:  # noqa: B008 frozen
+        self._file, self._ca_file, self._patience = Path(file), ca_file, patience
+        self._stopped = threading.Event()
+
+    def url(self) -> str:
+        """What is in the file just now. Raises ActionError."""
+        try:
+            if self._file.stat().st_mode & S_IROTH:
+                raise ActionError(f"anybody can read {self._file}, and it is a secret: chmod o-r {self._file}")
+            return checked(self._file.read_text().strip(), str(self._file))
+        except FileNotFoundError:
+            raise ActionError(f"no webhook: write its URL into {self._file}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ActionError(f"{self._file}: {getattr(error, 'strerror', None) or 'not a text'}") from error
+
+    def post(self, body: bytes, url: str) -> None:
+        """Returns when the server has taken it. Raises ActionError with what it said last."""
+        pause = tenacity.wait_random_exponential(multiplier=self._patience.first_pause, max=LONGEST_PAUSE)
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda answer: answer.again),
+            wait=lambda state: max(pause(state), _answer(state).after),
+            stop=tenacity.stop_before_delay(self._patience.whole) | tenacity.stop_when_event_set(self._stopped),
+            sleep=tenacity.sleep_using_event(self._stopped),
+            retry_error_callback=_answer,
+        )
+        answer = attempts(self._try, parse_url(url), body)
+        if answer.problem:
+            raise ActionError(_without(url, answer.problem))
+
+    def stop(self) -> None:
+        """Whoever waits for another try gives up."""
+        self._stopped.set()
+
+    def _try(self, url: Url, body: bytes) -> _Answer:
+        if self._stopped.is_set():
+            return _Answer(problem="the agent is stopping")
+        connection, late = self._connection(url), threading.Event()
+        clock = threading.Timer(self._patience.one, partial(_cut, connection, late))
+        clock.daemon = True
+        clock.start()
+        try:
+            connection.request("POST", url.request_uri, body, HEADERS, preload_content=False)
+            response = connection.getresponse()
+            words = response.read(LONGEST)
+        except (HTTPError, OSError, ValueError) as error:  # ValueError: it was cut while it was read
+            if not late.is_set():
+                deceived = isinstance(error, ssl.SSLCertVerificationError)
+                return _Answer(problem=f"{url.host}: {_why(error)}", again=not deceived)
+        finally:
+            clock.cancel()
+            connection.close()
+        if late.is_set():  # what was cut may look like the end
+            return _Answer(problem=f"{url.host}: had not answered within {self._patience.one:g} s", again=True)
+        return _judged(url, response.status, words, response.headers.get("Retry-After", ""))
+
+    def _connection(self, url: Url) -> HTTPConnection:
+        host, limit = (url.host or "").strip("[]"), self._patience.one
+        if url.scheme == "http":
+            return HTTPConnection(host, url.port, timeout=limit)
+        try:
+            context = ssl.create_default_context(cafile=self._ca_file or None)
+        except OSError as error:
+            raise ActionError(f"{self._ca_file}: {error.strerror or error}") from error
+        return HTTPSConnection(host, url.port, timeout=limit, ssl_context=context)
+
+
+def checked(url: str, where: str) -> str:
+    """`url`, if something can be posted there. Raises ActionError without it: it may be a misspelt secret."""
+    try:
+        parsed = parse_url(url)
+    except HTTPError:
+        parsed = Url()
+    if parsed.scheme not in ("http", "https") or not parsed.host or not url.isprintable() or " " in url:
+        raise ActionError(f"{where}: no URL; it begins with https:// and is one line")
+    return url
+
+
+def _judged(url: Url, status: int, body: bytes, retry_after: str) -> _Answer:
+    if status in range(200, 300):
+        return _Answer()
+    words = " ".join(body.decode(errors="replace").split())[:WORDS]
+    said = "".join(letter if letter.isprintable() else "?" for letter in words)
+    problem = f"{url.host}: HTTP {status}{f': {said}' if said else ''}"
+    after = _seconds(retry_after)
+    asked = f"; it asks for {after:.0f} s of patience" if after else ""
+    return _Answer(problem=problem + asked, again=status in AGAIN, after=after)
+
+
+def _seconds(retry_after: str) -> float:
+    """What the header asks for: seconds, or a date. Nothing when it is neither."""
+    try:
+        return Retry().parse_retry_after(retry_after)
+    except (HTTPError, ValueError, OverflowError):
+        return 0.0
+
+
+def _cut(connection: HTTPConnection, late: threading.Event) -> None:
+    """Ends a connection over which something is still read. Past the TLS layer, which isn't for two threads."""
+    late.set()
+    if isinstance(connection.sock, socket):
+        try:
+            socket.shutdown(connection.sock, SHUT_RDWR)
+        except OSError:  # it has ended
+            return
+
+
+def _answer(state: tenacity.RetryCallState) -> _Answer:
+    """What came of the last try."""
+    answer: _Answer = state.outcome.result() if state.outcome else _Answer()
+    return answer
+
+
+def _why(error: Exception) -> str:
+    """In the words of whatever is at the bottom of it."""
+    while cause := error.__cause__ or error.__context__:
+        if not isinstance(cause, Exception):
+            break
+        error = cause
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _without(url: str, text: str) -> str:
+    """Servers say what they were asked for."""
+    parsed, redactor = parse_url(url), Redactor()
+    redactor.learn([url, parsed.request_uri, parsed.auth or "", *(parsed.path or "").split("/"), parsed.query or ""])
+    return redactor.once_more(text)

@@ -1,0 +1,180 @@
+"""The webhook against a real HTTP server that answers late, badly, or not at all, and that talks about the secret."""
+
+import logging
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from agent.actions.webhook import Patience, Webhook
+from shared.errors import ActionError
+from tests.stage.webhook_server import PATH, Answer, WebhookServer, drips, goes, hangs, says
+from tests.waiting import wait_for
+
+PATIENCE = Patience(one=0.4, whole=3.0, first_pause=0.01)
+SECRETS = [word for word in PATH.split("/") if "secret" in word.lower()]
+BODY = b'{"text": "one"}'
+
+
+@pytest.fixture
+def server() -> Iterator[WebhookServer]:
+    with WebhookServer() as one:
+        yield one
+
+
+@pytest.fixture
+def webhook(tmp_path: Path, server: WebhookServer) -> Webhook:
+    return made(tmp_path, server.url)
+
+
+def made(folder: Path, url: str, ca_file: str = "", patience: Patience = PATIENCE) -> Webhook:
+    file = folder / "webhook"
+    file.write_text(f"{url}\n")
+    file.chmod(0o600)
+    return Webhook(file=str(file), ca_file=ca_file, patience=patience)
+
+
+def problem(webhook: Webhook) -> str:
+    with pytest.raises(ActionError) as raised:
+        webhook.post(BODY, webhook.url())
+    said = str(raised.value)
+    assert not [secret for secret in SECRETS if secret in said]
+    return said
+
+
+def test_what_is_posted_is_there(webhook: Webhook, server: WebhookServer) -> None:
+    """As JSON, once."""
+    webhook.post(BODY, webhook.url())
+    assert server.bodies == [{"text": "one"}]
+
+
+@pytest.mark.parametrize(
+    "answer", [says(500), says(502), says(429), says(408), hangs, drips, goes], ids=lambda each: each.__qualname__
+)
+def test_what_may_go_better_is_tried_again(webhook: Webhook, server: WebhookServer, answer: Answer) -> None:
+    """Errors of the server, no answer in time, an answer in drops, and none at all."""
+    server.plan(answer)
+    webhook.post(BODY, webhook.url())
+    assert len(server.bodies) == 2
+
+
+def test_a_server_that_is_busy_is_asked_when_it_says_so(webhook: Webhook, server: WebhookServer) -> None:
+    """Retry-After in seconds, though our own pause would be far shorter."""
+    server.plan(says(429, Retry_After="1"))
+    webhook.post(BODY, webhook.url())
+    first, second = server.times
+    assert 1.0 <= second - first < 2.0
+
+
+def test_more_patience_than_there_is_isn_t_waited_for(webhook: Webhook, server: WebhookServer) -> None:
+    """Nobody is held up for an hour, and the answer says why it is given up."""
+    server.plan(says(429, "rate_limited", Retry_After="3600"))
+    began = time.monotonic()
+    assert problem(webhook) == "127.0.0.1: HTTP 429: rate_limited; it asks for 3600 s of patience"
+    assert time.monotonic() - began < 1.0
+
+
+@pytest.mark.parametrize("header", ["soon", "-1", "Wed, 99 Nov 9999999 00:00:00 GMT", "9" * 400])
+def test_a_header_that_is_no_time_is_no_time(webhook: Webhook, server: WebhookServer, header: str) -> None:
+    """Whatever it says; it may be given up for it, and stops nothing."""
+    server.plan(says(503, Retry_After=header), says(404, "gone"))
+    assert problem(webhook).startswith("127.0.0.1: HTTP ")
+
+
+def test_a_server_that_goes_on_failing_is_given_up(tmp_path: Path, server: WebhookServer) -> None:
+    """In time, with its last words."""
+    webhook = made(tmp_path, server.url, patience=Patience(one=0.4, whole=0.3, first_pause=0.01))
+    server.plan(*[says(500, "still broken")] * 100)
+    began = time.monotonic()
+    assert problem(webhook) == "127.0.0.1: HTTP 500: still broken"
+    assert time.monotonic() - began < 1.0
+    assert len(server.bodies) > 1
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 410])
+def test_what_will_not_go_better_is_said_at_once(webhook: Webhook, server: WebhookServer, status: int) -> None:
+    """With the server's words, in one line that does nothing to a terminal; of the URL the host alone."""
+    server.plan(says(status, f"no service\n at \x1b[31m{PATH} ({server.url})"))
+    assert problem(webhook).startswith(f"127.0.0.1: HTTP {status}: no service at ?[31m")
+    assert len(server.bodies) == 1
+
+
+def test_a_redirection_is_not_followed(webhook: Webhook, server: WebhookServer) -> None:
+    """What goes along may be read by whoever is there."""
+    server.plan(says(302, "", Location=server.url))
+    assert problem(webhook) == "127.0.0.1: HTTP 302"
+    assert len(server.bodies) == 1
+
+
+def test_an_answer_without_an_end_is_not_read(webhook: Webhook, server: WebhookServer) -> None:
+    """Its beginning is enough."""
+    server.plan(says(404, "x" * 10_000_000))
+    assert len(problem(webhook)) < 300
+
+
+def test_nobody_there_is_said_without_the_secret(tmp_path: Path) -> None:
+    """Also by the libraries' own logs."""
+    records: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: records.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    try:
+        webhook = made(tmp_path, f"http://127.0.0.1:9{PATH}", patience=Patience(one=0.4, whole=0.1, first_pause=0.05))
+        assert problem(webhook) == "127.0.0.1: Connection refused"
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert not [line for line in records if any(secret in line for secret in SECRETS)]
+
+
+def test_a_stop_ends_the_waiting(tmp_path: Path, server: WebhookServer) -> None:
+    """An agent that ends waits for no server."""
+    webhook = made(tmp_path, server.url, patience=Patience(one=5.0, whole=60.0, first_pause=30.0))
+    server.plan(says(429, Retry_After="30"))
+    said: list[str] = []
+    thread = threading.Thread(target=lambda: said.append(problem(webhook)))
+    thread.start()
+    wait_for(lambda: server.bodies)
+    webhook.stop()
+    thread.join(5.0)
+    assert said == ["the agent is stopping"]
+
+
+def test_tls_is_checked(tmp_path: Path) -> None:
+    """By the authority in the settings; a certificate of somebody else's is refused, and nothing was said to him."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    with WebhookServer(context) as server:
+        trusting = made(tmp_path, server.url, str(tmp_path / "ca.pem"))
+        trusting.post(BODY, trusting.url())
+        began = time.monotonic()
+        assert "certificate verify failed" in problem(made(tmp_path, server.url))
+        assert time.monotonic() - began < 1.0, "it was tried again"
+        assert "No such file" in problem(made(tmp_path, server.url, str(tmp_path / "none.pem")))
+        assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "hooks.slack.com/s3cret", "ftp://h/s3cret", "https://", "https://h/a b s3cret", "http://[s3cret", "\x00"],
+)
+def test_what_is_no_url_is_refused_and_not_repeated(tmp_path: Path, text: str) -> None:
+    """It may be a secret with a typing error."""
+    with pytest.raises(ActionError, match="no URL; it begins with https://") as raised:
+        made(tmp_path, text).url()
+    assert "s3cret" not in str(raised.value)
+
+
+def test_a_secret_that_anybody_can_read_is_refused(tmp_path: Path) -> None:
+    """With what to do about it."""
+    webhook = made(tmp_path, "https://hooks.example/x")
+    (tmp_path / "webhook").chmod(0o644)
+    with pytest.raises(ActionError, match=f"chmod o-r {tmp_path}/webhook"):
+        webhook.url()
+    (tmp_path / "webhook").unlink()
+    with pytest.raises(ActionError, match=f"no webhook: write its URL into {tmp_path}/webhook"):
+        webhook.url()
