@@ -1,6 +1,7 @@
 """What this host carries out and what it refuses, judged before an order is taken. On any doubt the answer is no."""
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -39,8 +40,14 @@ class Admission:
         allow: Allowlist,
         automatic: Automatic,
         slow: Slow | None = None,
+        aliases: Mapping[str, str] = MappingProxyType({}),
+        unsupported: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        """`actions` are by each name that orders have for them, `aliases` those that aren't the journal's, with the
+        journal's; `unsupported` says why this host can't carry out what others can.
+        """
         self._agent_id, self._roles, self._slow = agent_id, roles, slow
+        self._aliases, self._unsupported = aliases, unsupported
         self._actions, self._allow, self._automatic = actions, allow, automatic
         self._ruling = policy.NONE
 
@@ -77,19 +84,20 @@ class Admission:
     def _judge(self, order: Order, protection: "_Protection") -> Incoming | MalformedMessage:
         if wrong := self._misaddressed(order):
             return MalformedMessage(wrong)
+        own = self._aliases.get(order.action, order.action)
         if order.operation == "delete":
-            return Incoming(order=order)
+            return Incoming(order=order, action=own)
         try:
-            incoming = self._incoming(order)
+            incoming = self._incoming(order, own)
         except InvalidTarget as error:
             return Incoming(order=order, refusal=f"invalid-target: {error}")
         return incoming if incoming.refusal else replace(incoming, refusal=protection.why(order.target, order.exempt))
 
-    def _incoming(self, order: Order) -> Incoming:
+    def _incoming(self, order: Order, own: str) -> Incoming:
         if action := self._actions.get(order.action):
-            return Incoming(order=order, key=action.key(order.target, order.arguments))
+            return Incoming(order=order, action=own, key=action.key(order.target, order.arguments))
         if self._slow is None or (slow := self._slow.get(order.action)) is None:
-            return Incoming(order=order, refusal=f"unknown-action: {order.action[:80]}")
+            return Incoming(order=order, refusal=self._why_not(order.action))
         key = slow.key(order.target, order.arguments, order.id)
         try:
             slow.prepare(order.arguments)
@@ -99,6 +107,11 @@ class Admission:
             why = f"{slow.name} just happens and has no end: order it without a time"
             return Incoming(order=order, refusal=f"unsupported: {why}")
         return Incoming(order=order, key=key, slow=True)
+
+    def _why_not(self, name: str) -> str:
+        if why := self._unsupported.get(name):
+            return f"unsupported: {why}"
+        return f"unknown-action: {name[:80]}"
 
     def _misaddressed(self, order: Order) -> str:
         if order.location in ("local", "agent") and self._agent_id not in order.agents:

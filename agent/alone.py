@@ -4,10 +4,10 @@ import asyncio
 from pathlib import Path
 
 from agent import folder, host
-from agent.actions.action import Action
 from agent.actions.scripts import Scripts
 from agent.actions.slow_actions import SlowActions
 from agent.app import REAL, Parts, agent_id
+from agent.backends import Backends
 from agent.control import LiftAnswer, LiftRequest, ask, lift
 from agent.executor import Executor
 from agent.journal.schema import SCHEMA
@@ -38,11 +38,15 @@ async def _alone(settings: AgentSettings, state: Path, request: LiftRequest, par
     store = folder.opened(state / folder.JOURNAL, SCHEMA)
     try:
         journal = parts.journal(store, agent_id(settings), host.boot_id(), parts.clock())
-        actions: dict[str, Action] = {action.name: action for action in parts.actions()}
+        actions, trouble = parts.actions(settings.actions), Trouble()
         slow = SlowActions((), Scripts(settings.agent, agent_id(settings)))
-        executor = Executor(journal, actions, metrics=AgentMetrics(), trouble=Trouble(), slow=slow)
+        executor = Executor(
+            journal, actions.own, metrics=AgentMetrics(), trouble=trouble, slow=slow, unsupported=actions.unsupported
+        )
+        backends = Backends(actions, executor, journal, trouble)
         await asyncio.to_thread(slow.kill_left_over)
-        await executor.prepare()
+        await backends.choose()
+        await backends.leave_former()
         errands = asyncio.create_task(executor.errands.run())
         answer = await lift(executor, request)
         executor.errands.stop()

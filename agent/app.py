@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import signal
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -11,11 +11,11 @@ import structlog
 from msgspec import Struct
 
 from agent import collector, folder, host
-from agent.actions.action import Action
-from agent.actions.nftables import Nftables
+from agent.actions.catalogue import Actions
 from agent.actions.scripts import Scripts
 from agent.actions.slow_actions import SlowActions
 from agent.admission import Admission
+from agent.backends import LOOK, Backends
 from agent.control import Control
 from agent.executor import Executor
 from agent.heartbeat import Heartbeats, Self
@@ -34,7 +34,7 @@ from shared.clock import Clock, SystemClock
 from shared.errors import InvalidTarget, SettingsError, StoreDamaged, StoreError
 from shared.notify import Notify
 from shared.outbox import Outbox
-from shared.settings import AgentSettings, BrokerSettings, listen_address
+from shared.settings import ActionsSettings, AgentSettings, BrokerSettings, listen_address
 from shared.store import Store
 from shared.targets import Allowlist
 
@@ -50,7 +50,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     """What the daemon is made of, as factories. A test replaces one to stop at a point; the rest stays real."""
 
     clock: Callable[[], Clock] = SystemClock
-    actions: Callable[[], Sequence[Action]] = lambda: (Nftables(),)
+    actions: Callable[[ActionsSettings], Actions] = Actions
     journal: Callable[[Store, str, str, Clock], Journal] = Journal
     publisher: Callable[[BrokerSettings], Publisher] = lambda settings: Publisher(
         settings, "publish", (*topology.exchanges(), *topology.manager_queues(settings.queue_type))
@@ -68,7 +68,7 @@ REAL = Parts()
 async def run(settings: AgentSettings, *, parts: Parts = REAL) -> None:
     """Runs the agent until SIGTERM or SIGINT; then returns, and every block stays unless `on_stop` says otherwise.
 
-    Raises ActionError when this host can't carry anything out, FolderInUse, StoreError, SettingsError.
+    Raises FolderInUse, StoreError, SettingsError. A host that can carry nothing out says so, and is there all the same.
     """
     state = Path(settings.agent.state_dir)
     with folder.owned(state):
@@ -131,9 +131,10 @@ class _Daemon:
         self.broker_addresses = host.BrokerAddresses(broker.urls)
         self.journal = parts.journal(store, mine, boot, clock)
         self.outbox = Outbox(store, self.publisher)
-        self.actions = {action.name: action for action in parts.actions()}
+        self.actions = parts.actions(settings.actions)
         self.slow = SlowActions((), Scripts(settings.agent, mine))
         self.executor = self._executor()
+        self.backends = Backends(self.actions, self.executor, self.journal, self.trouble)
         self.self_test = self._self_test(parts.self_test)
         self.executor.when_applied = self.self_test.applied
         self.admission = self._admission()
@@ -195,7 +196,7 @@ class _Daemon:
         for path in folder.aside(self.state):
             self.trouble.say(path.name, f"{path} was damaged and is set aside; remove it once you have looked at it")
         self.signs.open(self.state, self.settings.metrics)
-        await self.executor.prepare()
+        await self.backends.choose()
         with suppress(TimeoutError):  # a resolver that is away holds up no revert; without a broker no order comes
             await asyncio.wait_for(asyncio.to_thread(self.broker_addresses.look_up), PATIENCE)
         if killed := await asyncio.to_thread(self.slow.kill_left_over):
@@ -203,6 +204,7 @@ class _Daemon:
         self.admission.follow(await self.journal.ruling())
         await self.safeguard.let_go()
         await self.executor.start()
+        await self.backends.leave_former()
         gc.collect()
         gc.freeze()  # what is there now stays, and no order has to wait until the collector has gone through it
         log.info("what should be in force is; taking orders", action="started", journal=self.journal.id)
@@ -218,6 +220,7 @@ class _Daemon:
             again(self.self_test.run, self.trouble, "self-test"),
             again(self._collect, self.trouble, "collector"),
             every(TIDY, self.journal.tidy),
+            every(LOOK, self.backends.look),
             self.safeguard.run(),
             watch_lock(self.consumer, self.id),
         ]
@@ -227,9 +230,10 @@ class _Daemon:
     def _executor(self) -> Executor:
         return Executor(
             self.journal,
-            self.actions,
+            self.actions.own,
             metrics=self.metrics,
             trouble=self.trouble,
+            unsupported=self.actions.unsupported,
             said=self.outbox.wake,
             slow=self.slow,
             workers=self.settings.agent.script_workers,
@@ -241,7 +245,7 @@ class _Daemon:
             self.journal,
             self.publisher,
             lambda: reach(self.settings.broker, timing.probe),
-            [name for name, action in self.actions.items() if action.network],
+            self.actions.cutting,
             metrics=self.metrics,
             trouble=self.trouble,
             timing=timing,
@@ -251,7 +255,9 @@ class _Daemon:
         return Admission(
             self.id,
             self.settings.agent.roles,
-            self.actions,
+            self.actions.by_name,
+            aliases=self.actions.aliases,
+            unsupported=self.actions.unsupported,
             allow=_allow(self.settings),
             automatic=self._automatic,
             slow=self.slow,
@@ -275,7 +281,6 @@ class _Daemon:
             hostname=host.hostname(),
             roles=self.settings.agent.roles,
             labels=self.settings.agent.labels,
-            actions={name: action.backend for name, action in self.actions.items()},
         )
 
     def _inbox(self) -> Inbox:
@@ -300,6 +305,7 @@ class _Daemon:
             self.queue.name,
             self.clock,
             drift=lambda: self.executor.drift,
+            actions=self.actions,
             slow=self.slow,
             metrics=self.metrics,
             trouble=self.trouble,

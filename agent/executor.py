@@ -65,8 +65,8 @@ class Executor:
         workers: int = 1,
         unsupported: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """`slow` are the actions that take their time, of each of which so many `workers` may be out. `unsupported` says
-        of an action that isn't among `actions`, which may grow, what it lacks.
+        """`slow` are the actions that take their time, of each of which so many `workers` may be out. `unsupported`
+        says what this host lacks for an action that isn't among `actions`, which may grow.
         """
         self.work = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -98,11 +98,11 @@ class Executor:
         async with self._one:
             return await self._in_thread(work)
 
-    async def begin(self, actions: Collection[str]) -> None:
-        """These can be carried out from now on: what should be in force by them is applied. Raises StoreError."""
+    async def anew(self) -> None:
+        """More can be carried out than before: what should be in force is applied again. Raises StoreError."""
         async with self._one:
             self._watch.doubt()
-            await self._apply_anew([name for name in await self._journal.names() if name[0] in actions])
+            await self._apply_anew(await self._journal.names())
         self.work.set()
 
     async def take_over(self, name: str, former: Action) -> str:
@@ -111,7 +111,9 @@ class Executor:
         """
         async with self._one:
             found = await self._watch.take_over(name, former, self._in_thread)
-            await self._apply_anew([each for each in await self._journal.names() if each[0] == name and each[1] in found])
+            if not found:
+                return ""
+            await self._apply_anew(await self._journal.names())
             if self._failed:
                 return "not everything could be taken over"
             effects = [Effect(key=key, target=key) for key in found]

@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 from msgspec import Struct
 
+from agent.actions.catalogue import Actions
 from agent.actions.slow_actions import SlowActions
 from agent.admission import Admission
 from agent.host import own_addresses
@@ -37,7 +38,6 @@ class Self(Struct, frozen=True, kw_only=True):
     hostname: str
     roles: tuple[str, ...]
     labels: dict[str, str]
-    actions: dict[str, str]
 
 
 class Heartbeats:
@@ -54,13 +54,14 @@ class Heartbeats:
         clock: Clock,
         *,
         drift: Callable[[], int],
+        actions: Actions,
         slow: SlowActions,
         metrics: AgentMetrics,
         trouble: Trouble,
     ) -> None:
         self._me, self._journal, self._admission, self._clock = me, journal, admission, clock
         self._publisher, self._consumer, self._queue = publisher, consumer, queue
-        self._slow = slow
+        self._actions, self._slow = actions, slow
         self._drift, self._metrics, self._trouble = drift, metrics, trouble
         self._at_once = asyncio.Event()
         self._said_new = 0  # the connection whose new queue a heartbeat has told of
@@ -96,6 +97,8 @@ class Heartbeats:
 
     async def _heartbeat(self, *, made: bool) -> Heartbeat:
         at, slow = self._clock.wall(), list(self._slow.look())
+        carried = {each.name: each.backend for each in slow if not each.why_not} | self._actions.backends()
+        lacking = self._actions.unsupported | {each.name: each.why_not for each in slow if each.why_not}
         return Heartbeat(
             agent_id=self._me.agent_id,
             at=at,
@@ -108,10 +111,9 @@ class Heartbeats:
             roles=self._me.roles,
             labels=self._me.labels,
             addresses=tuple(own_addresses()),
-            actions={each.name: each.backend for each in slow if not each.why_not} | self._me.actions,
-            unsupported={
-                each.name: each.why_not for each in slow if each.why_not and each.name not in self._me.actions
-            },
+            actions=carried,
+            unsupported={name: why for name, why in lacking.items() if name not in carried},
+            passed_over=dict(self._actions.passed_over),
             policy=self._admission.version,
             drift=self._drift(),
             unsent=await self._journal.unsent(),

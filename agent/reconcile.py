@@ -25,6 +25,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     left: Mapping[str, float | None]  # s by key; None: until lifted
     before: float
     after: float
+    exact: bool = True  # False: `left` has not the ends that were given, and tells only what is in force
 
 
 class Drift(Struct, frozen=True, kw_only=True):
@@ -56,7 +57,7 @@ def _judge(key: str, standing: Standing, seen: Seen) -> Found | None:
         return None
     if key not in seen.left:
         return "missing"
-    return None if _agrees(seen.left[key], least, most) else "moved"
+    return None if not seen.exact or _agrees(seen.left[key], least, most) else "moved"
 
 
 def _lasts(left: float | None) -> bool:

@@ -72,14 +72,14 @@ class SelfTest:
         journal: Journal,
         way: Way,
         ask: Callable[[], Awaitable[Reach]],
-        actions: Collection[str],
+        actions: Callable[[], Collection[str]],
         *,
         metrics: AgentMetrics,
         trouble: Trouble,
         timing: Timing,
     ) -> None:
         """`ask` makes a fresh connection to the broker; `actions` are those that may cut this host off."""
-        self._host, self._journal, self._way, self._ask, self._actions = host, journal, way, ask, frozenset(actions)
+        self._host, self._journal, self._way, self._ask, self._actions = host, journal, way, ask, actions
         self._metrics, self._trouble, self._timing = metrics, trouble, timing
         self._since: float | None = None  # the oldest that is not proved came into force later than this
         self._latest = self._due = NEVER
@@ -107,7 +107,7 @@ class SelfTest:
             await self._put_back()
             await self._learn()
             # An earlier run may have been killed before anything was proved, or in the middle of a test.
-            self._marked = bool(await self._journal.suspect(self._actions))
+            self._marked = bool(await self._journal.suspect(self._actions()))
             if self._marked:
                 self.applied()
             while True:
@@ -153,7 +153,7 @@ class SelfTest:
 
     async def _is_open_without_some(self) -> bool:
         """False when the broker is away, whatever is in force here."""
-        suspects = await self._journal.suspect(self._actions)
+        suspects = await self._journal.suspect(self._actions())
         self._marked = True
         if not suspects:
             self._let_in_at = self._latest

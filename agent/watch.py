@@ -47,7 +47,7 @@ class Watch:
         self._again: float | None = None  # when to look whether what was put right has stayed so
         self._pause = LOOK
         self._closely = True  # look, whatever the actions say
-        self._strange = set(actions)  # not looked at yet
+        self._known: set[str] = set()  # of the actions those that were looked at; others may come at any time
         self._release: float | None = None
         self._drift: dict[Name, Found] = {}
         self._untried: deque[Name] = deque()  # what is known to differ and no turn has tried to put right yet
@@ -88,9 +88,19 @@ class Watch:
             self._looked, self._closely = now, True
         self._tell(problems)
 
+    async def take_over(self, name: str, former: Action, in_thread: InThread) -> dict[str, float | None]:
+        """What an earlier run has in force by `former` for this action, which something else carries out now; seconds
+        left by key. What is in no journal is held from now on. Raises ActionError, StoreError.
+        """
+        before = self._journal.now().boot
+        left: dict[str, float | None] = await in_thread(former.inspect)
+        seen = Seen(left=left, before=before, after=self._journal.now().boot)
+        await self._hold(name, seen, compare(await self._journal.standing(name), seen).found)
+        return left
+
     async def first_look(self, in_thread: InThread) -> None:
         """Looks if nobody has: what was in force before this start is then known, and held."""
-        if self._strange:
+        if self._actions.keys() - self._known:
             await self.look(in_thread)
 
     def put_right(self, tried: Collection[Name], problems: Set[Name]) -> None:
@@ -138,7 +148,7 @@ class Watch:
             left = action.inspect()
         except ActionError as error:
             return error
-        return Seen(left=left, before=before, after=self._journal.now().boot)
+        return Seen(left=left, before=before, after=self._journal.now().boot, exact=action.exact)
 
     def _tell(self, problems: Mapping[str, ActionError]) -> None:
         if problems:
@@ -156,7 +166,7 @@ class Watch:
         for name, one in seen.items():
             standing = await self._journal.standing(name)
             compared: Drift = await in_thread(partial(compare, standing, one))  # 0.1 s for 100,000
-            found = await self._adopt(name, one, compared.found) if name in self._strange else compared.found
+            found = compared.found if name in self._known else await self._adopt(name, one, compared.found)
             drift.update(((name, key), each) for key, each in found.items() if (name, key) not in self.off)
             self._closely = self._closely or compared.unsure
         drift.update((name, each) for name, each in self._drift.items() if name[0] not in seen)
@@ -178,13 +188,16 @@ class Watch:
 
     async def _adopt(self, action: str, seen: Seen, found: Mapping[str, Found]) -> Mapping[str, Found]:
         """Holds what was there before this start and isn't known; what still differs."""
+        await self._hold(action, seen, found)
+        self._known.add(action)
+        return {key: each for key, each in found.items() if each != "unknown"}
+
+    async def _hold(self, action: str, seen: Seen, found: Mapping[str, Found]) -> None:
         unknown = {key: _ends(seen, key) for key, each in found.items() if each == "unknown"}
         if await self._journal.adopt(action, unknown):
             self._release = self._journal.now().boot + GRACE
         if unknown:
             log.warning("holds what was in force already and is in no journal", action="adopted", count=len(unknown))
-        self._strange.discard(action)
-        return {key: each for key, each in found.items() if each != "unknown"}
 
 
 def _ends(seen: Seen, key: str) -> float | None:

@@ -143,6 +143,7 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     addresses: tuple[str, ...] = ()
     actions: dict[str, str] = field(default_factory=dict)  # name -> backend, of what this host can carry out
     unsupported: dict[str, str] = field(default_factory=dict)  # name -> why not
+    passed_over: dict[str, str] = field(default_factory=dict)  # name -> why not by what is better than its backend
     policy: Version = 0  # the version of the allowlist that it has; 0: none yet
     drift: Count = 0  # effects that the host was found not to have as the journal says, and not put right yet
     unsent: Count = 0

@@ -16,6 +16,7 @@ from shared.errors import ActionError
 from shared.settings import ActionsSettings
 
 FIREWALL = "firewall-drop"
+BLOCKING = (FIREWALL, "netsh.exe")  # an agent that has none of them on a system that has one says so aloud
 
 log = structlog.get_logger()
 
@@ -29,99 +30,151 @@ class Candidate(Struct, frozen=True):
 
 Catalogue = Mapping[str, Sequence[Candidate]]
 
-# What has two names is one candidate under both.
-BUILT_IN: Catalogue = {  # by name, in the order in which they are tried
+# By name, in the order in which they are tried. What goes by two names is one candidate, the same object, under both.
+BUILT_IN: Catalogue = {
     FIREWALL: (Candidate(lambda _: Nftables(), ("Linux",)),),
 }
 
 
 class Actions:
-    """What this host carries out. `by_name` is by the names that orders use; `own` has each action once, under the
-    name that the journal keeps: of an action with two names the one that comes first in the catalogue, so that both
-    hold one effect.
-    """
+    """What this host carries out. What is public here may grow while the agent runs, and nobody else writes into it."""
 
     def __init__(
         self, settings: ActionsSettings, catalogue: Catalogue = BUILT_IN, system: str = platform.system()
     ) -> None:
-        self.by_name: dict[str, Action] = {}
+        self.by_name: dict[str, Action] = {}  # by every name that an order may have for it
+        # Once each, by the name that the journal has for it. Where one backend carries out two, as pf does
+        # firewall-drop and pf, the later one is an alias, so that an address that is blocked by both is one effect.
         self.own: dict[str, Action] = {}
+        self.aliases: dict[str, str] = {}
         self.unsupported: dict[str, str] = {}  # name -> why nothing here carries it out
         self.passed_over: dict[str, str] = {}  # name -> why it isn't carried out by something better
         self._settings, self._catalogue, self._system = settings, catalogue, system
-        self._made: dict[Candidate, Action] = {}
+        self._made: dict[int, Action] = {}
 
-    def choose(self) -> Collection[str]:
-        """Looks for a backend for whatever has none. What can be carried out from now on, by the journal's names.
+    def choose(self, names: Collection[str] | None = None) -> None:
+        """Looks for a backend for each of `names`; None: for whatever has none.
 
         To be called from the thread that makes all calls of actions.
         """
-        before = set(self.own)
-        for name, candidates in self._catalogue.items():
-            if name not in self.by_name:
-                self._choose(name, [each for each in candidates if not each.systems or self._system in each.systems])
-        return self.own.keys() - before
+        for name in self._lacking() if names is None else names:
+            self._choose(name)
 
-    def name_of(self, name: str) -> str:
-        """The journal's name of an action that is carried out here."""
-        return next(own for own, action in self.own.items() if action is self.by_name[name])
+    def look(self) -> list[str]:
+        """For which names `choose` would find a backend now. It takes as long as the host's tools do, and may be called
+        from any thread: it tries with actions that are used for nothing else.
+        """
+        return [name for name in self._lacking() if self._would_have(name)]
+
+    def lack(self) -> str:
+        """What is to be said aloud if this host can't block an address; empty when it can."""
+        for name in BLOCKING:
+            if name in self.unsupported and self._candidates(name):
+                return f"{name} can't be carried out on this host: {self.unsupported[name]}"
+        return ""
 
     def backends(self) -> dict[str, str]:
-        """What carries each out."""
+        """What carries each out, by every name."""
         return {name: action.backend for name, action in self.by_name.items()}
 
-    def _choose(self, name: str, candidates: Sequence[Candidate]) -> None:
+    def cutting(self) -> list[str]:
+        """Those that may cut this host off from its broker, by the journal's names."""
+        return [name for name, action in self.own.items() if action.network]
+
+    def others(self, name: str) -> list[Action]:
+        """What could have carried out `name` on such a host and is used for nothing."""
+        found = []
+        for each in self._candidates(name):
+            try:
+                action = self._action(each)
+            except ActionError:
+                continue
+            if self._own_name(action) is None:
+                found.append(action)
+        return found
+
+    def _lacking(self) -> list[str]:
+        return [name for name in self._catalogue if name not in self.by_name]
+
+    def _candidates(self, name: str) -> list[Candidate]:
+        """Those that there may be on such a system."""
+        some = self._catalogue.get(name, ())
+        return [each for each in some if not each.systems or self._system in each.systems]
+
+    def _choose(self, name: str) -> None:
         why_not: list[str] = []
-        for each in candidates:
-            problem, action = self._tried(name, each)
-            if action is not None:
+        for each in self._candidates(name):
+            try:
+                action = self._action(each)
+                if self._own_name(action) is None:
+                    self._try(name, action)
+            except ActionError as error:
+                why_not.append(str(error))
+            else:
                 self._take(name, action, why_not)
                 return
-            why_not.append(problem)
-        self.unsupported[name] = "; ".join(why_not) or f"only on {_listed(self._catalogue[name])}"
+        self._go_without(name, why_not)
+
+    def _would_have(self, name: str) -> bool:
+        why_not: list[str] = []
+        for each in self._candidates(name):
+            try:
+                self._try(name, _made(each, self._settings))
+            except ActionError as error:
+                why_not.append(str(error))
+            else:
+                return True
+        self._go_without(name, why_not)
+        return False
 
     def _take(self, name: str, action: Action, why_not: Sequence[str]) -> None:
-        if not any(action is each for each in self.own.values()):
+        own = self._own_name(action)
+        if own is None:
             self.own[name] = action
-        self.by_name[name] = action
+        else:
+            self.aliases[name] = own
+        self.by_name[name] = action  # last: an order may come in between
         self.unsupported.pop(name, None)
         if why_not:
             self.passed_over[name] = "; ".join(why_not)
-        log.info("an action can be carried out", action="chosen", what=name, backend=action.backend, not_by=why_not)
+        log.info("can be carried out", action="chosen", what=name, backend=action.backend, not_by="; ".join(why_not))
 
-    def _tried(self, name: str, candidate: Candidate) -> tuple[str, Action | None]:
-        """The action if this host has what it takes, else why it hasn't."""
-        try:
-            action = self._made.get(candidate) or candidate.make(self._settings)
-        except Exception as error:  # somebody's own class may raise anything, and keeps no agent from starting
-            return f"{name}: {type(error).__name__}: {error}", None
-        self._made[candidate] = action
-        if any(action is each for each in self.own.values()):
-            return "", action
-        problem = self._unwanted(name, action) or _problem(action)
-        return problem, None if problem else action
+    def _go_without(self, name: str, why_not: Sequence[str]) -> None:
+        self.unsupported[name] = "; ".join(why_not) or f"only on {_listed(self._catalogue[name])}"
 
-    def _unwanted(self, name: str, action: Action) -> str:
+    def _try(self, name: str, action: Action) -> None:
+        """Raises ActionError with what this host lacks."""
         wanted = self._settings.firewall
-        if name != FIREWALL or wanted in ("auto", action.backend):
-            return ""
-        return f"{action.backend}: the setting actions.firewall is {wanted}"
+        if name == FIREWALL and wanted not in ("auto", action.backend):
+            raise ActionError(f"{action.backend}: the setting actions.firewall is {wanted}")
+        try:
+            action.prepare()
+        except Exception as error:  # somebody's own class may raise anything, and must keep no agent from starting
+            said, who = _words(error), f"{action.backend}: "
+            raise ActionError(said if said.startswith(who) else who + said) from error
+
+    def _action(self, candidate: Candidate) -> Action:
+        """The one of this candidate that is used, if any is. Raises ActionError."""
+        if id(candidate) not in self._made:
+            self._made[id(candidate)] = _made(candidate, self._settings)
+        return self._made[id(candidate)]
+
+    def _own_name(self, action: Action) -> str | None:
+        return next((name for name, each in self.own.items() if each is action), None)
 
 
-def _problem(action: Action) -> str:
-    """What is missing on this host."""
+def _made(candidate: Candidate, settings: ActionsSettings) -> Action:
     try:
-        action.prepare()
-    except ActionError as error:
-        said = str(error)
+        return candidate.make(settings)
     except Exception as error:  # as above
-        said = f"{type(error).__name__}: {error}"
-    else:
-        return ""
-    return said if said.startswith(f"{action.backend}: ") else f"{action.backend}: {said}"
+        raise ActionError(_words(error)) from error
+
+
+def _words(error: Exception) -> str:
+    return str(error) if isinstance(error, ActionError) else f"{type(error).__name__}: {error}"
 
 
 def _listed(candidates: Sequence[Candidate]) -> str:
-    systems = list(dict.fromkeys(system for each in candidates for system in each.systems))
+    systems = dict.fromkeys(system for each in candidates for system in each.systems)
     names = ["macOS" if each == "Darwin" else each for each in systems]
-    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -10,7 +10,7 @@ _HOLDING = """
 SELECT h.order_id, h.exempt, h.adopted, COALESCE(o.forget_at, 0) AS forget_at, e.action, e.key, e.target
 FROM holders h JOIN effects e ON e.action = h.action AND e.key = h.key LEFT JOIN orders o ON o.id = h.order_id
 """
-_COMING = "SELECT id, body, key, forget_at FROM orders WHERE status IS NULL AND key != '' ORDER BY seq"
+_COMING = "SELECT id, body, action, forget_at FROM orders WHERE status IS NULL AND key != '' ORDER BY seq"
 
 
 class Hold(Struct, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ def _coming(row: Row) -> Hold:
     order = codec.decode(row["body"], Order)
     return Hold(
         order_id=order.id,
-        action=order.action,
+        action=row["action"],
         target=order.target,
         exempt=order.exempt,
         forget_at=row["forget_at"],

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import dropwhile
 from typing import TypeVar
 
-from agent.journal import adoption, errands, planning, policy, proving, settling, standing, taking, times
+from agent.journal import adoption, backends, errands, planning, policy, proving, settling, standing, taking, times
 from agent.journal.errands import Begun
 from agent.journal.holding import Hold, holds
 from agent.journal.networks import Networks
@@ -128,6 +128,23 @@ class Journal:
     async def release(self) -> None:
         """Lets what was adopted go; see `adoption.release`."""
         await self._write(lambda connection, _: adoption.release(connection))
+
+    async def backends(self) -> frozenset[Name]:
+        """Each action with each backend that may have something in force for it."""
+        return await self.store.read(backends.known)
+
+    async def use(self, chosen: Mapping[str, str], aliases: Mapping[str, str]) -> None:
+        """What carries actions out from now on, and which names of theirs are another's; see `backends`."""
+
+        def work(connection: Connection) -> None:
+            backends.merge(connection, aliases)
+            backends.use(connection, chosen)
+
+        await self.store.run(work)
+
+    async def leave(self, names: Collection[Name]) -> None:
+        """Nothing is in force by these backends any more."""
+        await self.store.run(lambda connection: backends.leave(connection, names))
 
     async def suspect(self, actions: Collection[str]) -> list[Name]:
         """Marks, and names, what of these actions is in force and not proved; see `proving`."""

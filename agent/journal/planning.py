@@ -37,7 +37,7 @@ SELECT action, key FROM effects e WHERE slow = 0 AND NOT EXISTS
 """
 NEXT_END = "SELECT min(ends) FROM holders WHERE slow = 0"
 _HOLDERS = """
-SELECT h.*, o.seq FROM holders h LEFT JOIN orders o ON o.id = h.order_id WHERE h.action = ? AND h.key = ?
+SELECT h.*, o.seq, o.named FROM holders h LEFT JOIN orders o ON o.id = h.order_id WHERE h.action = ? AND h.key = ?
 ORDER BY o.seq
 """
 
@@ -55,6 +55,7 @@ class Holder(Struct, frozen=True, kw_only=True):
     lifted: bool
     adopted: bool
     seq: int
+    named: str  # the action, as the order says it
 
 
 class Joining(Struct, frozen=True, kw_only=True):
@@ -72,6 +73,7 @@ class Ending(Struct, frozen=True, kw_only=True):
     """A taken `delete`, whose ids are marked in the journal already."""
 
     order: Order
+    action: str  # by its name on this host
     received_at: float
     received_boot: float
 
@@ -145,7 +147,7 @@ def plan(
     names.update({name: [] for _, order in orders for name in _lifted(connection, order)})
     for row, order in orders:
         if order.operation == "add":
-            names.setdefault((order.action, row["key"]), []).append(joining_in(row, order, now))
+            names.setdefault((row["action"], row["key"]), []).append(joining_in(row, order, now))
     works = [work_for(connection, name, joining, now, anew=name in anew) for name, joining in names.items()]
     deletes = [ending_in(row, order) for row, order in orders if order.operation == "delete"]
     if not (works or deletes):
@@ -165,7 +167,7 @@ def _lifted(connection: Connection, order: Order) -> list[Name]:
 
 def ending_in(row: Row, order: Order) -> Ending:
     """The same for a `delete`."""
-    return Ending(order=order, received_at=row["received_at"], received_boot=row["received_boot"])
+    return Ending(order=order, action=row["action"], received_at=row["received_at"], received_boot=row["received_boot"])
 
 
 def joining_in(row: Row, order: Order, now: Now) -> Joining:
@@ -225,6 +227,7 @@ def _holder(row: Row) -> Holder:
         lifted=bool(row["lifted"]),
         adopted=bool(row["adopted"]),
         seq=row["seq"] or 0,
+        named=row["named"] or row["action"],
     )
 
 

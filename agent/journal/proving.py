@@ -16,7 +16,7 @@ from shared.store import Connection, Row
 
 LATER = 0.001  # s: the least by which the second answer to an order is later than its first, whatever the clock says
 
-_ORDER = "SELECT body, key FROM orders WHERE id = ?"
+_ORDER = "SELECT action, key FROM orders WHERE id = ?"
 _MARK = "UPDATE effects SET suspect = 1 WHERE action = ? AND key = ?"
 _MARKED = "SELECT action, key FROM effects WHERE suspect = 1 ORDER BY rowid"
 _CLEAR = "UPDATE effects SET suspect = 0 WHERE suspect = 1"
@@ -76,7 +76,7 @@ def _came_into_force(connection: Connection, body: bytes) -> Name | None:
     if (said.status, said.detail) != ("applied", "new"):
         return None
     row = connection.execute(_ORDER, (said.order_id,)).fetchone()
-    return None if row is None else (planning.order_in(row).action, row["key"])
+    return None if row is None else (row["action"], row["key"])
 
 
 def _failed(row: Row, why: str, agent_id: str, now: Now) -> Acknowledgement:

@@ -22,7 +22,8 @@ CREATE TABLE IF NOT EXISTS orders (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     body BLOB NOT NULL,                 -- msgpack; without its alert, unless a slow action wants it
-    action TEXT NOT NULL,
+    named TEXT NOT NULL,                -- the action, as the order says it
+    action TEXT NOT NULL,               -- the same, by the one name that it has on this host
     target TEXT NOT NULL,
     key TEXT NOT NULL,                  -- of the effect that it is to hold; empty for a delete
     slow INTEGER NOT NULL DEFAULT 0,    -- 1: of an action that takes its time, or it lifts one that is
@@ -87,6 +88,13 @@ CREATE TABLE IF NOT EXISTS tombstones (
     forget_at REAL NOT NULL
 );
 CREATE INDEX IF NOT EXISTS tombstones_by_age ON tombstones (forget_at);
+
+-- What has carried actions out here: one that doesn't any more may still have something in force.
+CREATE TABLE IF NOT EXISTS backends (
+    action TEXT NOT NULL,
+    backend TEXT NOT NULL,
+    PRIMARY KEY (action, backend)
+);
 
 -- The managers' allowlist, the latest that came.
 CREATE TABLE IF NOT EXISTS policy (

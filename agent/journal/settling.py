@@ -13,7 +13,7 @@ from agent.journal.planning import FOREVER, NEXT_END, SAME, Ending, Holder, Join
 from agent.journal.times import Now
 from shared import outbox
 from shared.broker import Publication
-from shared.messages import Acknowledgement, Expiry, Order, Status
+from shared.messages import Acknowledgement, Expiry, Status
 from shared.store import Connection
 
 _HOLD = """
@@ -102,12 +102,12 @@ class _Settling:
         ended = [row for row in rows if row is not None]
         failed = next((row["ended_detail"] for row in ended if row["outcome"] == "failed"), None)
         covered = next((row["ended_detail"] for row in ended if row["outcome"] == "reverted"), "")
-        detail = failed or (covered if ended else self._absent(ending.order))
+        detail = failed or (covered if ended else self._absent(ending))
         self._answer(ending.order.id, ending.received_at, "failed" if failed is not None else "lifted", detail)
 
-    def _absent(self, order: Order) -> str:
+    def _absent(self, ending: Ending) -> str:
         """Nothing that it names was in force; but who believes that its target is free may be wrong."""
-        adopted = self._connection.execute(_ADOPTED, (order.action, order.target)).fetchone()
+        adopted = self._connection.execute(_ADOPTED, (ending.action, ending.order.target)).fetchone()
         return "adopted: held until all that is in force has been sent" if adopted else "not in force"
 
     def _still_covered(self, work: Work, kind: End) -> str:
@@ -119,7 +119,7 @@ class _Settling:
         said = Expiry(
             order_id=holder.order_id,
             agent_id=self._agent_id,
-            action=work.action,
+            action=holder.named,
             target=work.target,
             cause="lifted" if holder.lifted else "timeout",
             outcome=kind,

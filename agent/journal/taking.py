@@ -22,8 +22,8 @@ DAY = 86_400.0  # s that an id is kept after its deadline
 
 _KNOWN = "SELECT * FROM orders WHERE id = ?"
 _TAKE = """
-INSERT INTO orders (id, body, action, target, key, slow, ends, received_at, received_boot, forget_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO orders (id, body, named, action, target, key, slow, ends, received_at, received_boot, forget_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _DROP = "DELETE FROM orders WHERE id = ?"
 _KEEP_LONGER = "UPDATE orders SET forget_at = ? WHERE id = ? AND forget_at < ?"
@@ -40,6 +40,7 @@ class Incoming(Struct, frozen=True, kw_only=True):
     """An order that is for this host: the key of its effect, or why it is refused."""
 
     order: Order
+    action: str = ""  # the one name that its action has on this host, if that is another than the order's
     key: str = ""
     refusal: str = ""
     slow: bool = False  # its action takes its time
@@ -175,7 +176,8 @@ class _Taking:
         ends = None if left is None else now.boot + left
         times = (now.wall, now.boot, order.deadline + DAY)
         slow = incoming.slow or any(self._connection.execute(_IS_SLOW, (each,)).fetchone() for each in order.lifts)
-        row = (order.id, body, order.action, order.target, incoming.key, slow, ends, *times)
+        action = incoming.action or order.action
+        row = (order.id, body, order.action, action, order.target, incoming.key, slow, ends, *times)
         self._connection.execute(_TAKE, row)
 
     def _repeat(self, order: Order, known: Row) -> None:

@@ -57,6 +57,7 @@ class AgentRoutes:
             addresses=said.addresses,
             actions=said.actions,
             unsupported=said.unsupported,
+            passed_over=said.passed_over,
             version=said.version,
             started_at=said.started_at,
             policy=said.policy,

@@ -11,6 +11,7 @@ from agent import app
 from shared import log, settings
 from tests.contract.subject import Spoilt
 from tests.stage.agent_elsewhere import Elsewhere
+from tests.stage.only import only
 
 
 def main(namespace: str, config: str, *hosts: str) -> None:
@@ -23,7 +24,7 @@ def main(namespace: str, config: str, *hosts: str) -> None:
 
     found = settings.load(settings.AgentSettings, Path(config))
     log.configure(found.log)
-    parts = app.Parts(actions=lambda: (Elsewhere(Path(namespace), spoilt),))
+    parts = app.Parts(actions=only(Elsewhere(Path(namespace), spoilt)))
     asyncio.run(app.run(found, parts=parts))
 
 

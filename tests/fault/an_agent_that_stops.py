@@ -14,6 +14,7 @@ from agent.journal.taking import Incoming
 from shared import log, settings, topology
 from tests.fault.stopping import Point, StoppingPublisher
 from tests.stage.agent_elsewhere import Elsewhere
+from tests.stage.only import only
 
 # Between the broker's delivery and the broker's confirm of the answer, in order …
 TAKING = (
@@ -75,7 +76,7 @@ def main(namespace: str, config: str, mark: str, point: str) -> None:
     log.configure(found.log)
     declared = (*topology.exchanges(), *topology.manager_queues(found.broker.queue_type))
     parts = app.Parts(
-        actions=lambda: (StoppingAction(Path(namespace)),),
+        actions=only(StoppingAction(Path(namespace))),
         journal=StoppingJournal,
         publisher=partial(StoppingPublisher, name="publish", declarations=declared),
     )

@@ -15,6 +15,7 @@ from agent.actions.libnftables import Libnftables
 from agent.actions.nftables import Kernel, Nftables
 from shared import log, settings
 from tests.stage import enter
+from tests.stage.only import only
 
 
 class Elsewhere(Nftables):
@@ -47,7 +48,7 @@ def main(namespace: str, config: str) -> None:
     """Runs until SIGTERM."""
     found = settings.load(settings.AgentSettings, Path(config))
     log.configure(found.log)
-    asyncio.run(app.run(found, parts=app.Parts(actions=lambda: (Elsewhere(Path(namespace)),))))
+    asyncio.run(app.run(found, parts=app.Parts(actions=only(Elsewhere(Path(namespace))))))
 
 
 if __name__ == "__main__":

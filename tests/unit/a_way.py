@@ -84,7 +84,7 @@ class AWay:
             host.journal,
             self,
             lambda: self.probe(),
-            [host.action.name],
+            lambda: [host.action.name],
             metrics=host.metrics,
             trouble=host.trouble,
             timing=timing,

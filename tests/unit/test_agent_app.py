@@ -12,9 +12,10 @@ from structlog.testing import capture_logs
 from agent import app, tasks
 from agent.journal.journal import Journal
 from agent.journal.planning import Turn
-from shared.errors import ActionError, FolderInUse, SettingsError, StoreDamaged
+from shared.errors import FolderInUse, SettingsError, StoreDamaged
 from shared.settings import AgentSettings, HostSettings, MetricsSettings
 from tests.stage.fake_action import FakeAction
+from tests.stage.only import only
 from tests.unit.a_host import HostClock
 from tests.waiting import eventually
 
@@ -50,15 +51,24 @@ async def test_another_host_with_this_id_is_said_out_loud() -> None:
 
 
 async def test_a_start_that_cannot_be_says_why(tmp_path: Path) -> None:
-    """A host without a firewall, an allowlist that is none, a folder that another agent has."""
-    action = FakeAction(HostClock())
-    action.missing = "nft: not found; install nftables"
-    with pytest.raises(ActionError, match="install nftables"):
-        await app.run(settings(tmp_path), parts=app.Parts(actions=lambda: (action,)))
+    """An allowlist that is none, a folder that another agent has."""
     with pytest.raises(SettingsError, match=r"agent\.allow: 'nonsense' is not"):
         await app.run(settings(tmp_path, allow=("nonsense",)))
     with app.folder.owned(tmp_path), pytest.raises(FolderInUse):
         await app.run(settings(tmp_path))
+
+
+async def test_a_host_that_can_carry_nothing_out_says_so_and_is_there(tmp_path: Path) -> None:
+    """A manager has to hear of it, and what may be carried out later is."""
+    action = FakeAction(HostClock())
+    action.missing = "nft: not found; install nftables"
+    with capture_logs() as logs:
+        running = asyncio.create_task(app.run(settings(tmp_path), parts=app.Parts(actions=only(action))))
+        await eventually(lambda: [each for each in logs if each.get("action") == "started"])
+        running.cancel()
+        await asyncio.wait([running])
+    (said,) = [each["event"] for each in logs if each.get("trouble") == "firewall"]
+    assert said == "firewall-drop can't be carried out on this host: fake: nft: not found; install nftables"
 
 
 class SpoiltJournal(Journal):
@@ -73,7 +83,7 @@ class SpoiltJournal(Journal):
 
 async def test_a_journal_that_is_damaged_while_the_agent_runs_ends_it(tmp_path: Path) -> None:
     """It is set aside; the next start makes a new one, and says so in its heartbeats for as long as it lies there."""
-    parts = app.Parts(actions=lambda: (FakeAction(HostClock()),), journal=SpoiltJournal)
+    parts = app.Parts(actions=only(FakeAction(HostClock())), journal=SpoiltJournal)
     with pytest.raises(StoreDamaged, match=r"it is .*damaged-.* now, start the agent again"):
         await asyncio.wait_for(app.run(settings(tmp_path), parts=parts), 10)
     (aside,) = app.folder.aside(tmp_path)
@@ -81,7 +91,7 @@ async def test_a_journal_that_is_damaged_while_the_agent_runs_ends_it(tmp_path: 
     assert not (tmp_path / app.folder.JOURNAL).exists()
     with capture_logs() as logs:
         running = asyncio.create_task(
-            app.run(settings(tmp_path), parts=app.Parts(actions=lambda: (FakeAction(HostClock()),)))
+            app.run(settings(tmp_path), parts=app.Parts(actions=only(FakeAction(HostClock()))))
         )
         said = await eventually(lambda: [each for each in logs if each.get("trouble") == aside.name])
         running.cancel()

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from agent.executor import FIRST_RETRY, LOOK
-from shared.errors import ActionError, StoreError
+from shared.errors import StoreError
 from shared.ids import fingerprint
 from shared.messages import Acknowledgement, Expiry
 from tests.unit.a_host import AGENT, ATTACKER, AHost, killed
@@ -394,13 +394,6 @@ async def test_a_journal_that_is_full_loses_nothing_and_blocks_end_all_the_same(
     host.store.run_now(lambda c: c.execute("PRAGMA max_page_count = 100000").fetchone())
     await host.turns()
     assert host.ends("o1") == [("timeout", "reverted")]
-
-
-async def test_a_host_that_can_carry_nothing_out_says_what_is_missing(host: AHost) -> None:
-    """Before the first order is taken."""
-    host.action.missing = "nft: not found; install nftables"
-    with pytest.raises(ActionError, match="install nftables"):
-        await host.executor.prepare()
 
 
 async def test_the_journals_id_is_the_files(host: AHost, tmp_path: Path) -> None:

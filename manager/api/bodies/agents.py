@@ -32,6 +32,7 @@ class AgentView(Struct, frozen=True, kw_only=True):
     addresses: tuple[str, ...]
     actions: dict[str, str]  # name -> backend
     unsupported: dict[str, str]  # name -> why not
+    passed_over: dict[str, str]  # name -> why not by what is better than its backend
     version: str
     started_at: float  # its own clock
     policy: int  # the version of the allowlist that it has
