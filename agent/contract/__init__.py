@@ -10,4 +10,6 @@ Nothing that runs an agent imports this package; it needs pytest (`pip install t
 import pytest
 
 # so that a failure shows what was compared
-pytest.register_assert_rewrite(*(f"{__name__}.{each}" for each in ("action", "addresses", "ends", "programs")))
+pytest.register_assert_rewrite(
+    *(f"{__name__}.{each}" for each in ("action", "addresses", "ends", "programs", "scripts"))
+)
