@@ -26,6 +26,16 @@ def says(status: int, body: str = "ok", **headers: str) -> Answer:
     return answer
 
 
+def once(event: threading.Event) -> Answer:
+    """A good answer, once `event` is set."""
+
+    def answer(handler: "_Handler") -> None:
+        event.wait(20.0)
+        says(200)(handler)
+
+    return answer
+
+
 def hangs(handler: "_Handler") -> None:
     """Never answers."""
     handler.owner.over.wait(20.0)

@@ -1,9 +1,11 @@
 """A host with scripts: real files, started for real; the firewall is the one that keeps books."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from agent.actions.action import SlowAction
 from agent.actions.process import Limits
 from agent.actions.scripts import Scripts
 from agent.actions.slow_actions import SlowActions
@@ -42,8 +44,8 @@ def ask():
 class ScriptHost(AHost):
     """Its scripts write what they are told into `said`, a line each, beside themselves."""
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
-        self.limits = limits
+    def __init__(self, folder: Path, limits: Limits, built_in: Sequence[SlowAction] = ()) -> None:
+        self.limits, self.built_in = limits, built_in
         self.scripts_folder = folder / "scripts"
         self.scripts_folder.mkdir(mode=0o755)
         self.notes = folder / "notes"
@@ -56,7 +58,7 @@ class ScriptHost(AHost):
         self.journal: Journal = KilledJournal(self.store, AGENT, self.boot_id, self.clock)
         self.metrics = AgentMetrics()
         self.scripts = Scripts(self.settings, AGENT, self.limits)
-        self.slow = SlowActions((), self.scripts)
+        self.slow = SlowActions(self.built_in, self.scripts)
         actions = {self.action.name: self.action}
         self.executor = Executor(
             self.journal,

@@ -1,0 +1,114 @@
+"""What is written to a channel, whatever an alert holds."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.actions import slack_message
+from agent.actions.slack_message import GROUPS, NAMES, of_alerts, of_ends, telling
+from shared.messages import Expiry
+from tests.stage.webhook_server import fields
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def told(*alerts: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(of_alerts([telling(each, "") for each in alerts], "web1"))
+
+
+def alert(rule: str = "5712", level: int = 10, **said: Any) -> dict[str, Any]:
+    return {"rule": {"id": rule, "level": level, "description": f"what {rule} means"}, **said}
+
+
+def end(target: str, outcome: str = "reverted", action: str = "firewall-drop") -> Expiry:
+    said = {"order_id": target, "agent_id": "web1", "cause": "timeout", "at": 1.0, "detail": "no such set"}
+    return Expiry(action=action, target=target, outcome=outcome, **said)
+
+
+@pytest.mark.parametrize(("level", "color"), [(0, "good"), (4, "good"), (5, "warning"), (7, "warning"), (8, "danger")])
+def test_its_color_is_the_levels(level: int, color: str) -> None:
+    """Green, yellow, red."""
+    assert told(alert(level=level))["attachments"][0]["color"] == color
+
+
+def test_several_rules_are_told_the_worst_first() -> None:
+    """Each with how often; very many in one line at the end, so that no number is missing."""
+    many = [alert(f"r{number}", level=number) for number in range(15) for _ in range(2)]
+    message = told(*many)
+    assert message["text"] == "30 alerts on web1"
+    titles = [each["title"] for each in message["attachments"]]
+    assert titles == [
+        *(f"2 × what r{number} means" for number in range(14, 14 - GROUPS, -1)),
+        "and 10 more of 5 other rules",
+    ]
+
+
+def test_of_very_many_addresses_some_are_named() -> None:
+    """Each once."""
+    alerts = [alert(data={"srcip": f"10.0.0.{number % 30}", "dstuser": "root"}) for number in range(60)]
+    (said,) = fields(told(*alerts)["attachments"])
+    assert said["Source"].count("10.0.0.") == NAMES
+    assert said["Source"].endswith(" and 10 more")
+    assert said["User"] == "root"
+
+
+def test_a_log_line_is_no_markup() -> None:
+    """Nobody is called, and nothing is a link, by what an attacker had logged."""
+    line = "<!channel> <http://evil/|bank> *bold* & @here"
+    message = told(alert(full_log=line, data={"srcip": "<!here>"}))
+    (attachment,) = message["attachments"]
+    assert attachment["text"] == "&lt;!channel&gt; &lt;http://evil/|bank&gt; *bold* &amp; @here"
+    assert attachment["mrkdwn_in"] == []
+    assert (message["mrkdwn"], message["link_names"], message["unfurl_links"]) == (False, False, False)
+    assert "<" not in json.dumps(message)
+
+
+def test_what_a_person_ordered_says_so() -> None:
+    """There is no alert then."""
+    assert told({})["text"] == "ordered by hand on web1"
+
+
+@given(alert=st.dictionaries(st.sampled_from(["rule", "agent", "data", "full_log", "x"]), anything))
+def test_an_alert_may_hold_anything(alert: dict[str, Any]) -> None:
+    """Whoever may send an order may put anything there; the message stays small, and plain."""
+    body = of_alerts([telling(alert, "")], "web1")
+    assert len(body) < 20_000
+    assert b"<" not in body
+
+
+@given(
+    rule=st.fixed_dictionaries({}, optional=dict.fromkeys(["id", "level", "description"], anything)),
+    data=st.fixed_dictionaries({}, optional=dict.fromkeys(["srcip", "dstuser", "srcuser"], anything)),
+)
+def test_so_may_its_parts(rule: dict[str, Any], data: dict[str, Any]) -> None:
+    """The same, further in."""
+    assert json.loads(of_alerts([telling({"rule": rule, "data": data}, "")], "web1"))["attachments"]
+
+
+def test_ends_are_told_together() -> None:
+    """How many, of which action, and what could not be ended, with why."""
+    ends = [*(end(f"10.0.0.{number}") for number in range(30)), end("alice", action="disable-account")]
+    message = json.loads(of_ends([*ends, end("10.9.9.9", "failed")], 5, "web1"))
+    assert message["text"] == "36 blocks ended on web1, 1 could not be"
+    assert [each["title"] for each in message["attachments"]] == [
+        "firewall-drop: ended",
+        "disable-account: ended",
+        "firewall-drop: 10.9.9.9 could not be ended",
+    ]
+    first, _, failed = fields(message["attachments"])
+    assert first["Targets"].endswith(" and 10 more")
+    assert failed == {"Problem": "no such set"}
+
+
+def test_what_is_too_long_is_cut() -> None:
+    """An alert is up to 64 KiB."""
+    (attachment,) = told(alert(full_log="x" * 60_000))["attachments"]
+    assert len(attachment["text"]) == slack_message.LONGEST_LOG
+    assert attachment["text"].endswith("…")
