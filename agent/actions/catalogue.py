@@ -11,6 +11,8 @@ import structlog
 from msgspec import Struct
 
 from agent.actions.action import Action
+from agent.actions.ipset import Ipset
+from agent.actions.iptables import Iptables
 from agent.actions.nftables import Nftables
 from shared.errors import ActionError
 from shared.settings import ActionsSettings
@@ -32,7 +34,11 @@ Catalogue = Mapping[str, Sequence[Candidate]]
 
 # By name, in the order in which they are tried. What goes by two names is one candidate, the same object, under both.
 BUILT_IN: Catalogue = {
-    FIREWALL: (Candidate(lambda _: Nftables(), ("Linux",)),),
+    FIREWALL: (
+        Candidate(lambda _: Nftables(), ("Linux",)),
+        Candidate(lambda _: Ipset(), ("Linux",)),
+        Candidate(lambda _: Iptables(), ("Linux",)),
+    ),
 }
 
 

@@ -4,6 +4,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from agent.actions.action import Action
 from agent.actions.ipset import Ipset
 from agent.actions.iptables import Iptables
@@ -11,6 +13,7 @@ from agent.actions.lookout import EVERY, Lookout
 from agent.actions.tool import Tools
 from agent.contract.addresses import hosts
 from agent.contract.subject import Stopwatch
+from shared.errors import ThwartError
 from shared.targets import parse_network, text_of
 from tests.contract.subject import EXAMPLES, There
 from tests.stage.network import Host
@@ -30,6 +33,14 @@ def programs_of(variant: str, folder: Path) -> Path:
         (folder / each).symlink_to(VARIANTS[variant])
     (folder / "ipset").symlink_to("/usr/sbin/ipset")
     return folder
+
+
+def skip_without_legacy(host: Host) -> None:
+    """Newer kernels are made without iptables-legacy's own tables."""
+    try:
+        host.run(str(VARIANTS["legacy"]), "iptables", "-S")
+    except ThwartError as error:
+        pytest.skip(str(error))
 
 
 class InFilter:

@@ -10,7 +10,7 @@ from agent.actions.iptables import Iptables
 from agent.contract.addresses import NetworkContract
 from agent.contract.ends import EndingContract
 from agent.contract.programs import ProgramContract
-from tests.contract.in_filter import InFilter, programs_of
+from tests.contract.in_filter import InFilter, programs_of, skip_without_legacy
 from tests.stage.network import Host
 
 
@@ -21,8 +21,9 @@ def nft(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def legacy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def legacy(web: Host, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of iptables-legacy."""
+    skip_without_legacy(web)
     return programs_of("legacy", tmp_path_factory.mktemp("programs"))
 
 
