@@ -106,6 +106,26 @@ def told(rule: Rule) -> str:
     return " ".join(filter(None, words))
 
 
+def listed(kept: State, anchor: str, depth: int | None) -> str:
+    """The rules of an anchor, with a `depth` those of the anchors that it calls, too, each where it is called."""
+    lines = []
+    for rule in kept["anchors"].get(anchor, []):
+        if "anchor" not in rule or depth is None:
+            lines.append(f"{'  ' * (depth or 0)}{told(rule)}\n")
+        elif rule["anchor"].endswith("*"):
+            below = "".join(_opened(kept, name, depth + 1) for name in _called(kept, rule["anchor"]))
+            lines.append(f"{'  ' * depth}{told(rule)} {{\n{below}{'  ' * depth}}}\n")
+        else:
+            lines.append(_opened(kept, rule["anchor"], depth))
+    return "".join(lines)
+
+
+def _opened(kept: State, anchor: str, depth: int) -> str:
+    name = anchor.rpartition("/")[2] if depth else anchor
+    rules = listed(kept, anchor, depth + 1)
+    return f"{'  ' * depth}{told({'anchor': name})} {{\n{rules}{'  ' * depth}}}\n"
+
+
 def blocked(kept: State) -> set[str]:
     """Which members of tables neither get a packet in nor are sent one."""
     members = {each for some in kept["tables"].values() for each in some}

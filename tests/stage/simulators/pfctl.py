@@ -68,13 +68,16 @@ class _Call:
         return code
 
     def _checked_anchor(self) -> str:
-        name = self._said.get("a")
+        name, self._recursive = self._said.get("a"), False
         if name is None:
             return ""
         if not name:
             fail("pfctl: anchor name must not be empty", 1)
         if not {"f", "F", "s", "T"} & self._said.keys():
             _usage("anchors apply to -f, -F, -s, and -T only")
+        self._recursive = name.endswith("*")
+        if self._recursive:
+            name = name[:-1].removesuffix("/")
         if {"f", "F"} & self._said.keys() and "T" not in self._said and (name.startswith("_") or "/_" in name):
             fail("pfctl: anchor names beginning with '_' cannot be modified from the command line", 1)
         return name
@@ -92,8 +95,7 @@ class _Call:
         elif self._show == "rules" and self._anchor not in self._kept["anchors"]:
             sys.stderr.write("pfctl: Anchor does not exist\n")
         elif self._show == "rules":
-            for rule in self._kept["anchors"][self._anchor]:
-                print(pf.told(rule))
+            sys.stdout.write(pf.listed(self._kept, self._anchor, 0 if self._recursive else None))
         elif self._show == "Tables":
             for name in self._kept["tables"]:
                 if name.partition(" ")[0] == self._anchor:
@@ -106,6 +108,8 @@ class _Call:
 
     def _clear(self) -> None:
         """Only of this anchor, not of those below it."""
+        if self._recursive:
+            fail("pfctl: -F of an anchor and all below it isn't simulated", 99)
         if self._flush in ("rules", "all"):
             self._kept["anchors"][self._anchor] = []
             self._say("rules cleared")

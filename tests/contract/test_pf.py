@@ -1,0 +1,179 @@
+"""Blocking by pf, with a simulated pfctl."""
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from agent.actions import pf
+from agent.actions.pf import Pf
+from agent.actions.tool import Tools
+from agent.contract.action import CulpritContract, done, effect, in_force, reverted
+from agent.contract.addresses import V4, V6, NetworkContract
+from agent.contract.programs import ProgramContract
+from shared.errors import ActionError
+from tests.contract.simulated import Simulated
+from tests.stage.simulators import pf as simulated
+
+MAIN = 'anchor "thwart"\npass quick from any to any\n'  # as an administrator has it: whatever isn't blocked is let in
+
+
+class OnBsd(Simulated):
+    """A host whose pf.conf calls our anchor."""
+
+    programs = ("pfctl",)
+
+    def begin(self) -> None:
+        self.run("pfctl", "-f", "-", said=MAIN)
+
+    def made(self, tools: Tools) -> Pf:
+        return Pf("thwart", tools, self.lookout)
+
+    def seen(self) -> Collection[str]:
+        return simulated.blocked(self.kept["pf"])
+
+    def flush(self) -> None:
+        self.run("pfctl", "-a", "thwart", "-F", "all")
+
+
+@pytest.fixture
+def subject(tmp_path: Path) -> OnBsd:
+    """With nothing in force."""
+    return OnBsd(tmp_path)
+
+
+class TestPf(NetworkContract, ProgramContract):
+    """As `firewall-drop` on BSDs and macOS."""
+
+
+class TestCulprit(CulpritContract):
+    """When the kernel has no memory for one."""
+
+
+MANY = [f"198.51.100.{number}" for number in range(1, 20)]
+
+
+@pytest.mark.parametrize("more", [[], MANY], ids=["few", "many"])
+def test_open_connections_are_ended(subject: OnBsd, more: list[str]) -> None:
+    """pf lets in what belongs to a connection that it knows, whatever the rules say: those that the attacker has begun
+    and those that this host has. Nobody else's are ended.
+    """
+    theirs = [["in", "203.0.113.99", "192.0.2.1"], ["out", "192.0.2.1", "198.51.100.200"]]
+    ours = [
+        ["in", V4, "192.0.2.1"],
+        ["out", "192.0.2.1", V4],
+        ["in", V6, "2001:db8:ffff::1"],
+        ["in", "10.7.0.3", "192.0.2.1"],
+    ]
+    subject.change(lambda kept: kept["pf"]["states"].extend(theirs + ours))
+    keys = [V4, V6, "10.7.0.0/16", *more]
+    done(subject, dict.fromkeys(keys, 60.0))
+    assert subject.kept["pf"]["states"] == theirs
+    assert set(subject.seen()) == set(keys)
+
+
+def test_a_connection_that_goes_on_is_told(subject: OnBsd, tmp_path: Path) -> None:
+    """Its packets still get in, so nobody is told that the block is done."""
+    refuses = tmp_path / "refuses"
+    refuses.mkdir()
+    (refuses / "pfctl").write_text(
+        f'#!/bin/sh\ncase "$*" in *-k*{V4}) echo no >&2; exit 1;; esac\nexec {subject.tools.path}/pfctl "$@"\n'
+    )
+    (refuses / "pfctl").chmod(0o755)
+    action = subject.made(replace(subject.tools, path=str(refuses)))
+    first, second = action.apply([effect(V4, 60.0), effect(V6, 60.0)])
+    assert first.problem == "it is blocked, but its open connections go on: pfctl: exit code 1: no"
+    assert second.problem == ""
+
+
+def test_nothing_outside_of_the_anchor_is_touched(subject: OnBsd) -> None:
+    """Rules and tables of others stay as they are, also one of the same name, whose members are none of ours."""
+    subject.run("pfctl", "-q", "-t", "thwart", "-T", "add", V4)
+    subject.run("pfctl", "-q", "-a", "theirs", "-f", "-", said="table <bad> persist { 10.0.0.1 }\nblock from <bad>\n")
+    before = subject.kept["pf"]
+    done(subject, {V4: 60.0, "203.0.113.0/24": None})
+    assert set(subject.action.inspect()) == {V4, "203.0.113.0/24"}
+    reverted(subject, [V4, "203.0.113.0/24"])
+    after = subject.kept["pf"]
+    assert {**after["anchors"], "thwart": []} == {**before["anchors"], "thwart": []}
+    assert {**after["tables"], "thwart thwart": []} == before["tables"]
+    assert subject.action.inspect() == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "advice"),
+    [
+        (("-q", "-d"), "", r"^pf: not enabled; `pfctl -e` enables it$"),
+        (
+            ("-q", "-F", "rules"),
+            "",
+            r'^pf: no rule calls the anchor thwart: write `anchor "thwart"` before .* /etc/pf\.conf',
+        ),
+        (("-f", "-"), 'anchor "thwart/*"\nanchor "other"\n', "no rule calls the anchor thwart"),
+        (("-f", "-"), 'pass in quick all\nanchor "thwart"\n', "no rule calls the anchor thwart"),
+    ],
+)
+def test_rules_that_nobody_looks_at_are_no_block(
+    subject: OnBsd, arguments: tuple[str, ...], said: str, advice: str
+) -> None:
+    """Everything is in its place and drops nothing: told before the first attack, with every order, and when looked."""
+    done(subject, {V4: 60.0})
+    subject.run("pfctl", *arguments, said=said)
+    assert subject.seen() == set()
+    assert subject.action.inspect() == {}
+    assert subject.action.moved(), "it comes back with the rule"
+    with pytest.raises(ActionError, match=advice):
+        subject.action.prepare()
+    (result,) = subject.action.apply([effect(V6, 60.0)])
+    assert re.match(advice.strip("^$"), result.problem) or advice in result.problem
+    (result,) = subject.action.revert([effect(V4, None)])
+    assert result.problem == ""
+    subject.run("pfctl", "-f", "-", said=MAIN)
+    assert subject.action.revert([effect(V6, None)])[0].problem == ""
+
+
+def test_macos_calls_the_anchor_without_being_told(tmp_path: Path) -> None:
+    """Its own pf.conf has `anchor "com.apple/*"`."""
+
+    class OnMac(OnBsd):
+        def begin(self) -> None:
+            self.run("pfctl", "-a", "com.apple/250.ApplicationFirewall", "-f", "-", said="pass in from any to any\n")
+            self.run("pfctl", "-f", "-", said='anchor "com.apple/*"\n')
+
+        def made(self, tools: Tools) -> Pf:
+            return Pf(pf.default_anchor("darwin"), tools, self.lookout)
+
+    mac = OnMac(tmp_path)
+    done(mac, {V4: 60.0, V6: None})
+    in_force(mac, {V4: 60.0, V6: None})
+    mac.run("pfctl", "-q", "-a", "com.apple/thwart", "-F", "rules")
+    assert mac.action.inspect() == {}
+    done(mac, {V4: 60.0})
+    in_force(mac, {V4: 60.0, V6: None})
+
+
+def test_the_systems_have_their_anchors() -> None:
+    """The setting comes first."""
+    assert [pf.default_anchor(each) for each in ("freebsd14", "openbsd7", "darwin")] == [
+        "thwart",
+        "thwart",
+        "com.apple/thwart",
+    ]
+
+
+STATES = """\
+all tcp 192.0.2.1:22 <- 203.0.113.9:51234       ESTABLISHED:ESTABLISHED
+em0 udp 10.0.0.5:4242 (192.0.2.1:6000) -> 198.51.100.7:53       MULTIPLE:SINGLE
+all ipv6-icmp 2001:db8:ffff::1 <- 2001:db8:bad::9[33]       0:0
+all tcp 2001:db8:ffff::1[22] <- 2001:db8:1::7[40000]       CLOSED:SYN_SENT
+all icmp 192.0.2.1:8 <- 203.0.113.200:8       0:0
+"""
+
+
+def test_whose_connections_there_are_is_read_from_the_list() -> None:
+    """Both ends of each, behind a NAT too, and what lies in a network."""
+    there = [V4, "198.51.100.7", "10.0.0.5", V6, "203.0.113.128/25", "2001:db8:1::/48"]
+    absent = ["203.0.113.90", "203.0.113.0/30", "2001:db8:bad::", "2001:db8:2::/48", "8.0.0.0/8", "0.0.0.0/8"]
+    assert pf.with_states([*there, *absent], STATES) == there
