@@ -25,8 +25,9 @@ GET_TABLES, GET_RULES, GET_SETS, GET_MEMBERS, GET_GENERATION = (SUBSYSTEM | numb
 GENERATION, TABLE_FLAGS, DORMANT = 1, 2, 1
 TABLE, SET_NAME, CHAIN, EXPRESSIONS = 1, 2, 2, 4
 EXPRESSION_NAME, EXPRESSION_DATA, LOOKUP_SET, IMMEDIATE_DATA, VERDICT, VERDICT_CODE = 1, 2, 1, 2, 2, 1
-MEMBERS_SET, MEMBERS, KEY, TIMEOUT, LEFT = 2, 3, 1, 4, 5
+MEMBERS_SET, MEMBERS, KEY, MEMBER_FLAGS, TIMEOUT, LEFT = 2, 3, 1, 3, 4, 5
 DROP, NO_TIMEOUT = bytes(4), bytes(8)
+BEHIND = (1).to_bytes(4, "big")  # of a set of intervals: not a member but the first address after one
 TYPE_MASK = 0x3FFF  # the two bits above say how an attribute is encoded
 
 HEADER, FAMILY = struct.Struct("=IHHII"), struct.Struct("=BBH")
@@ -89,7 +90,8 @@ class Netlink:
     def members(self, table: str, name: str) -> Iterator[Member]:
         """What is in a set; nothing when there is no such set. A change to it meanwhile is seen in whole or in part."""
         for told in _dump(GET_MEMBERS, (TABLE, table), (MEMBERS_SET, name)):
-            yield from (_member(each) for _, each in _attributes(told.get(MEMBERS, b"")))
+            members = (_told(each) for _, each in _attributes(told.get(MEMBERS, b"")))
+            yield from (_member(each) for each in members if each.get(MEMBER_FLAGS) != BEHIND)
 
     def is_empty(self, table: str, name: str) -> bool:
         """True when nothing is in a set; reads no more of it than the first few hundred."""
@@ -185,8 +187,7 @@ def _dropped(expressions: bytes) -> str:
     return looked_up if verdict == DROP else ""
 
 
-def _member(encoded: bytes) -> Member:
-    told = _told(encoded)
+def _member(told: _Told) -> Member:
     timed = told.get(TIMEOUT, NO_TIMEOUT) != NO_TIMEOUT
     left = int.from_bytes(told.get(LEFT, b""), "big") / 1_000 if timed else None
     return Member(told.get(KEY, b"")[ATTRIBUTE.size :], left)

@@ -17,6 +17,7 @@ MAY_IMPORT = {"manager": {"manager", "shared"}, "agent": {"agent", "shared"}, "s
 HOMES = {
     "asyncinotify": ["agent/logs/watching.py"],
     "httpx": ["manager/client.py"],
+    "jeepney": ["agent/actions/firewalld_bus.py"],
     "lxml": ["manager/xml.py"],
     "msgpack": ["shared/codec.py"],
     "pika": [f"shared/broker/{each}.py" for each in ("addresses", "consumer", "decoding", "link", "publisher")],

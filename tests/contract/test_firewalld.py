@@ -1,0 +1,194 @@
+"""firewalld-drop by a real firewalld on a bus of its own: the contract, and what it promises beyond it."""
+
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from agent.actions.action import Result
+from agent.actions.firewalld import Firewalld
+from agent.actions.firewalld_bus import NOT_RUNNING, FirewalldBus
+from agent.actions.firewalld_zone import NAME, SETS
+from agent.contract.action import CulpritContract
+from agent.contract.addresses import NetworkContract
+from agent.contract.subject import Stopwatch
+from shared.errors import ActionError, ToolHangs
+from tests.contract.by_firewalld import ByFirewalld, effect
+from tests.contract.subject import There
+from tests.stage import firewalld
+from tests.stage.guard import Guard
+from tests.stage.network import Host, Network
+from tests.stage.probe import Listener, side_by_side
+
+BLOCKED4, BLOCKED6, OTHER4, OTHER6 = "203.0.113.7", "2001:db8:bad::7", "203.0.113.8", "2001:db8:bad::8"
+NARROW4, NARROW6 = "203.0.113.6/31", "2001:db8:bad::6/127"
+SHORT = 0.3  # s within which an answer that comes has come
+
+
+@pytest.fixture(scope="module")
+def daemon(web: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[firewalld.Firewalld]:
+    """One for all tests of the module; who stops it starts it again."""
+    with Guard() as guard:
+        yield firewalld.Firewalld(guard, web, tmp_path_factory.mktemp("firewalld") / "bus")
+
+
+@pytest.fixture
+def subject(web: Host, daemon: firewalld.Firewalld) -> Iterator[ByFirewalld]:
+    """Prepared, with nothing in force."""
+    one = ByFirewalld(web, daemon)
+    yield one
+    one.close()
+
+
+@pytest.mark.root
+class TestFirewalld(NetworkContract, CulpritContract):
+    """In firewalld's own sets and zone."""
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("backend", "number"), [("nftables", 21), ("iptables", 22)])
+def test_packets_of_what_is_blocked_are_dropped(
+    stage: Network, guard: Guard, attacker: Host, tmp_path: Path, backend: str, number: int
+) -> None:
+    """Hosts and networks of both families, by either of firewalld's own backends; others get through, and so do the
+    blocked ones afterwards.
+    """
+    host = stage.host(backend, number)
+    daemon = firewalld.Firewalld(guard, host, tmp_path / "bus", backend=backend)
+    there = There(host, lambda: Firewalld(daemon.asked))
+    there.prepare()
+    listener = Listener(host)
+    everybody = [(source, listener) for source in (BLOCKED4, BLOCKED6, OTHER4, OTHER6)]
+    assert side_by_side(attacker, everybody) == [True] * 4
+    for first, second in ((BLOCKED4, BLOCKED6), (f"{BLOCKED4}/32", f"{BLOCKED6}/128"), (NARROW4, NARROW6)):
+        keys = [there.key(each, ()) for each in (first, second)]
+        assert _problems(there.apply([effect(each) for each in keys])) == []
+        assert set(there.inspect()) == set(keys)
+        assert side_by_side(attacker, everybody, within=SHORT) == [False, False, True, True]
+        assert _problems(there.revert([effect(each) for each in keys])) == []
+        assert side_by_side(attacker, everybody) == [True] * 4
+    listener.close()
+    there.close()
+
+
+@pytest.mark.root
+def test_a_zone_of_the_administrator_lets_nobody_in_that_is_blocked(
+    subject: ByFirewalld, web: Host, attacker: Host
+) -> None:
+    """firewalld looks at zones with sources in the order of their names, and ours is before `internal`."""
+    listener = Listener(web)
+    for what in ("source=203.0.113.0/24", "port=8080/tcp"):
+        subject.daemon.command("--zone=internal", f"--add-{what}")
+    subject.action.apply([effect(BLOCKED4)])
+    assert side_by_side(attacker, [(BLOCKED4, listener), (OTHER4, listener)], within=SHORT) == [False, True]
+    listener.close()
+
+
+@pytest.mark.root
+def test_what_others_have_put_into_zones_is_not_ours(subject: ByFirewalld) -> None:
+    """The administrator's own blocks aren't adopted, nor lifted, nor blocked twice."""
+    subject.daemon.command("--zone=drop", "--add-source=198.51.100.0/24")
+    assert subject.action.inspect() == {}
+    [result] = subject.action.apply([effect("198.51.100.0/24")])
+    assert "already bound to a zone" in result.problem
+    subject.action.revert([effect("198.51.100.0/24")])
+    assert "198.51.100.0/24" in subject.daemon.command("--zone=drop", "--list-sources")
+
+
+@pytest.mark.root
+def test_a_flushed_ruleset_is_no_block(subject: ByFirewalld, web: Host) -> None:
+    """After `nft flush ruleset` firewalld still says that all is in force; nobody is answered so."""
+    both = [effect(BLOCKED4), effect(NARROW6)]
+    assert _problems(subject.action.apply(both)) == []
+    web.run("nft", "flush", "ruleset")
+    assert subject.action.moved()
+    assert subject.action.inspect() == {}
+    assert [each.key for each in subject.action.apply([*both, effect(OTHER4)]) if each.problem] == [
+        BLOCKED4,
+        NARROW6,
+        OTHER4,
+    ]
+    subject.daemon.stop()
+    subject.daemon.start()
+    assert _problems(subject.action.apply([*both, effect(OTHER4)])) == []
+    assert subject.seen() == {BLOCKED4, NARROW6, OTHER4}
+
+
+@pytest.mark.root
+def test_what_the_kernel_has_lost_is_put_back(subject: ByFirewalld, web: Host) -> None:
+    """firewalld says ALREADY_ENABLED of a member that it has no more, and NOT_ENABLED of one that it has."""
+    subject.action.apply([effect(BLOCKED4), effect(OTHER4)])
+    web.run("nft", "delete", "element", "inet", "firewalld", SETS[4], f"{{ {BLOCKED4} }}")
+    web.run("nft", "add", "element", "inet", "firewalld", SETS[4], "{ 192.0.2.66 }")
+    assert set(subject.action.inspect()) == {OTHER4, "192.0.2.66"}
+    assert _problems(subject.action.apply([effect(BLOCKED4)])) == []
+    assert _problems(subject.action.revert([effect("192.0.2.66")])) == []
+    assert subject.seen() == {BLOCKED4, OTHER4}
+
+
+@pytest.mark.root
+def test_a_zone_that_was_taken_away_comes_back_with_the_next_block(subject: ByFirewalld) -> None:
+    """Zone, sets and all."""
+    subject.action.apply([effect(BLOCKED4)])
+    subject.daemon.command("--permanent", f"--delete-zone={NAME}")
+    for each in SETS.values():
+        subject.daemon.command("--permanent", f"--delete-ipset={each}")
+    subject.flush()
+    assert subject.action.inspect() == {}
+    assert _problems(subject.action.apply([effect(BLOCKED6)])) == []
+    assert subject.seen() == {BLOCKED6}
+
+
+@pytest.mark.root
+def test_a_firewalld_that_does_not_run_blocks_nobody(subject: ByFirewalld) -> None:
+    """It is named before the first attack, and what it forgot is put right when it is back."""
+    subject.action.apply([effect(BLOCKED4)])
+    subject.daemon.stop()
+    for call in (subject.action.prepare, subject.action.inspect):
+        with pytest.raises(ActionError, match=r"^firewalld: not running$"):
+            call()
+    assert [each.problem for each in subject.action.apply([effect(BLOCKED4)])] == [NOT_RUNNING]
+    assert [each.problem for each in subject.action.revert([effect(BLOCKED4)])] == [NOT_RUNNING]
+    subject.daemon.start()
+    subject.action.prepare()
+    assert subject.action.moved()
+    assert subject.action.inspect() == {}
+    assert _problems(subject.action.apply([effect(BLOCKED4)])) == []
+    assert subject.seen() == {BLOCKED4}
+
+
+@pytest.mark.root
+def test_a_firewalld_that_hangs_holds_nobody_up(subject: ByFirewalld, web: Host) -> None:
+    """It is waited for once, then left alone for a while; what it says too late is no answer to anything else."""
+    clock = Stopwatch()
+    there = There(web, lambda: Firewalld(lambda: FirewalldBus(subject.daemon.bus.address, limit=0.2, clock=clock)))
+    there.apply([effect(OTHER4)])
+    subject.daemon.process.signal(signal.SIGSTOP)
+    some = [effect(key) for key in subject.many[:100]]
+    began = time.monotonic()
+    assert {each.problem for each in there.apply(some)} == {"firewalld had not answered within 0.2 s"}
+    assert {each.problem for each in there.revert(some)} == {"firewalld hangs; it is asked again in 30 s"}
+    with pytest.raises(ToolHangs, match="hangs"):
+        there.inspect()
+    assert time.monotonic() - began < 2
+    subject.daemon.process.signal(signal.SIGCONT)
+    clock.now += 30
+    there.prepare()
+    assert _problems(there.revert([effect(OTHER4)])) == []
+    assert set(there.inspect()) == subject.seen()
+    there.close()
+
+
+@pytest.mark.root
+def test_a_bus_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """Most hosts without firewalld have no D-Bus either."""
+    with pytest.raises(
+        ActionError, match=r"^firewalld: not running: D-Bus can't be reached: No such file or directory$"
+    ):
+        Firewalld(lambda: FirewalldBus(f"unix:path={tmp_path}/none")).prepare()
+
+
+def _problems(results: Sequence[Result]) -> list[str]:
+    return [each.problem for each in results if each.problem]
