@@ -6,10 +6,13 @@ two firewalls would know nothing of each other's blocks. What is missing may be 
 
 import platform
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from importlib.metadata import EntryPoint
 
 import structlog
 from msgspec import Struct
 
+from agent.actions import custom
 from agent.actions.action import Action
 from agent.actions.ipset import Ipset
 from agent.actions.iptables import Iptables
@@ -42,12 +45,23 @@ BUILT_IN: Catalogue = {
 }
 
 
+def everything() -> Catalogue:
+    """What is built in, and under other names what installed packages bring."""
+    brought = {each.name: (Candidate(partial(_brought, each)),) for each in custom.found()}
+    return {**BUILT_IN, **{name: some for name, some in brought.items() if name not in BUILT_IN}}
+
+
+def _brought(entry: EntryPoint, settings: ActionsSettings) -> Action:
+    return custom.made(entry, settings.own.get(entry.name, {}))
+
+
 class Actions:
     """What this host carries out. What is public here may grow while the agent runs, and nobody else writes into it."""
 
     def __init__(
-        self, settings: ActionsSettings, catalogue: Catalogue = BUILT_IN, system: str = platform.system()
+        self, settings: ActionsSettings, catalogue: Catalogue | None = None, system: str = platform.system()
     ) -> None:
+        """None: `everything`."""
         self.by_name: dict[str, Action] = {}  # by every name that an order may have for it
         # Once each, by the name that the journal has for it. Where one backend carries out two, as pf does
         # firewall-drop and pf, the later one is an alias, so that an address that is blocked by both is one effect.
@@ -55,7 +69,8 @@ class Actions:
         self.aliases: dict[str, str] = {}
         self.unsupported: dict[str, str] = {}  # name -> why nothing here carries it out
         self.passed_over: dict[str, str] = {}  # name -> why it isn't carried out by something better
-        self._settings, self._catalogue, self._system = settings, catalogue, system
+        self._settings, self._system = settings, system
+        self._catalogue = everything() if catalogue is None else catalogue
         self._made: dict[int, Action] = {}
 
     def choose(self, names: Collection[str] | None = None) -> None:

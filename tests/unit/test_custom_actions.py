@@ -10,9 +10,11 @@ import pytest
 
 from agent.actions import custom
 from agent.actions.action import Effect, Result
+from agent.actions.catalogue import BUILT_IN, Actions, everything
 from agent.actions.ip_customblock import IpCustomblock
 from agent.contract.action import effect
 from shared.errors import ActionError, InvalidTarget, ProtectedTarget
+from shared.settings import ActionsSettings
 
 EFFECTS = [effect("203.0.113.9", 60.0), effect("203.0.113.10", None)]
 
@@ -144,3 +146,27 @@ def test_a_refused_target_keeps_its_words(error: Exception) -> None:
 
     with pytest.raises(type(error), match=r"^no$"):
         custom.made(ENTRIES["odd"], {"does": refuse}).key("203.0.113.9", ())
+
+
+def test_an_installed_action_is_chosen_beside_the_built_in_ones(tmp_path: Path) -> None:
+    """Under its own name, with its own settings."""
+    settings = ActionsSettings(own={"ip-customblock": {"folder": str(tmp_path)}})
+    actions = Actions(settings, system="Plan 9")
+    actions.choose(["ip-customblock"])
+    assert actions.backends() == {"ip-customblock": "files"}
+    actions.by_name["ip-customblock"].apply(EFFECTS[:1])
+    assert (tmp_path / "203.0.113.9").exists()
+
+
+def test_no_package_replaces_what_is_built_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who installs one for a new name doesn't lose the firewall by it."""
+    entry = EntryPoint(name="firewall-drop", value=f"{__name__}:Odd", group=custom.GROUP)
+    monkeypatch.setattr(custom, "found", lambda: [entry])
+    assert everything() == BUILT_IN
+
+
+def test_settings_that_a_class_does_not_take_are_told() -> None:
+    """Where its backend would be: `thwart agents show` has it."""
+    actions = Actions(ActionsSettings(own={"ip-customblock": {"directory": "/x"}}), system="Plan 9")
+    actions.choose(["ip-customblock"])
+    assert "unexpected keyword argument 'directory'" in actions.unsupported["ip-customblock"]
