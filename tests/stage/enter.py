@@ -1,4 +1,4 @@
-"""Enters a host of the stage and becomes a command there: its network, its name, and on demand its own /dev and /run.
+"""Enters a host of the stage and becomes a command there: its network, its name, on demand its own /dev, /run and /etc.
 
 Or another system: with the programs of a Debian in a folder, everything else is this machine's.
 
@@ -27,10 +27,19 @@ def set_network(path: Path) -> None:
         _check(_libc.setns, namespace.fileno(), CLONE_NEWNET)
 
 
-def command(network: Path, name: str, *, syslog: Path | None = None, run: Sequence[str] = ()) -> tuple[str, ...]:
-    """What goes before a command to run it on the host `name`; for `syslog` and `run` see the script's options."""
+def set_etc(folder: Path) -> None:
+    """Gives the calling thread, and it alone, and what it starts, `folder` as its /etc. Raises OSError."""
+    _own_mounts()
+    _mount(str(folder), Path("/etc"), "", MS_BIND)
+
+
+def command(
+    network: Path, name: str, *, syslog: Path | None = None, run: Sequence[str] = (), etc: Path | None = None
+) -> tuple[str, ...]:
+    """What goes before a command to run it on the host `name`; for `syslog`, `run`, `etc` see the script's options."""
     words = [sys.executable, "-I", "-S", __file__, "--net", str(network), "--hostname", name]
     words += ["--syslog", str(syslog)] if syslog else []
+    words += ["--etc", str(etc)] if etc else []
     words += [word for folder in run for word in ("--run", folder)]
     return (*words, "--")
 
@@ -48,6 +57,12 @@ def _check(function: Callable[..., int], *arguments: object) -> None:
 
 def _mount(source: str, target: Path, kind: str, flags: int) -> None:
     _check(_libc.mount, source.encode(), bytes(target), kind.encode(), ctypes.c_ulong(flags), None)
+
+
+def _own_mounts() -> None:
+    """What is mounted from now on is mounted for this thread, and what it starts, alone."""
+    _check(_libc.unshare, CLONE_NEWNS)
+    _mount("none", Path("/"), "", MS_REC | MS_PRIVATE)
 
 
 def _private_dev(syslog: Path) -> None:
@@ -85,6 +100,7 @@ def _enter(arguments: Sequence[str]) -> None:
     parser.add_argument("--hostname", help="with --net")
     parser.add_argument("--syslog", type=Path, help="socket that /dev/log is to be")
     parser.add_argument("--run", action="append", default=[], help="folder in a /run of its own")
+    parser.add_argument("--etc", type=Path, help="folder that is to be /etc")
     parser.add_argument("--system", type=Path, help="folder of a Debian")
     parser.add_argument("command", nargs="+")
     wanted = parser.parse_args(arguments)
@@ -92,12 +108,13 @@ def _enter(arguments: Sequence[str]) -> None:
         set_network(wanted.net)
         _check(_libc.unshare, CLONE_NEWUTS)
         socket.sethostname(wanted.hostname)
-    _check(_libc.unshare, CLONE_NEWNS)
-    _mount("none", Path("/"), "", MS_REC | MS_PRIVATE)  # what is mounted here stays here
+    _own_mounts()
     if wanted.syslog:
         _private_dev(wanted.syslog)
     if wanted.run:
         _private_run(wanted.run)
+    if wanted.etc:
+        _mount(str(wanted.etc), Path("/etc"), "", MS_BIND)
     if wanted.system:
         _programs_of(wanted.system)
     os.execvp(wanted.command[0], wanted.command)

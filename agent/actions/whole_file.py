@@ -1,0 +1,122 @@
+"""Files that others read, and write, at any time: read, made anew beside, and put in their place as a whole.
+
+The rule it keeps: whoever looks, at any moment and after any crash, finds the old file or the new one. What replaces a
+file has its owner, mode and attributes, and what Thwart's processes do to a folder's files they do one after the other.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import tenacity
+
+from shared.errors import ActionError
+
+PATIENCE = 2.0  # s for another process of Thwart's, which takes some ms
+PAUSE = 0.02  # s between two attempts
+OWN = "thwart"  # ends the name of the file that is to replace another
+
+Mark = tuple[int, int, int, int]
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Nobody else who asks is in here meanwhile. The lock is on the folder itself, so that no file is left in it.
+
+    Raises ActionError when it isn't free for too long, or there is no such folder.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise ActionError(f"{folder}: {error.strerror}") from error
+    try:
+        _lock(descriptor, folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def mark(path: Path) -> Mark | None:
+    """What changes whenever the file does, however it is done; None when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
+
+
+def read(path: Path) -> bytes:
+    """All of it; empty when there is none. Raises ActionError."""
+    with _told(path):
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return b""
+
+
+def replace(path: Path, content: bytes, *, mode: int) -> None:
+    """Puts `content` in the file's place, and returns when that would survive a power cut. A new file gets `mode`.
+
+    What a link leads to is replaced, and not the link. Raises ActionError.
+    """
+    with _told(path):
+        real = Path(os.path.realpath(path))
+        new = real.with_name(f".{real.name}.{OWN}")
+        new.unlink(missing_ok=True)  # a killed process may have left one
+        try:
+            _write(new, content, lambda descriptor: _make_like(real, new, descriptor, mode))
+            os.replace(new, real)
+        finally:
+            new.unlink(missing_ok=True)
+        _flush_folder(real.parent)
+
+
+def _write(path: Path, content: bytes, finish: Callable[[int], None]) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        finish(descriptor)
+        os.fsync(descriptor)
+
+
+def _make_like(old: Path, new: Path, descriptor: int, mode: int) -> None:
+    if not old.exists():
+        os.fchmod(descriptor, mode)
+        return
+    found = old.stat()
+    os.fchown(descriptor, found.st_uid, found.st_gid)
+    shutil.copystat(old, new)  # the mode, and SELinux's label, without which others couldn't read it
+    os.utime(descriptor)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(BlockingIOError),
+        stop=tenacity.stop_after_delay(PATIENCE),
+        wait=tenacity.wait_fixed(PAUSE),
+        reraise=True,
+    )
+    try:
+        attempts(fcntl.flock, descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ActionError(f"{folder}: another process has had it locked for {PATIENCE:g} s") from error
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ActionError(f"{path}: {error.strerror}") from error
