@@ -101,7 +101,6 @@ class Executor:
     async def anew(self) -> None:
         """More can be carried out than before: what should be in force is applied again. Raises StoreError."""
         async with self._one:
-            self._watch.doubt()
             await self._apply_anew(await self._journal.names())
         self.work.set()
 

@@ -1,0 +1,283 @@
+"""An agent whose host gets, or loses, what carries actions out: nobody is blocked twice, nobody let go in between."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from agent.actions.action import Effect, Result
+from agent.actions.catalogue import Actions, Candidate
+from agent.admission import Admission
+from agent.backends import Backends
+from agent.executor import Executor
+from agent.journal.taking import Incoming
+from agent.metrics import AgentMetrics
+from shared.messages import Expiry, Order
+from shared.settings import ActionsSettings
+from shared.store import Store
+from shared.targets import Allowlist
+from tests.stage.fake_action import FakeAction
+from tests.unit.a_host import AGENT, ATTACKER, SCHEMA, AHost, HostClock, KilledJournal
+
+OTHER = "203.0.113.10"
+
+
+class Firewall(FakeAction):
+    """One of several on a host. `together` is what both have in force whenever it is told to end something."""
+
+    def __init__(self, clock: HostClock, backend: str, name: str = "firewall-drop") -> None:
+        super().__init__(clock, name)
+        self.backend = backend
+        self.watched: FakeAction | None = None
+        self.together: list[set[str]] = []
+
+    def revert(self, effects: Sequence[Effect]) -> list[Result]:
+        if self.watched is not None:
+            self.together.append(self.inspect().keys() & self.watched.inspect().keys())
+        return super().revert(effects)
+
+
+class AChoosingHost(AHost):
+    """Has nftables, and iptables too; `pf` is one of the two when `alias` names it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.settings, self.alias = ActionsSettings(), ""
+        super().__init__(folder, self._installed)
+
+    def _installed(self, clock: HostClock) -> Firewall:
+        self.nftables, self.iptables = (Firewall(clock, backend) for backend in ("nftables", "iptables"))
+        return self.nftables
+
+    def _open(self) -> None:
+        some = {each.backend: Candidate(lambda _, each=each: each) for each in (self.nftables, self.iptables)}
+        catalogue = {"firewall-drop": tuple(some.values())}
+        if self.alias:
+            catalogue["pf"] = (some[self.alias],)
+        self.store = Store(self.path, SCHEMA)
+        self.journal = KilledJournal(self.store, AGENT, self.boot_id, self.clock)
+        self.metrics = AgentMetrics()
+        self.actions = Actions(self.settings, catalogue)
+        self.executor = Executor(
+            self.journal,
+            self.actions.own,
+            metrics=self.metrics,
+            trouble=self.trouble,
+            unsupported=self.actions.unsupported,
+        )
+        self.backends = Backends(self.actions, self.executor, self.journal, self.trouble)
+        self.admission = Admission(
+            AGENT,
+            (),
+            self.actions.by_name,
+            allow=Allowlist(),
+            automatic=lambda: Allowlist(),
+            aliases=self.actions.aliases,
+            unsupported=self.actions.unsupported,
+        )
+
+    def incoming(self, order: Order) -> Incoming:
+        (judged,) = self.admission.judge([order])
+        assert isinstance(judged, Incoming)
+        return judged
+
+    async def start(self) -> None:
+        """As the daemon does."""
+        await self.backends.choose()
+        await self.executor.start()
+        await self.backends.leave_former()
+
+    async def restart(self) -> None:
+        self.close()
+        self._open()
+        await self.start()
+
+    async def reconciled(self) -> None:
+        """Somebody has looked at the host, and nothing on it differs."""
+        await self.after(6.0)
+        await self.after(6.0)
+        assert self.executor.drift == 0
+
+    def blocks(self) -> tuple[set[str], set[str]]:
+        """What nftables has in force, and what iptables has."""
+        return set(self.nftables._ends), set(self.iptables._ends)
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[AChoosingHost]:
+    one = AChoosingHost(tmp_path)
+    await one.start()
+    yield one
+    one.close()
+
+
+async def test_what_a_former_backend_blocks_is_taken_off_once_the_next_one_blocks_it(host: AChoosingHost) -> None:
+    """With the ends that it had, and in this order: at no time is anybody let go."""
+    await host.do(host.add("o1", timeout=600.0), host.add("o2", OTHER, timeout=None))
+    host.settings, host.nftables.watched = ActionsSettings(firewall="iptables"), host.iptables
+    await host.restart()
+    assert host.blocks() == (set(), {ATTACKER, OTHER})
+    assert host.nftables.together == [{ATTACKER, OTHER}]
+    assert host.iptables.inspect() == {ATTACKER: pytest.approx(600.0), OTHER: None}
+    await host.reconciled()
+    await host.restart()
+    assert await host.journal.backends() == {("firewall-drop", "iptables")}  # nobody asks nftables any more
+    assert host.answers("o1") == [("applied", "new")]
+
+
+async def test_what_the_next_one_cannot_block_the_former_goes_on_blocking(host: AChoosingHost) -> None:
+    """It is tried again with everything else that failed, and then taken off."""
+    await host.do(host.add("o1"), host.add("o2", OTHER))
+    host.settings, host.iptables.failing[OTHER] = ActionsSettings(firewall="iptables"), "no room"
+    await host.restart()
+    assert host.blocks() == ({ATTACKER, OTHER}, {ATTACKER})
+    assert "what nftables has in force for firewall-drop: not everything could be taken over" in str(host.trouble)
+    host.iptables.failing.clear()
+    await host.backends.look()
+    assert host.blocks() == (set(), {ATTACKER, OTHER})
+    assert str(host.trouble) == ""
+
+
+async def test_a_former_backend_that_cannot_tell_is_said_and_asked_again(host: AChoosingHost) -> None:
+    """Its program is gone, and its blocks may not be. It is known over restarts."""
+    await host.do(host.add("o1"))
+    host.nftables.missing = "nftables: not found"
+    for _ in range(2):
+        await host.restart()
+        assert host.blocks() == ({ATTACKER}, {ATTACKER})
+        assert str(host.trouble) == "what nftables has in force for firewall-drop: nftables: not found"
+    host.nftables.missing = ""
+    await host.backends.look()
+    assert host.blocks() == (set(), {ATTACKER})
+    assert host.actions.backends() == {"firewall-drop": "iptables"}
+    assert str(host.trouble) == ""
+
+
+async def test_a_lost_journal_lifts_nothing_though_the_backend_changed_as_well(host: AChoosingHost) -> None:
+    """Whatever there may be on such a host is asked; what it has is held, as after any lost journal."""
+    await host.do(host.add("o1", timeout=600.0))
+    host.nftables.missing = ""
+    host.settings = ActionsSettings(firewall="iptables")
+    host.close()
+    host.path.unlink()
+    host._open()
+    await host.start()
+    assert host.blocks() == (set(), {ATTACKER})
+    assert host.iptables.inspect() == {ATTACKER: pytest.approx(600.0)}
+    await host.do(host.add("o1", timeout=600.0))
+    assert host.answers("o1") == [("applied", "new")]
+
+
+async def test_what_was_never_used_and_cannot_tell_is_no_trouble(tmp_path: Path) -> None:
+    """A host without iptables is an ordinary one."""
+    host = AChoosingHost(tmp_path)
+    host.iptables.missing = "iptables: not found"
+    await host.start()
+    assert str(host.trouble) == ""
+    host.close()
+
+
+async def test_what_appears_while_the_agent_runs_is_used(tmp_path: Path) -> None:
+    """Orders before it are refused with the reason; after it what is in force there is known, as after a start."""
+    host = AChoosingHost(tmp_path)
+    host.nftables.missing = host.iptables.missing = "not found"
+    host.iptables.tamper({OTHER: 60.0})
+    await host.start()
+    await host.do(host.add("o1"))
+    assert host.answers("o1") == [("refused", "unsupported: nftables: not found; iptables: not found")]
+    assert str(host.trouble).startswith("firewall-drop can't be carried out on this host: nftables: ")
+    host.iptables.missing = ""
+    await host.backends.look()
+    await host.do(host.add("o2"))
+    assert host.answers("o2") == [("applied", "new")]
+    await host.reconciled()
+    assert host.blocks() == (set(), {ATTACKER, OTHER})
+    assert str(host.trouble) == ""
+    host.nftables.missing = ""
+    await host.backends.look()
+    assert host.actions.backends() == {"firewall-drop": "iptables"}
+    host.close()
+
+
+async def test_what_should_be_in_force_is_once_its_backend_is_back(host: AChoosingHost) -> None:
+    """It started without any: nothing is forgotten, and ends that came meanwhile are made good."""
+    await host.do(host.add("o1"), host.add("o2", OTHER, timeout=60.0))
+    host.nftables.missing = host.iptables.missing = "not found"
+    await host.restart()
+    await host.after(61.0)
+    assert host.ends("o2") == [("timeout", "failed")]
+    assert "firewall-drop can't be carried out on this host any more: nftables: not found" in str(host.trouble)
+    host.nftables.missing = ""
+    host.nftables.tamper({OTHER: None})
+    await host.backends.look()
+    assert host.blocks() == ({ATTACKER}, set())
+
+
+async def test_an_address_blocked_under_two_names_of_one_backend_is_one_effect(tmp_path: Path) -> None:
+    """It ends when both have, and each is answered, and told its end, by the name that it has for it."""
+    host = AChoosingHost(tmp_path)
+    host.alias = "nftables"
+    await host.restart()
+    await host.do(host.add("o1"), host.add("o2", timeout=900.0, action="pf"), host.add("o3", OTHER, action="pf"))
+    assert host.nftables.inspect() == {ATTACKER: pytest.approx(900.0), OTHER: pytest.approx(600.0)}
+    assert (host.answers("o1"), host.answers("o2")) == ([("applied", "new")], [("applied", "extended")])
+    await host.reconciled()
+    await host.do(host.delete("d1", "o1"), host.delete("d2", "o3", target=OTHER, action="pf"))
+    assert set(host.nftables.inspect()) == {ATTACKER}
+    await host.do(host.delete("d3", "o2", action="pf"))
+    assert host.nftables.inspect() == {}
+    assert [(each.order_id, each.action) for each in host.said() if isinstance(each, Expiry)] == [
+        ("o1", "firewall-drop"),
+        ("o3", "pf"),
+        ("o2", "pf"),
+    ]
+    await host.take(host.add("o4", action="pf"))
+    (lifted,) = (await host.executor.lift(lambda hold: hold.order_id == "o4")).orders
+    assert lifted.action == "firewall-drop"
+    host.close()
+
+
+async def test_what_was_adopted_is_told_of_by_each_of_its_names(tmp_path: Path) -> None:
+    """Who lifts what was forgotten hears that it is still held."""
+    host = AChoosingHost(tmp_path)
+    host.alias = "nftables"
+    host.nftables.tamper({ATTACKER: 60.0})
+    await host.restart()
+    await host.do(host.delete("d1", "o1"), host.delete("d2", "o1", action="pf"))
+    assert (
+        host.answers("d1")
+        == host.answers("d2")
+        == [("lifted", "adopted: held until all that is in force has been sent")]
+    )
+    host.close()
+
+
+async def test_what_was_blocked_apart_is_one_effect_once_its_names_are(tmp_path: Path) -> None:
+    """Another backend is firewall-drop's after a restart: its blocks and those by its other name become the same."""
+    host = AChoosingHost(tmp_path)
+    host.alias = "iptables"
+    await host.restart()
+    await host.do(host.add("o1"), host.add("o2", timeout=900.0, action="pf"), host.add("o3", OTHER, action="pf"))
+    assert host.blocks() == ({ATTACKER}, {ATTACKER, OTHER})
+    await host.take(host.add("o4", "203.0.113.11", action="pf"))
+    host.settings = ActionsSettings(firewall="iptables")
+    await host.restart()
+    assert host.blocks() == (set(), {ATTACKER, OTHER, "203.0.113.11"})
+    await host.reconciled()
+    await host.do(host.delete("d1", "o2", action="pf"))
+    assert host.iptables.inspect()[ATTACKER] == pytest.approx(600.0 - 12.0)
+    await host.do(host.delete("d2", "o1"), host.delete("d3", "o3", "o4", action="pf"))
+    assert host.iptables.inspect() == {}
+    host.close()
+
+
+async def test_an_action_that_cannot_tell_ends_is_only_asked_what_is_in_force(host: AChoosingHost) -> None:
+    """The end is the executor's to keep; who lets go early is found all the same."""
+    host.nftables.exact = False
+    await host.do(host.add("o1"), host.add("o2", OTHER, timeout=60.0))
+    host.nftables.tamper({ATTACKER: None})
+    await host.after(6.0)
+    assert host.nftables.inspect() == {ATTACKER: None, OTHER: pytest.approx(54.0)}
+    await host.reconciled()
+    host.nftables.tamper({ATTACKER: None, OTHER: None})
+    await host.after(60.0)
+    assert set(host.nftables.inspect()) == {ATTACKER}
