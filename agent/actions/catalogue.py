@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from agent.actions import custom
 from agent.actions.action import Action
+from agent.actions.firewalld import Firewalld
 from agent.actions.ipset import Ipset
 from agent.actions.iptables import Iptables
 from agent.actions.nftables import Nftables
@@ -42,6 +43,7 @@ BUILT_IN: Catalogue = {
         Candidate(lambda _: Ipset(), ("Linux",)),
         Candidate(lambda _: Iptables(), ("Linux",)),
     ),
+    "firewalld-drop": (Candidate(lambda _: Firewalld(), ("Linux",)),),
 }
 
 
