@@ -39,10 +39,11 @@ def default_anchor(system: str = sys.platform) -> str:
     return "com.apple/thwart" if system == "darwin" else "thwart"
 
 
-def on_table(anchor: str, command: str) -> list[str]:
-    """The arguments for `add` and `delete`, whose addresses are said on standard input, and for `show`."""
-    arguments = ["-q", "-a", anchor, "-t", TABLE, "-T", command]
-    return arguments if command == "show" else [*arguments, "-f", "-"]
+def on_table(anchor: str, command: str, keys: Sequence[str] = ()) -> list[str]:
+    """The arguments for `add`, `delete` and `show`. The first makes the table, and what is there already, or isn't, is
+    no error. Addresses are arguments, because not every pfctl reads them from standard input.
+    """
+    return ["-q", "-a", anchor, "-t", TABLE, "-T", command, *keys]
 
 
 def endings(key: str) -> list[list[str]]:
@@ -129,7 +130,7 @@ class Pf(AddressList):
 
     def _on_table(self, command: str, keys: Sequence[str]) -> dict[str, str]:
         def all_at_once(some: Sequence[str]) -> None:
-            self._pfctl.run(*on_table(self._anchor, command), said="".join(f"{key}\n" for key in some))
+            self._pfctl.run(*on_table(self._anchor, command, some))
 
         return in_halves(keys, all_at_once)
 
