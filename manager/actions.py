@@ -29,7 +29,6 @@ KINDS: dict[str, Kind] = {
     "restart-wazuh.exe": "nothing",
     "wazuh-slack": "nothing",
 }
-CARRIED_OUT = frozenset({"firewall-drop"})  # by this version's agents themselves, without a script of that name
 
 RENAMED = {"netsh": "netsh.exe", "win_route-null": "route-null.exe", "win_route-null.exe": "route-null.exe"}
 LONGEST_NAME = 255  # characters: what an order can carry

@@ -6,7 +6,6 @@ from itertools import pairwise
 
 from msgspec.structs import replace
 
-from manager.actions import CARRIED_OUT
 from manager.responses.commands import Command
 from manager.responses.options import Options
 from manager.responses.response import LOCATIONS, Response
@@ -203,9 +202,6 @@ def _about_command(options: Options, command: Command) -> list[tuple[int, str]]:
     line, found = options.line("command"), []
     if command.advice:
         found.append((line, command.advice))
-    elif command.kind != "script" and command.action not in CARRIED_OUT:
-        what = f"agents of this version have no `{command.action}` of their own"
-        found.append((line, f"{what}, and refuse it unless a script of that name is in their script folder"))
     if command.one_shot and "target" in options:
         found.append((options.line("target"), f"<target> is ignored: `{command.name}` acts on nothing"))
     return found

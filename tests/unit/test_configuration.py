@@ -93,16 +93,7 @@ def test_the_stock_commands_need_no_declaration(conf, name: str):
     """Every command that Wazuh ships is known, and is an action of Thwart's own."""
     (response,) = load(conf(block(command=name))).responses
     assert response.command.action in KINDS
-
-
-def test_only_what_agents_carry_out_passes_without_a_warning(conf):
-    """Who relies on an action that no agent has yet is told."""
-    assert messages(conf(block())) == []
-    (warning,) = messages(conf(block(command="host-deny")))
-    assert warning == (
-        "1: agents of this version have no `host-deny` of their own, and refuse it unless a script of that name is in "
-        "their script folder"
-    )
+    assert messages(conf(block(command=name))) == []
 
 
 def test_arguments_are_split_as_a_shell_would(conf):
