@@ -24,6 +24,7 @@ _WHAT_TO_WRITE = {  # where msgspec's words would be a regular expression, or no
     "broker.queue_type": "write classic or quorum",
     "agent.on_stop": "write keep or lift",
     "actions.firewall": "write auto, nftables, ipset, iptables, pf, ipfw or npf",
+    "actions.host_deny_file": "write auto, hosts.deny or hosts.allow",
 }
 Seconds = Annotated[float, Meta(gt=0)]
 
@@ -122,6 +123,10 @@ class ActionsSettings(Section, frozen=True, kw_only=True):
     webhook_ca_file: str = ""  # for an https:// URL of your own: whom to trust, when it isn't the system's list
     webhook_ends: bool = True  # the channel is told of the end of each block on this host, too
     restart_service: str = ""  # what restart-wazuh restarts; "": Wazuh where it is installed, else this agent itself
+    host_deny_file: Literal["auto", "hosts.deny", "hosts.allow"] = "auto"  # by the latter it overrules what lets in
+    never_disable: tuple[str, ...] = ()  # accounts that disable-account refuses, beside root's and the system's
+    end_sessions: bool = False  # disable-account also ends what runs for the account at the time
+    records: str = ""  # a folder for what actions must remember to put it back; "": agent.state_dir
     own: dict[str, dict[str, Any]] = field(default_factory=dict)  # [actions.own.NAME]: keywords of its class
 
 
@@ -142,6 +147,11 @@ class AgentSettings(Section, frozen=True, kw_only=True):
     actions: ActionsSettings = ActionsSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
+
+    def __post_init__(self) -> None:
+        if not self.actions.records:
+            kept = msgspec.structs.replace(self.actions, records=self.agent.state_dir)
+            msgspec.structs.force_setattr(self, "actions", kept)
 
 
 Settings = TypeVar("Settings", ManagerSettings, AgentSettings)

@@ -8,16 +8,23 @@ import platform
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import structlog
 from msgspec import Struct
 
 from agent.actions import custom
+from agent.actions.accounts import Accounts
 from agent.actions.action import Action
+from agent.actions.directory import Directory
+from agent.actions.disable_account import DisableAccount
 from agent.actions.firewalld import Firewalld
+from agent.actions.host_deny import HostDeny
 from agent.actions.ipset import Ipset
 from agent.actions.iptables import Iptables
+from agent.actions.local_users import LocalUsers
 from agent.actions.nftables import Nftables
+from agent.actions.shadow import Shadow
 from shared.errors import ActionError
 from shared.settings import ActionsSettings
 
@@ -36,12 +43,32 @@ class Candidate(Struct, frozen=True):
 
 Catalogue = Mapping[str, Sequence[Candidate]]
 
+
+def _host_deny(settings: ActionsSettings) -> HostDeny:
+    return HostDeny() if settings.host_deny_file == "auto" else HostDeny(file=settings.host_deny_file)
+
+
+def _disable_account(accounts: Callable[[], Accounts], settings: ActionsSettings) -> DisableAccount:
+    return DisableAccount(
+        accounts(),
+        kept=Path(settings.records, "accounts.json"),
+        never=settings.never_disable,
+        ends_sessions=settings.end_sessions,
+    )
+
+
 # By name, in the order in which they are tried. What goes by two names is one candidate, the same object, under both.
 BUILT_IN: Catalogue = {
     FIREWALL: (
         Candidate(lambda _: Nftables(), ("Linux",)),
         Candidate(lambda _: Ipset(), ("Linux",)),
         Candidate(lambda _: Iptables(), ("Linux",)),
+    ),
+    "host-deny": (Candidate(_host_deny, ("Linux", "FreeBSD")),),
+    "disable-account": (
+        Candidate(partial(_disable_account, Shadow), ("Linux",)),
+        Candidate(partial(_disable_account, Directory), ("Darwin",)),
+        Candidate(partial(_disable_account, LocalUsers), ("Windows",)),
     ),
     "firewalld-drop": (Candidate(lambda _: Firewalld(), ("Linux",)),),
 }

@@ -63,8 +63,7 @@ class DisableAccount:
         """Changes nothing: what an earlier run closed stays so."""
         self._accounts.prepare(sessions=self._ends_sessions)
         self._accounts.look()
-        with self._record.alone():
-            self._record.read()
+        self._record.read()
 
     def apply(self, effects: Sequence[Effect]) -> list[Result]:
         return self._carry_out(effects, self._close, self._closed)
