@@ -9,7 +9,11 @@ from shared.messages import Acknowledgement, Expiry, Status
 from shared.metrics import Figures, Reconnects, closed
 
 LINKS = ("publish", "consume")
-ACTIONS = ("firewall-drop", "other")  # scripts have any name, so they are counted together
+ACTIONS = (
+    *("firewall-drop", "firewalld-drop", "host-deny", "route-null", "disable-account", "ip-customblock"),
+    *("pf", "ipfw", "npf", "netsh.exe", "route-null.exe"),
+    "other",  # what others bring has any name, so it is counted together
+)
 VERDICTS = ("cut-off", "broker-away")
 
 

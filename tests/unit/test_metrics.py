@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.actions.catalogue import BUILT_IN
 from agent.metrics import ACTIONS, AgentMetrics
 from manager import reasons
 from manager.metrics import Metrics, Seen
@@ -100,9 +101,15 @@ def test_scripts_of_any_name_are_counted_together() -> None:
     metrics.seen(effects={"firewall-drop": 2, "page-me": 3, "203.0.113.9": 4}, unsent=0, connections={})
     value = metrics.registry.get_sample_value
     assert {action: value("thwart_effects", {"action": action}) for action in ACTIONS} == {
+        **dict.fromkeys(ACTIONS, 0),
         "firewall-drop": 2,
         "other": 7,
     }
+
+
+def test_what_is_built_in_is_counted_by_its_name() -> None:
+    """Whatever this host's system is."""
+    assert set(BUILT_IN) <= set(ACTIONS)
 
 
 def test_every_reason_of_our_own_is_among_those_that_are_counted() -> None:
