@@ -159,13 +159,22 @@ async def test_a_run_that_ends_before_its_end_says_how_to_go_on(manager, web1, s
 
 
 async def test_an_agent_is_shown_with_what_it_can_do(manager, web1, say):
-    """Its backends, what it can't carry out and why, its labels; which can be listed by."""
+    """Its backends and why no better ones, what it can't carry out and why, its labels; which can be listed by."""
     await web1.beat(
-        "web1", actions={"firewall-drop": "nftables"}, unsupported={"pf": "this is Linux"}, labels={"a": "b"}
+        "web1",
+        actions={"firewall-drop": "iptables", "route-null": "ip"},
+        passed_over={"firewall-drop": "nftables: libnftables.so.1: not found; ipset: not found"},
+        unsupported={"pf": "only on FreeBSD"},
+        labels={"a": "b"},
     )
     await eventually(lambda: manager.get("/v1/agents/web1")["labels"] == {"a": "b"})
     shown = (await say("agents", "show", "web1")).stdout
-    assert "this is Linux" in shown
+    assert [line.split(maxsplit=2) for line in shown.splitlines()[-4:]] == [
+        ["ACTION", "BACKEND", "WHY NO OTHER"],
+        ["firewall-drop", "iptables", "nftables: libnftables.so.1: not found; ipset: not found"],
+        ["route-null", "ip"],
+        ["pf", "only", "on FreeBSD"],
+    ]
     assert "a=b" in shown
     for label, found in (("a=b", ["web1"]), ("a", ["web1"]), ("a=c", [])):
         listed = json.loads((await say("agents", "--label", label, "-o", "json")).stdout)
