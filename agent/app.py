@@ -27,6 +27,7 @@ from agent.safeguard import Safeguard
 from agent.self_test import SelfTest, Timing
 from agent.signs import Signs
 from agent.tasks import again, every, watch_lock
+from agent.trials import Trials
 from agent.trouble import Trouble
 from shared import names, topology
 from shared.broker import Consumer, Publisher, logins, reach
@@ -109,7 +110,7 @@ def agent_id(settings: AgentSettings) -> str:
 def checked(settings: AgentSettings) -> list[str]:
     """What is odd about the settings, without a start. Raises SettingsError for what is wrong with them."""
     agent_id(settings)
-    _allow(settings)
+    allowed(settings)
     logins(settings.broker)
     if settings.metrics.listen:
         listen_address(settings.metrics.listen, "metrics.listen")
@@ -138,6 +139,7 @@ class _Daemon:
         self.self_test = self._self_test(parts.self_test)
         self.executor.when_applied = self.self_test.applied
         self.admission = self._admission()
+        self.trials = Trials(self.executor, self.journal, self.actions, self.slow, self.admission)
         self.safeguard = self._safeguard()
         self.signs = Signs(mine, store, self.consumer, self.metrics, self.trouble, Notify())
         self.me = self._self(boot)
@@ -215,7 +217,7 @@ class _Daemon:
             self.publisher.run(),
             self.consumer.run(),
             self._heartbeats().run(),
-            Control(self.state, self.executor).run(),
+            Control(self.state, self.executor, self.trials).run(),
             again(self.outbox.run, self.trouble, "outbox"),
             again(self.self_test.run, self.trouble, "self-test"),
             again(self._collect, self.trouble, "collector"),
@@ -258,7 +260,7 @@ class _Daemon:
             self.actions.by_name,
             aliases=self.actions.aliases,
             unsupported=self.actions.unsupported,
-            allow=_allow(self.settings),
+            allow=allowed(self.settings),
             automatic=self._automatic,
             slow=self.slow,
         )
@@ -322,7 +324,8 @@ class _Daemon:
                 await collector.Collector(files, self.id, store, self.publisher, self.clock).run()
 
 
-def _allow(settings: AgentSettings) -> Allowlist:
+def allowed(settings: AgentSettings) -> Allowlist:
+    """Whom the host's own settings protect. Raises SettingsError."""
     try:
         return Allowlist.of(settings.agent.allow, "agent.allow")
     except InvalidTarget as error:

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -15,6 +16,7 @@ from agent import sockets
 from agent.executor import Executor
 from agent.folder import CONTROL
 from agent.journal.holding import Hold
+from agent.trials import ListAnswer, ListRequest, TrialAnswer, TrialRequest, Trials
 from shared.errors import ThwartError, Unreachable
 from shared.targets import one_spelling
 
@@ -22,7 +24,7 @@ SILENCE = 5.0  # s that a request may take to come
 LONGEST = 64 * 1024 * 1024  # bytes of an answer: it names every effect that was lifted
 
 
-class LiftRequest(Struct, frozen=True, kw_only=True):
+class LiftRequest(Struct, frozen=True, kw_only=True, tag="lift"):
     """Ends what is in force on `target`; None: everything on this host, which nobody asks for by leaving it out."""
 
     target: str | None
@@ -45,6 +47,11 @@ class LiftAnswer(Struct, frozen=True, kw_only=True):
     covered: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     error: str = ""
+
+
+Request = LiftRequest | ListRequest | TrialRequest
+Answer = LiftAnswer | ListAnswer | TrialAnswer
+SomeAnswer = TypeVar("SomeAnswer", LiftAnswer, ListAnswer, TrialAnswer)
 
 
 def concerns(target: str | None) -> Callable[[Hold], bool]:
@@ -71,8 +78,8 @@ async def lift(executor: Executor, request: LiftRequest) -> LiftAnswer:
 class Control:
     """The daemon's end."""
 
-    def __init__(self, folder: Path, executor: Executor) -> None:
-        self._folder, self._executor = folder, executor
+    def __init__(self, folder: Path, executor: Executor, trials: Trials) -> None:
+        self._folder, self._executor, self._trials = folder, executor, trials
 
     async def run(self) -> None:
         """Listens until cancelled. Call it with the folder's lock held: it takes the socket of a dead owner away."""
@@ -91,14 +98,19 @@ class Control:
             await writer.drain()
         writer.close()
 
-    async def _answer(self, line: bytes) -> LiftAnswer:
+    async def _answer(self, line: bytes) -> Answer:
         try:
-            return await lift(self._executor, msgspec.json.decode(line, type=LiftRequest))
+            request: Request = msgspec.json.decode(line, type=Request)
+            if isinstance(request, LiftRequest):
+                return await lift(self._executor, request)
+            if isinstance(request, TrialRequest):
+                return await self._trials.try_out(request)
+            return self._trials.list()
         except (ThwartError, msgspec.MsgspecError) as error:
-            return LiftAnswer(error=str(error))
+            return LiftAnswer(error=str(error))  # every answer can have an error
 
 
-async def ask(folder: Path, request: LiftRequest) -> LiftAnswer | None:
+async def ask(folder: Path, request: Request, answer: type[SomeAnswer]) -> SomeAnswer | None:
     """What the daemon that owns `folder` answers; None when there is none. Raises Unreachable when it hangs up."""
     try:
         reader, writer = await asyncio.open_unix_connection(sock=sockets.connected(folder, CONTROL), limit=LONGEST)
@@ -108,7 +120,7 @@ async def ask(folder: Path, request: LiftRequest) -> LiftAnswer | None:
         raise Unreachable(f"{folder / CONTROL}: {error.strerror}; run this as root") from error
     try:
         writer.write(msgspec.json.encode(request) + b"\n")
-        return msgspec.json.decode(await reader.readline(), type=LiftAnswer)
+        return msgspec.json.decode(await reader.readline(), type=answer)
     except (OSError, msgspec.MsgspecError) as error:
         raise Unreachable("the agent hung up before it answered; try again") from error
     finally:

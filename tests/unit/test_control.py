@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from agent import control
-from agent.control import Control, LiftRequest, ask
+from agent.control import Control, LiftAnswer, LiftRequest, ask
 from agent.executor import FIRST_RETRY
 from agent.folder import CONTROL
 from shared.targets import normalise_account
 from tests.stage.fake_action import FakeAction
 from tests.unit.a_host import ATTACKER, AHost
+from tests.unit.a_trial import trials
 from tests.waiting import eventually
 
 OTHER = "203.0.113.10"
@@ -24,7 +25,7 @@ async def host(tmp_path: Path) -> AsyncIterator[AHost]:
     """With one block in force, and its control socket open."""
     one = AHost(tmp_path)
     await one.do(one.add())
-    listening = asyncio.create_task(Control(tmp_path, one.executor).run())
+    listening = asyncio.create_task(Control(tmp_path, one.executor, trials(one, tmp_path)).run())
     await eventually((tmp_path / CONTROL).exists)
     yield one
     listening.cancel()
@@ -39,11 +40,13 @@ async def host(tmp_path: Path) -> AsyncIterator[AHost]:
         b"\n",
         b"{}\n",  # nobody means everything by saying nothing
         b"null\n",
-        b'{"tarjet": "203.0.113.9"}\n',
-        b'{"target": 7}\n',
-        b'{"target": "\xff"}\n',
-        b'{"target": "203.0.113.9"',
-        '{"target": "２０３.0.113.9"}\n'.encode(),
+        b'{"target": "203.0.113.9"}\n',  # it doesn't say what is to be done
+        b'{"type": "reboot", "target": "203.0.113.9"}\n',
+        b'{"type": "lift", "tarjet": "203.0.113.9"}\n',
+        b'{"type": "lift", "target": 7}\n',
+        b'{"type": "lift", "target": "\xff"}\n',
+        b'{"type": "lift", "target": "203.0.113.9"',
+        '{"type": "lift", "target": "２０３.0.113.9"}\n'.encode(),
         b"[" * 60_000 + b"\n",
         b"x" * 200_000,
     ],
@@ -56,7 +59,7 @@ async def test_nonsense_lifts_nothing_and_stops_nothing(host: AHost, tmp_path: P
     await reader.read()
     writer.close()
     assert set(host.in_force()) == {ATTACKER}
-    answer = await ask(tmp_path, LiftRequest(target=f"::ffff:{ATTACKER}"))
+    answer = await ask(tmp_path, LiftRequest(target=f"::ffff:{ATTACKER}"), LiftAnswer)
     assert answer is not None
     assert [each.target for each in answer.lifted] == [ATTACKER]
 
@@ -105,8 +108,8 @@ async def test_only_the_agents_own_user_gets_in(host: AHost, tmp_path: Path) -> 
 
 async def test_a_lift_of_everything_where_nothing_is_in_force_is_no_mistake(host: AHost, tmp_path: Path) -> None:
     """The second one finds nothing, and says so."""
-    first = await ask(tmp_path, LiftRequest(target=None))
-    second = await ask(tmp_path, LiftRequest(target=None))
+    first = await ask(tmp_path, LiftRequest(target=None), LiftAnswer)
+    second = await ask(tmp_path, LiftRequest(target=None), LiftAnswer)
     assert first is not None
     assert second is not None
     assert (len(first.lifted), second.lifted, second.error) == (1, (), "")

@@ -1,0 +1,34 @@
+"""What a host of the unit tests tries actions out with, wired as the daemon wires it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.actions.action import Action, SlowAction
+from agent.actions.catalogue import Actions
+from agent.actions.scripts import Scripts
+from agent.actions.slow_actions import SlowActions
+from agent.admission import Admission
+from agent.trials import Trials
+from shared.settings import ActionsSettings, HostSettings
+from shared.targets import Allowlist
+from tests.stage.only import only
+from tests.unit.a_host import AGENT, AHost
+
+PROTECTED, ALLOWED = "198.51.100.7", "198.51.100.8"
+
+
+def trials(host: AHost, folder: Path, *others: Action, built_in: Sequence[SlowAction] = ()) -> Trials:
+    """Of the host's own action, `others`, and the scripts in a folder of that name, if there is one."""
+    actions: Actions = only(host.action, *others)(ActionsSettings())
+    actions.choose()
+    scripts = Scripts(HostSettings(scripts=str(folder / "scripts"), state_dir=str(folder)), AGENT)
+    slow = SlowActions(built_in, scripts)
+    admission = Admission(
+        AGENT,
+        (),
+        actions.by_name,
+        allow=Allowlist.of([ALLOWED], "agent.allow"),
+        automatic=lambda: Allowlist.of([PROTECTED], "the broker"),
+        slow=slow,
+    )
+    return Trials(host.executor, host.journal, actions, slow, admission)
