@@ -31,7 +31,8 @@ class SlowKernel:
 
     def __init__(self, subject: InKernel, clock: HostClock) -> None:
         self._subject, self._real = subject, subject.action
-        self.name, self.backend, self.network = self._real.name, self._real.backend, self._real.network
+        self.name, self.backend = self._real.name, self._real.backend
+        self.network, self.exact = self._real.network, self._real.exact
         self.key, self.revert, self.prepare, self.moved = (
             self._real.key,
             self._real.revert,
