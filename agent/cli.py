@@ -5,18 +5,17 @@ Nothing heavy is imported before a command runs, so that --help answers at once.
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from agent.action_commands import DEFAULT, action
 from shared import checkup, command_line, durations
 
 if TYPE_CHECKING:
     from agent.control import LiftAnswer
     from agent.journal.views import EffectView
     from shared.settings import AgentSettings
-
-DEFAULT = Path("/etc/thwart/agent.toml")
 
 
 @click.group("thwart-agent", cls=command_line.Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,6 +27,7 @@ def main() -> None:
     Examples:
       thwart-agent run --config /etc/thwart/agent.toml
       thwart-agent effects
+      thwart-agent action test firewall-drop 192.0.2.1
       thwart-agent health
       thwart-agent lift 203.0.113.9
       thwart-agent lift --all
@@ -81,7 +81,7 @@ def effects(config: Path | None, output: str) -> None:
     state, now = Path(_settings(config).agent.state_dir), Now.by(SystemClock())
     some = views.effects(state / folder.JOURNAL, host.boot_id(), now)
     if output == "json":
-        _print_json(some)
+        command_line.print_json(some)
     else:
         _print_effects(some, now.wall)
 
@@ -115,7 +115,7 @@ def lift(target: str | None, everything: bool, config: Path | None, output: str)
     log.configure(LogSettings(level="warning"))
     answer = asyncio.run(lift_here(_settings(config), LiftRequest(target=target)))
     if output == "json":
-        _print_json(answer)
+        command_line.print_json(answer)
     else:
         _print_lifted(answer, target)
     for problem in answer.problems:
@@ -168,6 +168,9 @@ def support(to: Path, config: Path | None) -> None:
     bundle.close(to)
 
 
+main.add_command(action)
+
+
 def _settings(config: Path | None) -> "AgentSettings":
     from shared import settings
 
@@ -183,12 +186,6 @@ def _check(target: str) -> None:
             normalise_target(target)
     except InvalidTarget as error:
         raise click.BadParameter(str(error), param_hint="TARGET") from error
-
-
-def _print_json(some: Any) -> None:
-    import msgspec
-
-    click.echo(msgspec.json.format(msgspec.json.encode(some), indent=2).decode())
 
 
 def _print_effects(some: "list[EffectView]", now: float) -> None:

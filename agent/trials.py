@@ -61,15 +61,13 @@ class Step(Struct, frozen=True, kw_only=True):
     in_force: bool | None
     took: float
 
-    @property
-    def good(self) -> bool:
-        """It did what it was to do, as far as anybody can tell."""
-        return not self.problem and self.in_force in (None, self.did == "applied")
-
 
 class TrialAnswer(Struct, frozen=True, kw_only=True):
-    """What was seen; or in `error` why nothing was tried."""
+    """What was seen, and whether each step did what it was to do, as far as anybody can tell; or in `error` why nothing
+    was tried.
+    """
 
+    works: bool = False
     backend: str = ""
     steps: tuple[Step, ...] = ()
     error: str = ""
@@ -120,7 +118,7 @@ class Trials:
             )
 
         steps = await self._executor.between_turns(carried_out)
-        return TrialAnswer(backend=action.backend, steps=tuple(steps))
+        return _answer(action.backend, steps)
 
     async def _try_slow(self, action: SlowAction, request: TrialRequest) -> TrialAnswer:
         """Nobody can look up what it did. What just happens has nothing that could be reverted."""
@@ -131,7 +129,7 @@ class Trials:
         call = Call(key=key, target=request.target, arguments=request.arguments, lasting=lasting)
         revert = (lambda: action.revert([call])) if lasting else None
         steps = await asyncio.to_thread(_steps, lambda: action.apply([call]), revert, lambda: None)
-        return TrialAnswer(backend=action.backend, steps=tuple(steps))
+        return _answer(action.backend, steps)
 
     async def _refuse(self, name: str, key: str, target: str) -> None:
         """Raises ActionError when it must not be tried on that."""
@@ -140,6 +138,11 @@ class Trials:
         standing = await self._journal.standing(name)
         if key in standing.ends or key in standing.changing:
             raise ActionError(_in_force(name, target))
+
+
+def _answer(backend: str, steps: Sequence[Step]) -> TrialAnswer:
+    works = all(not each.problem and each.in_force in (None, each.did == "applied") for each in steps)
+    return TrialAnswer(works=works, backend=backend, steps=tuple(steps))
 
 
 def _steps(

@@ -95,6 +95,13 @@ def config(default: Path) -> Callable[[Command], Command]:
     )
 
 
+def print_json(some: Any) -> None:
+    """What msgspec makes of it, for programs and for eyes."""
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(some), indent=2).decode())
+
+
 def to(command: Command) -> Command:
     """`--to FOLDER`: where to write a file that names itself."""
     folder = click.Path(path_type=Path, file_okay=False)
