@@ -47,10 +47,11 @@ class Backends:
         """Takes off what earlier runs have in force by what isn't used any more."""
         known = await self._journal.backends()
         for name, former in tuple(self._former):
+            used = (name, former.backend) in known
             try:
-                problem = await self._executor.take_over(name, former)
+                problem = await self._executor.take_over(name, former, used=used)
             except ActionError as error:
-                problem = str(error) if (name, former.backend) in known else ""
+                problem = str(error) if used else ""
             if problem:
                 self._trouble.say(f"former {name}", f"what {former.backend} has in force for {name}: {problem}")
             else:

@@ -104,12 +104,18 @@ class Executor:
             await self._apply_anew(await self._journal.names())
         self.work.set()
 
-    async def take_over(self, name: str, former: Action) -> str:
-        """What an earlier run has in force by `former` for this action is put in force by what carries it out now, and
-        only then taken off there. What went wrong. Raises ActionError when `former` can't tell, StoreError.
+    async def take_over(self, name: str, former: Action, *, used: bool) -> str:
+        """What `former` has in force for this action is put in force by what carries it out now, and only then taken
+        off there; what went wrong. `used`: by an earlier run. Raises ActionError when it can't tell, StoreError.
         """
         async with self._one:
+            if (
+                used
+            ):  # another firewall may have come before it since, and then it says that nothing is in force for sure
+                await self._in_thread(former.prepare)
             found = await self._watch.take_over(name, former, self._in_thread)
+            if used:  # and now it is the one that comes first
+                await self._in_thread(self._actions[name].prepare)
             if not found:
                 return ""
             await self._apply_anew(await self._journal.names())

@@ -6,18 +6,11 @@ from pathlib import Path
 import pytest
 
 from agent.actions.action import Effect, Result
-from agent.actions.catalogue import Actions, Candidate
-from agent.admission import Admission
-from agent.backends import Backends
-from agent.executor import Executor
-from agent.journal.taking import Incoming
-from agent.metrics import AgentMetrics
-from shared.messages import Expiry, Order
+from shared.messages import Expiry
 from shared.settings import ActionsSettings
-from shared.store import Store
-from shared.targets import Allowlist
 from tests.stage.fake_action import FakeAction
-from tests.unit.a_host import AGENT, ATTACKER, SCHEMA, AHost, HostClock, KilledJournal
+from tests.unit.a_choosing_host import AChoosingHost
+from tests.unit.a_host import ATTACKER, HostClock
 
 OTHER = "203.0.113.10"
 
@@ -37,65 +30,18 @@ class Firewall(FakeAction):
         return super().revert(effects)
 
 
-class AChoosingHost(AHost):
-    """Has nftables, and iptables too; `pf` is one of the two when `alias` names it."""
+class TwoFirewalls(AChoosingHost):
+    """Has nftables, and iptables too."""
+
+    nftables: Firewall
+    iptables: Firewall
 
     def __init__(self, folder: Path) -> None:
-        self.settings, self.alias = ActionsSettings(), ""
-        super().__init__(folder, self._installed)
+        super().__init__(folder, self._made)
 
-    def _installed(self, clock: HostClock) -> Firewall:
+    def _made(self, clock: HostClock) -> Sequence[Firewall]:
         self.nftables, self.iptables = (Firewall(clock, backend) for backend in ("nftables", "iptables"))
-        return self.nftables
-
-    def _open(self) -> None:
-        some = {each.backend: Candidate(lambda _, each=each: each) for each in (self.nftables, self.iptables)}
-        catalogue = {"firewall-drop": tuple(some.values())}
-        if self.alias:
-            catalogue["pf"] = (some[self.alias],)
-        self.store = Store(self.path, SCHEMA)
-        self.journal = KilledJournal(self.store, AGENT, self.boot_id, self.clock)
-        self.metrics = AgentMetrics()
-        self.actions = Actions(self.settings, catalogue)
-        self.executor = Executor(
-            self.journal,
-            self.actions.own,
-            metrics=self.metrics,
-            trouble=self.trouble,
-            unsupported=self.actions.unsupported,
-        )
-        self.backends = Backends(self.actions, self.executor, self.journal, self.trouble)
-        self.admission = Admission(
-            AGENT,
-            (),
-            self.actions.by_name,
-            allow=Allowlist(),
-            automatic=lambda: Allowlist(),
-            aliases=self.actions.aliases,
-            unsupported=self.actions.unsupported,
-        )
-
-    def incoming(self, order: Order) -> Incoming:
-        (judged,) = self.admission.judge([order])
-        assert isinstance(judged, Incoming)
-        return judged
-
-    async def start(self) -> None:
-        """As the daemon does."""
-        await self.backends.choose()
-        await self.executor.start()
-        await self.backends.leave_former()
-
-    async def restart(self) -> None:
-        self.close()
-        self._open()
-        await self.start()
-
-    async def reconciled(self) -> None:
-        """Somebody has looked at the host, and nothing on it differs."""
-        await self.after(6.0)
-        await self.after(6.0)
-        assert self.executor.drift == 0
+        return self.nftables, self.iptables
 
     def blocks(self) -> tuple[set[str], set[str]]:
         """What nftables has in force, and what iptables has."""
@@ -103,14 +49,14 @@ class AChoosingHost(AHost):
 
 
 @pytest.fixture
-async def host(tmp_path: Path) -> AsyncIterator[AChoosingHost]:
-    one = AChoosingHost(tmp_path)
+async def host(tmp_path: Path) -> AsyncIterator[TwoFirewalls]:
+    one = TwoFirewalls(tmp_path)
     await one.start()
     yield one
     one.close()
 
 
-async def test_what_a_former_backend_blocks_is_taken_off_once_the_next_one_blocks_it(host: AChoosingHost) -> None:
+async def test_what_a_former_backend_blocks_is_taken_off_once_the_next_one_blocks_it(host: TwoFirewalls) -> None:
     """With the ends that it had, and in this order: at no time is anybody let go."""
     await host.do(host.add("o1", timeout=600.0), host.add("o2", OTHER, timeout=None))
     host.settings, host.nftables.watched = ActionsSettings(firewall="iptables"), host.iptables
@@ -124,7 +70,7 @@ async def test_what_a_former_backend_blocks_is_taken_off_once_the_next_one_block
     assert host.answers("o1") == [("applied", "new")]
 
 
-async def test_what_the_next_one_cannot_block_the_former_goes_on_blocking(host: AChoosingHost) -> None:
+async def test_what_the_next_one_cannot_block_the_former_goes_on_blocking(host: TwoFirewalls) -> None:
     """It is tried again with everything else that failed, and then taken off."""
     await host.do(host.add("o1"), host.add("o2", OTHER))
     host.settings, host.iptables.failing[OTHER] = ActionsSettings(firewall="iptables"), "no room"
@@ -137,7 +83,7 @@ async def test_what_the_next_one_cannot_block_the_former_goes_on_blocking(host: 
     assert str(host.trouble) == ""
 
 
-async def test_a_former_backend_that_cannot_tell_is_said_and_asked_again(host: AChoosingHost) -> None:
+async def test_a_former_backend_that_cannot_tell_is_said_and_asked_again(host: TwoFirewalls) -> None:
     """Its program is gone, and its blocks may not be. It is known over restarts."""
     await host.do(host.add("o1"))
     host.nftables.missing = "nftables: not found"
@@ -152,7 +98,7 @@ async def test_a_former_backend_that_cannot_tell_is_said_and_asked_again(host: A
     assert str(host.trouble) == ""
 
 
-async def test_a_lost_journal_lifts_nothing_though_the_backend_changed_as_well(host: AChoosingHost) -> None:
+async def test_a_lost_journal_lifts_nothing_though_the_backend_changed_as_well(host: TwoFirewalls) -> None:
     """Whatever there may be on such a host is asked; what it has is held, as after any lost journal."""
     await host.do(host.add("o1", timeout=600.0))
     host.nftables.missing = ""
@@ -169,7 +115,7 @@ async def test_a_lost_journal_lifts_nothing_though_the_backend_changed_as_well(h
 
 async def test_what_was_never_used_and_cannot_tell_is_no_trouble(tmp_path: Path) -> None:
     """A host without iptables is an ordinary one."""
-    host = AChoosingHost(tmp_path)
+    host = TwoFirewalls(tmp_path)
     host.iptables.missing = "iptables: not found"
     await host.start()
     assert str(host.trouble) == ""
@@ -178,7 +124,7 @@ async def test_what_was_never_used_and_cannot_tell_is_no_trouble(tmp_path: Path)
 
 async def test_what_appears_while_the_agent_runs_is_used(tmp_path: Path) -> None:
     """Orders before it are refused with the reason; after it what is in force there is known, as after a start."""
-    host = AChoosingHost(tmp_path)
+    host = TwoFirewalls(tmp_path)
     host.nftables.missing = host.iptables.missing = "not found"
     host.iptables.tamper({OTHER: 60.0})
     await host.start()
@@ -198,7 +144,7 @@ async def test_what_appears_while_the_agent_runs_is_used(tmp_path: Path) -> None
     host.close()
 
 
-async def test_what_should_be_in_force_is_once_its_backend_is_back(host: AChoosingHost) -> None:
+async def test_what_should_be_in_force_is_once_its_backend_is_back(host: TwoFirewalls) -> None:
     """It started without any: nothing is forgotten, and ends that came meanwhile are made good."""
     await host.do(host.add("o1"), host.add("o2", OTHER, timeout=60.0))
     host.nftables.missing = host.iptables.missing = "not found"
@@ -214,7 +160,7 @@ async def test_what_should_be_in_force_is_once_its_backend_is_back(host: AChoosi
 
 async def test_an_address_blocked_under_two_names_of_one_backend_is_one_effect(tmp_path: Path) -> None:
     """It ends when both have, and each is answered, and told its end, by the name that it has for it."""
-    host = AChoosingHost(tmp_path)
+    host = TwoFirewalls(tmp_path)
     host.alias = "nftables"
     await host.restart()
     await host.do(host.add("o1"), host.add("o2", timeout=900.0, action="pf"), host.add("o3", OTHER, action="pf"))
@@ -238,7 +184,7 @@ async def test_an_address_blocked_under_two_names_of_one_backend_is_one_effect(t
 
 async def test_what_was_adopted_is_told_of_by_each_of_its_names(tmp_path: Path) -> None:
     """Who lifts what was forgotten hears that it is still held."""
-    host = AChoosingHost(tmp_path)
+    host = TwoFirewalls(tmp_path)
     host.alias = "nftables"
     host.nftables.tamper({ATTACKER: 60.0})
     await host.restart()
@@ -253,7 +199,7 @@ async def test_what_was_adopted_is_told_of_by_each_of_its_names(tmp_path: Path) 
 
 async def test_what_was_blocked_apart_is_one_effect_once_its_names_are(tmp_path: Path) -> None:
     """Another backend is firewall-drop's after a restart: its blocks and those by its other name become the same."""
-    host = AChoosingHost(tmp_path)
+    host = TwoFirewalls(tmp_path)
     host.alias = "iptables"
     await host.restart()
     await host.do(host.add("o1"), host.add("o2", timeout=900.0, action="pf"), host.add("o3", OTHER, action="pf"))
@@ -270,7 +216,7 @@ async def test_what_was_blocked_apart_is_one_effect_once_its_names_are(tmp_path:
     host.close()
 
 
-async def test_an_action_that_cannot_tell_ends_is_only_asked_what_is_in_force(host: AChoosingHost) -> None:
+async def test_an_action_that_cannot_tell_ends_is_only_asked_what_is_in_force(host: TwoFirewalls) -> None:
     """The end is the executor's to keep; who lets go early is found all the same."""
     host.nftables.exact = False
     await host.do(host.add("o1"), host.add("o2", OTHER, timeout=60.0))
