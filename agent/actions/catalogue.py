@@ -22,8 +22,10 @@ from agent.actions.firewalld import Firewalld
 from agent.actions.host_deny import HostDeny
 from agent.actions.ipset import Ipset
 from agent.actions.iptables import Iptables
+from agent.actions.linux_routes import LinuxRoutes
 from agent.actions.local_users import LocalUsers
 from agent.actions.nftables import Nftables
+from agent.actions.route_null import RouteNull
 from agent.actions.shadow import Shadow
 from shared.errors import ActionError
 from shared.settings import ActionsSettings
@@ -71,6 +73,7 @@ BUILT_IN: Catalogue = {
         Candidate(partial(_disable_account, LocalUsers), ("Windows",)),
     ),
     "firewalld-drop": (Candidate(lambda _: Firewalld(), ("Linux",)),),
+    "route-null": (Candidate(lambda _: RouteNull(LinuxRoutes()), ("Linux",)),),
 }
 
 
