@@ -4,12 +4,20 @@ The rule it keeps: what is built in goes first, and a script stands in for one t
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from msgspec import Struct
 
 from agent.actions.action import SlowAction
 from agent.actions.scripts import Scripts
 from shared.errors import ActionError
+
+
+class BuiltIn(SlowAction, Protocol):
+    """One that comes with the agent."""
+
+    def stop(self) -> None:
+        """Whoever waits for something in it gives up, if he can. Twice is safe."""
 
 
 class Offer(Struct, frozen=True, kw_only=True):
@@ -23,7 +31,7 @@ class Offer(Struct, frozen=True, kw_only=True):
 class SlowActions:
     """As it is just now: a file may be put there, or mended, while the agent runs."""
 
-    def __init__(self, built_in: Sequence[SlowAction], scripts: Scripts) -> None:
+    def __init__(self, built_in: Sequence[BuiltIn], scripts: Scripts) -> None:
         self._built_in = {action.name: action for action in built_in}
         self._scripts = scripts
 
@@ -53,6 +61,8 @@ class SlowActions:
     def stop(self) -> None:
         """Ends what is under way, and what comes later at once."""
         self._scripts.stop()
+        for action in self._built_in.values():
+            action.stop()
 
 
 def _why_not(action: SlowAction) -> str:

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.actions.action import SlowAction
 from agent.actions.process import Limits
 from agent.actions.scripts import Scripts
-from agent.actions.slow_actions import SlowActions
+from agent.actions.slow_actions import BuiltIn, SlowActions
 from agent.admission import Admission
 from agent.executor import Executor
 from agent.journal.journal import Journal
@@ -44,7 +43,7 @@ def ask():
 class ScriptHost(AHost):
     """Its scripts write what they are told into `said`, a line each, beside themselves."""
 
-    def __init__(self, folder: Path, limits: Limits, built_in: Sequence[SlowAction] = ()) -> None:
+    def __init__(self, folder: Path, limits: Limits, built_in: Sequence[BuiltIn] = ()) -> None:
         self.limits, self.built_in = limits, built_in
         self.scripts_folder = folder / "scripts"
         self.scripts_folder.mkdir(mode=0o755)

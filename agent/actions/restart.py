@@ -1,0 +1,135 @@
+"""restart-wazuh: restarts Wazuh where it is installed, else this agent itself, once its configuration passed a check.
+
+The rule it keeps: a configuration that is wrong stops nothing, and what is told as done was seen: another process
+runs. When it is this agent, that is for the new process to tell. Wazuh's daemons check theirs with `-t` ("Test
+configuration", documentation.wazuh.com, wazuh-agentd and wazuh-analysisd), and this agent does, too.
+"""
+
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from agent.actions.action import Call, Result
+from agent.actions.services import RUNS, Services, services_here
+from agent.actions.tool import Tool, Tools
+from shared.errors import ActionError, InvalidTarget
+from shared.settings import PREFIX
+
+OWN = "thwart-agent"
+CHECKED = {"wazuh-agent": "var/ossec/bin/wazuh-agentd", "wazuh-manager": "var/ossec/bin/wazuh-analysisd"}
+LIMIT = 60.0  # s that a service may take to stop and to start
+AT_ONCE = 100  # orders that one restart is for
+
+
+class RestartWazuh:
+    """Restarts one service of this host, once for all orders that came together."""
+
+    name = "restart-wazuh"
+    at_once = AT_ONCE
+    just_happens = True
+
+    def __init__(
+        self,
+        *,
+        service: str = "",
+        root: Path = Path("/"),
+        system: str = platform.system(),
+        tools: Tools | None = None,
+        run: Sequence[str] = (),
+    ) -> None:
+        """`service` is the one to restart, "" the first that is here. `run` is how this agent was started."""
+        self._tools = tools or Tools(limit=LIMIT)
+        self._service, self._root = service, root
+        self._services = services_here(system, root, self._tools)
+        self._run = tuple(run or (sys.executable, *sys.orig_argv[1:]))
+        self._told = False  # this very process is to end
+
+    @property
+    def backend(self) -> str:
+        """How services are run here."""
+        return self._services.backend if self._services else "none"
+
+    def key(self, target: str, arguments: Sequence[str], order_id: str) -> str:
+        """The order's."""
+        if target:
+            raise InvalidTarget(f"{self.name} acts on no target: leave it out")
+        return order_id
+
+    def prepare(self, arguments: Sequence[str]) -> None:
+        """Raises ActionError when there is no such service here."""
+        self._chosen()
+
+    def apply(self, calls: Sequence[Call]) -> list[Result]:
+        """Restarts it once."""
+        try:
+            later = self._restart(*self._chosen())
+        except ActionError as error:
+            return [Result(key=call.key, problem=str(error)) for call in calls]
+        return [Result(key=call.key, happened=True, later=later) for call in calls]
+
+    def revert(self, calls: Sequence[Call]) -> list[Result]:
+        """Nothing is in force."""
+        return [Result(key=call.key) for call in calls]
+
+    def resumed(self, call: Call) -> Result | None:
+        """That this process runs is what became of its own restart."""
+        try:
+            _, service = self._chosen()
+        except ActionError:
+            return None
+        if not _is_own(service):
+            return None
+        problem = "it was told to end, and still runs: is it started by its service?" if self._told else ""
+        return Result(key=call.key, problem=problem, happened=True)
+
+    def stop(self) -> None:
+        """A service that was told to restart does, whoever waits for it."""
+
+    def _chosen(self) -> tuple[Services, str]:
+        if self._services is None:
+            raise ActionError("services of this system are unknown: it has a script of that name instead")
+        services, named = self._services, [self._service] if self._service else [*CHECKED, OWN]
+        for service in named:
+            if services.has(service):
+                return services, service
+        raise ActionError(f"no service {' or '.join(named)} here: name one in actions.restart_service")
+
+    def _restart(self, services: Services, service: str) -> bool:
+        """True when it ends this process, so that only the next one can tell. Raises ActionError."""
+        self._look_at_configuration(service)
+        if _is_own(service):
+            services.restart_apart(service)
+            self._told = True
+            return True
+        before = services.running(service)
+        services.restart(service)
+        after = services.running(service)
+        if not after:
+            raise ActionError(f"{service} doesn't run after its restart; its log says why")
+        if after == before != RUNS:
+            raise ActionError(f"{service} was told to restart, and runs on as before")
+        return False
+
+    def _look_at_configuration(self, service: str) -> None:
+        """Raises ActionError when it is wrong."""
+        try:
+            if checks := CHECKED.get(service):
+                Tool(str(self._root / checks), self._tools).run("-t")
+            elif _is_own(service):
+                name, *words = self._run
+                Tool(name, replace(self._tools, environment=_settings())).run(*words, "-t")
+        except ActionError as error:
+            raise ActionError(f"its configuration didn't pass the check, and nothing was stopped: {error}") from error
+
+
+def _is_own(service: str) -> bool:
+    return service.removesuffix(".service").partition("@")[0].replace("_", "-") == OWN
+
+
+def _settings() -> dict[str, str]:
+    """What the environment has of them: this agent's own, and for nobody else."""
+    return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}

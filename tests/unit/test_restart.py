@@ -1,0 +1,346 @@
+"""restart-wazuh: services that are real processes, started by real init scripts, a real systemd, and simulated BSDs."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from agent.actions import tool
+from agent.actions.action import Call, Result
+from agent.actions.restart import RestartWazuh
+from agent.actions.services import WAYS
+from agent.actions.tool import Tools
+from shared.errors import ActionError, InvalidTarget
+from tests.stage.guard import Guard
+from tests.stage.simulators import rc
+from tests.stage.simulators.host import KEPT_IN, load, save
+from tests.stage.simulators.install import install
+from tests.stage.systemd import Systemd
+from tests.waiting import wait_for
+
+SERVICE = "wazuh-agent"
+CALLS = [Call(key=f"o{number}", target="") for number in range(3)]
+INIT = """#!/bin/sh
+# A daemon as many a script starts one: in its own process group.
+pid=$(cat {pid} 2>/dev/null)
+case $1 in
+  restart) [ -e {folder}/refuses ] && {{ echo 'no start today' >&2; exit 6; }}
+    [ -n "$pid" ] && kill $pid
+    [ -e {folder}/broken ] && {{ echo 999999 > {pid}; exit 0; }}
+    echo once >> {folder}/restarts
+    /bin/sleep 300 > /dev/null 2>&1 & echo $! > {pid} ;;
+  status) kill -0 $pid 2>/dev/null || {{ echo "$0 is not running"; exit 3; }}; echo "$0 is running as pid $pid" ;;
+  *) exit 2 ;;
+esac
+"""
+CHECK = """#!/bin/sh
+[ "$*" = -t ] || exit 2
+[ -e {folder}/wrong ] || exit 0
+echo '(1226): Error reading XML' >&2; exit 1
+"""
+LOOK = """import os, sys
+open({folder!r} + '/checked', 'w').write(f'{{sys.argv[1:]}} {{sorted(os.environ)}}')
+sys.exit('agent.id: too long' if os.path.exists({folder!r} + '/wrong') else 0)
+"""
+
+
+class Host(Protocol):
+    """One whose `SERVICE` can be restarted, and looked at."""
+
+    action: RestartWazuh
+    root: Path
+
+    def process(self) -> str: ...
+
+    def spoil(self) -> None: ...
+
+
+def _root(folder: Path) -> Path:
+    root = folder / "root"
+    for each in ("etc/init.d", "etc/rc.d", "var/ossec/bin"):
+        (root / each).mkdir(parents=True)
+    checker = root / "var/ossec/bin/wazuh-agentd"
+    checker.write_text(CHECK.format(folder=folder))
+    checker.chmod(0o755)
+    return root
+
+
+class ByInit:
+    """A Linux without systemd."""
+
+    def __init__(self, folder: Path, system: str = "Linux", where: str = "etc/init.d") -> None:
+        self.folder, self.root, self.pid = folder, _root(folder), folder / "pid"
+        script = self.root / where / SERVICE
+        script.write_text(INIT.format(folder=folder, pid=self.pid))
+        script.chmod(0o755)
+        self.action = RestartWazuh(root=self.root, system=system, tools=Tools(limit=10.0))
+
+    def process(self) -> str:
+        return self.pid.read_text().strip() if self.pid.exists() else ""
+
+    def spoil(self) -> None:
+        (self.folder / "broken").touch()
+
+    def close(self) -> None:
+        if self.process():
+            with suppress(ProcessLookupError):
+                os.kill(int(self.process()), signal.SIGKILL)
+
+
+class BySystemd:
+    """The real one."""
+
+    def __init__(self, guard: Guard, folder: Path) -> None:
+        self.folder, self.root = folder, _root(folder)
+        unit = f"[Service]\nExecStartPre=/bin/sh -c '[ ! -e {folder}/broken ]'\nExecStart=/bin/sleep 300\n"
+        self._systemd = Systemd(guard, folder, {SERVICE: unit})
+        self._systemctl = tool.Tool("systemctl", self._systemd.tools)
+        (self.root / "run/systemd/system").mkdir(parents=True)
+        (self.root / f"run/systemd/system/{SERVICE}.service").touch()
+        self.action = RestartWazuh(root=self.root, system="Linux", tools=self._systemd.tools)
+
+    def process(self) -> str:
+        pid = self._systemctl.run("show", "--property=MainPID", "--value", SERVICE).strip()
+        return "" if pid == "0" else pid
+
+    def spoil(self) -> None:
+        (self.folder / "broken").touch()
+
+    def close(self) -> None:
+        self._systemd.close()
+
+
+class Simulated:
+    """A BSD."""
+
+    def __init__(self, folder: Path, system: str, program: str, name: str, where: str) -> None:
+        self.folder, self.root, self.name = folder, _root(folder), name
+        (self.root / where).mkdir(parents=True, exist_ok=True)
+        (self.root / where / name).touch()
+        tools = install(folder, program)
+        self._kept = tools.environment[KEPT_IN]
+        state = load(self._kept)
+        rc.start(rc.service(state, name))
+        save(state, self._kept)
+        self.action = RestartWazuh(root=self.root, system=system, tools=tools)
+
+    def process(self) -> str:
+        pid = rc.runs(rc.service(load(self._kept), self.name))
+        return str(pid) if pid else ""
+
+    def change(self, **said: object) -> None:
+        state = load(self._kept)
+        rc.service(state, self.name).update(said)
+        save(state, self._kept)
+
+    def spoil(self) -> None:
+        self.change(broken=True)
+
+    def close(self) -> None:
+        if pid := self.process():
+            os.kill(int(pid), signal.SIGKILL)
+
+
+MADE: dict[str, Callable[[Guard, Path], Host]] = {
+    "init.d": lambda guard, folder: ByInit(folder),
+    "systemd": BySystemd,
+    "NetBSD": lambda guard, folder: ByInit(folder, "NetBSD", "etc/rc.d"),
+    "FreeBSD": lambda guard, folder: Simulated(folder, "FreeBSD", "service", SERVICE, "usr/local/etc/rc.d"),
+    "OpenBSD": lambda guard, folder: Simulated(folder, "OpenBSD", "rcctl", "wazuh_agent", "etc/rc.d"),
+}
+
+
+@pytest.fixture(params=[pytest.param(each, marks=pytest.mark.root) if each == "systemd" else each for each in MADE])
+def host(request: pytest.FixtureRequest, guard: Guard, tmp_path: Path) -> Iterator[Host]:
+    one = MADE[request.param](guard, tmp_path)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def init(tmp_path: Path) -> Iterator[ByInit]:
+    one = ByInit(tmp_path)
+    yield one
+    one.close()
+
+
+def problem(host: Host) -> str:
+    """What each of the calls is told."""
+    (said,) = {result.problem for result in host.action.apply(CALLS)}
+    return said
+
+
+def test_another_process_runs(host: Host) -> None:
+    """After each of two restarts; the first also starts what didn't run."""
+    done = [Result(key=call.key, happened=True) for call in CALLS]
+    assert host.action.apply(CALLS) == done
+    first = host.process()
+    assert host.action.apply(CALLS) == done
+    second = host.process()
+    assert first
+    assert second
+    assert first != second
+
+
+def test_what_is_wrong_stops_nothing(host: Host, tmp_path: Path) -> None:
+    """The check's words, and the process that ran runs on."""
+    host.action.apply(CALLS)
+    before = host.process()
+    (tmp_path / "wrong").touch()
+    assert problem(host) == (
+        "its configuration didn't pass the check, and nothing was stopped: "
+        f"{host.root}/var/ossec/bin/wazuh-agentd: exit code 1: (1226): Error reading XML"
+    )
+    assert host.process() == before
+
+
+def test_one_that_does_not_come_up_has_failed(host: Host) -> None:
+    """Whatever the tool says of it."""
+    host.action.apply(CALLS)
+    host.spoil()
+    assert problem(host)
+    assert not host.process() or not Path(f"/proc/{host.process()}").exists()
+
+
+def test_many_orders_are_one_restart(init: ByInit, tmp_path: Path) -> None:
+    """Whoever gave them, they wanted the same."""
+    init.action.apply(CALLS)
+    assert (tmp_path / "restarts").read_text() == "once\n"
+
+
+def test_one_that_fails_says_why(init: ByInit, tmp_path: Path) -> None:
+    """In the script's own words."""
+    (tmp_path / "refuses").touch()
+    assert problem(init) == f"{SERVICE}: exit code 6: no start today"
+
+
+def test_one_that_runs_on_as_before_was_not_restarted(init: ByInit) -> None:
+    """A script that says yes and does nothing."""
+    init.action.apply(CALLS)
+    script = init.root / "etc/init.d" / SERVICE
+    script.write_text(script.read_text().replace("restart)", "restart) exit 0;"))
+    assert problem(init) == f"{SERVICE} was told to restart, and runs on as before"
+
+
+def test_one_that_hangs_is_given_up(init: ByInit) -> None:
+    """After a time; what it began goes on, because half a restart is worse."""
+    script = init.root / "etc/init.d" / SERVICE
+    script.write_text(script.read_text().replace("restart)", "restart) sleep 1; : ;"))
+    init.action = RestartWazuh(root=init.root, system="Linux", tools=Tools(limit=0.5))
+    assert problem(init) == f"{SERVICE} had not ended within 0.5 s"
+    wait_for(init.process)
+
+
+def test_a_tool_that_is_missing_is_named(tmp_path: Path) -> None:
+    """And nothing else happens."""
+    host = Simulated(tmp_path, "FreeBSD", "service", SERVICE, "etc/rc.d")
+    before = host.process()
+    (tmp_path / "programs" / "service").unlink()
+    try:
+        assert problem(host) == "service: not found"
+        assert host.process() == before
+    finally:
+        host.close()
+
+
+def test_a_service_that_is_not_enabled_says_so(tmp_path: Path) -> None:
+    """What the system asks for, in its words."""
+    host = Simulated(tmp_path, "FreeBSD", "service", SERVICE, "etc/rc.d")
+    host.change(enabled=False)
+    try:
+        assert "Set wazuh_agent_enable to YES in /etc/rc.conf" in problem(host)
+    finally:
+        host.close()
+
+
+@pytest.mark.parametrize("system", [*WAYS, "Plan9"])
+def test_where_there_is_no_service_it_can_not_be_carried_out(tmp_path: Path, system: str) -> None:
+    """Said before the first order, with what to do."""
+    action = RestartWazuh(root=tmp_path, system=system)
+    with pytest.raises(ActionError, match=r"name one in actions\.restart_service|are unknown"):
+        action.prepare(())
+    assert action.apply(CALLS)[0].problem
+    assert action.resumed(CALLS[0]) is None
+
+
+def test_the_service_in_the_settings_is_restarted(tmp_path: Path) -> None:
+    """Whatever else is here, and unchecked: nobody knows how."""
+    init = ByInit(tmp_path)
+    (init.root / "etc/init.d" / SERVICE).rename(init.root / "etc/init.d" / "nginx")
+    (tmp_path / "wrong").touch()
+    action = RestartWazuh(root=init.root, system="Linux", service="nginx")
+    try:
+        action.prepare(())
+        assert action.apply(CALLS)[0].problem == ""
+        assert init.process()
+    finally:
+        init.close()
+
+
+@pytest.mark.parametrize("target", ["203.0.113.9", "; rm -rf /", "-j ACCEPT", "../x", "x" * 300, "\x00", "a\nb"])
+def test_it_acts_on_no_target(target: str) -> None:
+    """Not on an innocent one either: whoever names one means something else."""
+    with pytest.raises(InvalidTarget, match="acts on no target"):
+        RestartWazuh().key(target, (), "o1")
+
+
+class Own:
+    """A host whose only service is this agent's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.init = ByInit(folder)
+        (self.init.root / "etc/init.d" / SERVICE).rename(self.init.root / "etc/init.d" / "thwart-agent")
+        self.check = folder / "check"
+        self.check.write_text(LOOK.format(folder=str(folder)))
+        self.action = self.again()
+
+    def again(self) -> RestartWazuh:
+        """In a new process."""
+        run = (sys.executable, str(self.check), "run", "--config", "x.toml")
+        return RestartWazuh(root=self.init.root, system="Linux", run=run)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Own]:
+    one = Own(tmp_path)
+    yield one
+    one.init.close()
+
+
+def test_its_own_restart_is_for_the_next_process_to_tell(own: Own, tmp_path: Path) -> None:
+    """It begins apart from this one, which it ends; the one that runs then knows that it was done."""
+    (result, *_) = own.action.apply(CALLS)
+    assert (result.problem, result.later) == ("", True)
+    wait_for(own.init.process)
+    assert own.again().resumed(CALLS[0]) == Result(key="o0", happened=True)
+
+
+def test_its_own_settings_are_checked_as_it_was_started(
+    own: Own, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same words and `-t`, and the settings that the environment has."""
+    monkeypatch.setenv("THWART_AGENT_ID", "web1")
+    monkeypatch.setenv("OTHER_SECRET", "x")
+    (tmp_path / "wrong").touch()
+    (result, *_) = own.action.apply(CALLS)
+    assert result.problem.endswith("exit code 1: agent.id: too long")
+    assert not result.later
+    assert own.init.process() == ""
+    said = (tmp_path / "checked").read_text()
+    assert said.startswith("['run', '--config', 'x.toml', '-t']")
+    assert "THWART_AGENT_ID" in said
+    assert "OTHER_SECRET" not in said
+
+
+def test_a_process_that_was_to_end_and_runs_on_says_so(own: Own) -> None:
+    """It was started by hand, perhaps, and another one by the service."""
+    own.action.apply(CALLS)
+    wait_for(own.init.process)
+    result = own.action.resumed(CALLS[0])
+    assert result is not None
+    assert result.problem == "it was told to end, and still runs: is it started by its service?"
