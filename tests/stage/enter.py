@@ -44,6 +44,11 @@ def command(
     return (*words, "--")
 
 
+def own_etc(folder: Path) -> tuple[str, ...]:
+    """What goes before a command to run it with `folder` as its /etc, on this machine's own network."""
+    return (sys.executable, "-I", "-S", __file__, "--etc", str(folder), "--")
+
+
 def system(root: Path) -> tuple[str, ...]:
     """What goes before a command to run it with the programs and the configuration of the Debian in `root`."""
     return (sys.executable, "-I", "-S", __file__, "--system", str(root), "--")

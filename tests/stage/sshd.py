@@ -1,6 +1,7 @@
 """A real sshd on a host of the stage, which logs through a real syslog daemon to a file of the host's own."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from shared.errors import ThwartError
@@ -44,10 +45,14 @@ WHERE_KNOWN = ("PerSourcePenalties no",)  # OpenSSH 9.8 and later
 class Sshd:
     """Listens on port 22 of all the host's addresses; `log` is what an agent follows."""
 
-    def __init__(self, guard: Guard, host: Host, folder: Path) -> None:
-        """Starts both daemons; returns when sshd takes connections."""
+    def __init__(
+        self, guard: Guard, host: Host, folder: Path, *, etc: Path | None = None, first: Sequence[str] = ()
+    ) -> None:
+        """Starts both daemons; returns when sshd takes connections. `etc` is its /etc if it isn't the machine's; lines
+        that come `first` in its configuration count.
+        """
         folder.mkdir()
-        self._folder, self._host = folder, host
+        self._folder, self._host, self._first = folder, host, first
         self.log = folder / "auth.log"
         socket = folder / "log.socket"
         self.log.touch()
@@ -57,7 +62,7 @@ class Sshd:
             folder / "rsyslog.out",
         )
         wait_for(socket.exists, within=10)
-        entering = enter.command(host.path, host.name, syslog=socket, run=["sshd"])
+        entering = enter.command(host.path, host.name, syslog=socket, run=["sshd"], etc=etc)
         self.sshd = Process(guard, [*entering, SSHD, "-D", "-f", str(self._sshd_config(entering))], folder / "sshd.out")
         wait_for(self._answers, within=10)
 
@@ -74,7 +79,7 @@ class Sshd:
     def _sshd_config(self, entering: tuple[str, ...]) -> Path:
         key, path = self._folder / "host_key", self._folder / "sshd_config"
         _run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)])
-        path.write_text(CONFIGURATION.format(port=PORT, folder=self._folder))
+        path.write_text("\n".join([*self._first, CONFIGURATION.format(port=PORT, folder=self._folder)]))
         for option in WHERE_KNOWN:
             if not _run([*entering, SSHD, "-t", "-f", str(path), "-o", option.replace(" ", "=")], may_fail=True):
                 path.write_text(f"{path.read_text()}{option}\n")
