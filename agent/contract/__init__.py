@@ -11,5 +11,5 @@ import pytest
 
 # so that a failure shows what was compared
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{each}" for each in ("action", "addresses", "ends", "programs", "scripts"))
+    *(f"{__name__}.{each}" for each in ("action", "addresses", "ends", "programs", "scripts", "happening"))
 )
