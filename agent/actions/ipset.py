@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.actions.action import Effect, Result
-from agent.actions.chain import PROGRAMS, Chain
+from agent.actions.chain import chains
 from agent.actions.families import IPV6, Wanted, by_family, families, key_of
 from agent.actions.halves import in_halves
 from agent.actions.lookout import Lookout
@@ -43,7 +43,7 @@ class Ipset:
     def __init__(self, *, tools: Tools = Tools(), lookout: Lookout | None = None, ipv6: Path = IPV6) -> None:
         self._lookout, self._ipv6 = lookout or Lookout(), ipv6
         self._ipset = Tool("ipset", tools)
-        self._chains = {version: Chain(CHAIN, version, _match(version), tools) for version in PROGRAMS}
+        self._chains = chains(CHAIN, _match, tools)
 
     def key(self, target: str, arguments: Sequence[str]) -> str:
         """The address or network in its one spelling; `arguments` make no difference to a firewall."""
@@ -55,6 +55,7 @@ class Ipset:
         for version in families(self._ipv6):
             self._chains[version].find()
         for version in families(self._ipv6):
+            self._chains[version].probe()
             self._make(version)
 
     def apply(self, effects: Sequence[Effect]) -> list[Result]:
@@ -75,7 +76,7 @@ class Ipset:
 
     def moved(self) -> bool:
         """Nothing tells of a set that was changed, so it is looked at from time to time."""
-        return self._lookout.due() or any(each.surprised for each in self._chains.values())
+        return self._lookout.due() or any(each.moved() for each in self._chains.values())
 
     def _put(self, version: int, wanted: Wanted) -> dict[str, str]:
         try:

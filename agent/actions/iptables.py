@@ -9,7 +9,7 @@ from pathlib import Path
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 from agent.actions.action import Effect, Result
-from agent.actions.chain import PROGRAMS, Chain
+from agent.actions.chain import chains
 from agent.actions.families import IPV6, Wanted, by_family, families, key_of
 from agent.actions.halves import in_halves
 from agent.actions.lookout import Lookout
@@ -31,7 +31,7 @@ class Iptables:
 
     def __init__(self, *, tools: Tools = Tools(), lookout: Lookout | None = None, ipv6: Path = IPV6) -> None:
         self._lookout, self._ipv6 = lookout or Lookout(), ipv6
-        self._chains = {version: Chain(CHAIN, version, r"-s [0-9a-f.:/]+", tools) for version in PROGRAMS}
+        self._chains = chains(CHAIN, lambda _: r"-s [0-9a-f.:/]+", tools)
 
     def key(self, target: str, arguments: Sequence[str]) -> str:
         """The address or network in its one spelling; `arguments` make no difference to a firewall."""
@@ -42,6 +42,7 @@ class Iptables:
         for version in families(self._ipv6):
             self._chains[version].find()
         for version in families(self._ipv6):
+            self._chains[version].probe()
             self._chains[version].bring(always=True)
 
     def apply(self, effects: Sequence[Effect]) -> list[Result]:
@@ -60,14 +61,14 @@ class Iptables:
         return in_force
 
     def moved(self) -> bool:
-        """Legacy iptables has nothing that tells, so it is looked at from time to time."""
-        return self._lookout.due() or any(each.surprised for each in self._chains.values())
+        """Nothing tells of what iptables-legacy changes, so it is looked at from time to time."""
+        return self._lookout.due() or any(each.moved() for each in self._chains.values())
 
     def _put(self, version: int, wanted: Wanted) -> dict[str, str]:
         chain = self._chains[version]
 
         def bring(some: Sequence[str]) -> None:
-            chain.bring([_match(version, each) for each in some], always=not some)
+            chain.bring([_match(version, each) for each in some]) if some else chain.probe()
 
         return in_halves(list(wanted), bring)
 

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from subprocess import CalledProcessError
 
@@ -123,9 +124,9 @@ def measure(stage: Stage, sizes: Sequence[int], only: Sequence[str]) -> list[Fig
             continue
         host, beside = stage.host(), stage.host()
         try:
-            action, stock = make(host)[0], make(beside)[1]
-            ours, in_batches = host.call(lambda action=action: blocked(action, sizes))
-            forks = beside.call(lambda stock=stock: forked(stock, sizes))
+            (action, _), (_, stock) = make(host), make(beside)
+            ours, in_batches = host.call(partial(blocked, action, sizes))
+            forks = beside.call(partial(forked, stock, sizes))
         except (ThwartError, OSError, CalledProcessError) as error:
             found.append(Figures(backend=name, why_not=str(error)))
         else:
