@@ -5,15 +5,11 @@ from typing import get_args
 
 from agent.journal.settling import Settled
 from agent.reconcile import Found
-from shared.messages import Acknowledgement, Expiry, Status
+from shared.messages import LASTING, Acknowledgement, Expiry, Status
 from shared.metrics import Figures, Reconnects, closed
 
 LINKS = ("publish", "consume")
-ACTIONS = (
-    *("firewall-drop", "firewalld-drop", "host-deny", "route-null", "disable-account", "ip-customblock"),
-    *("pf", "ipfw", "npf", "netsh.exe", "route-null.exe"),
-    "other",  # what others bring has any name, so it is counted together
-)
+ACTIONS = (*sorted(LASTING), "other")  # what others bring has any name, so it is counted together
 VERDICTS = ("cut-off", "broker-away")
 
 

@@ -10,7 +10,6 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from manager.actions import KINDS
 from manager.chronicle import Chronicle
 from manager.dead_letters import DeadLetters
 from manager.ledger.foreign import Admitted, Given
@@ -23,7 +22,7 @@ from manager.sources.correlator_thread import CorrelatorThread
 from shared import codec
 from shared.broker import Consumer, Delivery
 from shared.errors import ForeignPolicy, IdTaken, MalformedMessage, MessageError, MessageTooLarge
-from shared.messages import Order
+from shared.messages import LASTING, Order
 from shared.topology import MANAGER_ORDERS, POLICY
 
 AROUND = 200  # levels of whatever an order is in when it is sent again, or shown
@@ -129,4 +128,4 @@ def _check_depth(order: Order) -> None:
 
 def _lasts(order: Order) -> bool:
     """Blocks last whatever deadline they were given; of a script only its times tell."""
-    return is_lasting(order) or (order.operation == "add" and KINDS.get(order.action) in ("address", "account"))
+    return is_lasting(order) or (order.operation == "add" and order.action in LASTING)

@@ -13,7 +13,7 @@ from agent.journal.planning import FOREVER, NEXT_END, SAME, Ending, Holder, Join
 from agent.journal.times import Now
 from shared import outbox
 from shared.broker import Publication
-from shared.messages import Acknowledgement, Expiry, Status
+from shared.messages import LASTING, Acknowledgement, Expiry, Status
 from shared.store import Connection
 
 _HOLD = """
@@ -141,7 +141,7 @@ class _Settling:
         # what counts as one end is written down as one: else each of many could be a little later than the last
         ends = _or_none(min(joining.ends, until))
         row = (order.id, work.action, work.key, ends, order.expires_at, order.exempt, work.slow)
-        self._connection.execute(_HOLD, (*row, order.lasting or not work.slow))
+        self._connection.execute(_HOLD, (*row, order.lasting or order.action in LASTING))
         if status == "applied":
             self.waits.append(self._now.boot - joining.received_boot)
         return True

@@ -7,6 +7,7 @@ import pytest
 from manager.actions import KINDS
 from manager.responses.configuration import load
 from shared.errors import ProtectedTarget
+from shared.messages import LASTING
 from tests.unit.a_conf import block, messages, refused
 
 OWNERS_EXAMPLE = """
@@ -94,6 +95,11 @@ def test_the_stock_commands_need_no_declaration(conf, name: str):
     (response,) = load(conf(block(command=name))).responses
     assert response.command.action in KINDS
     assert messages(conf(block(command=name))) == []
+
+
+def test_what_acts_on_an_address_or_account_lasts() -> None:
+    """For managers and agents alike, whoever sends the order, and whatever deadline it has."""
+    assert {name for name, kind in KINDS.items() if kind in ("address", "account")} == LASTING
 
 
 def test_arguments_are_split_as_a_shell_would(conf):

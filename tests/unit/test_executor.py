@@ -11,6 +11,7 @@ from agent.executor import FIRST_RETRY, LOOK
 from shared.errors import StoreError
 from shared.ids import fingerprint
 from shared.messages import Acknowledgement, Expiry
+from tests.stage.fake_action import FakeAction
 from tests.unit.a_host import AGENT, ATTACKER, AHost, killed
 
 OTHER = "203.0.113.10"
@@ -394,6 +395,19 @@ async def test_a_journal_that_is_full_loses_nothing_and_blocks_end_all_the_same(
     host.store.run_now(lambda c: c.execute("PRAGMA max_page_count = 100000").fetchone())
     await host.turns()
     assert host.ends("o1") == [("timeout", "reverted")]
+
+
+@pytest.mark.parametrize(("action", "counted"), [("mine", 0), ("firewall-drop", 1)])
+async def test_what_managers_know_as_a_one_shot_is_held_and_not_counted(
+    tmp_path: Path, action: str, counted: int
+) -> None:
+    """Of an action that others bring, without a time: else no fingerprint of this agent would ever be right again."""
+    host = AHost(tmp_path, lambda clock: FakeAction(clock, action))
+    await host.do(host.add(action=action, timeout=None, deadline=host.clock.wall() + 60.0))
+    await host.after(600.0)
+    assert host.in_force() == {ATTACKER: None}
+    assert (await host.journal.holds(host.clock.wall())).count == counted
+    host.close()
 
 
 async def test_the_journals_id_is_the_files(host: AHost, tmp_path: Path) -> None:
