@@ -22,7 +22,7 @@ from tests.waiting import eventually, wait_for
 pytestmark = [pytest.mark.root, pytest.mark.broker]
 HOST_DENY, DISABLE = WHAT
 ATTACKER = "203.0.113.9"
-BRIEF, LONG = 1.0, 5.0  # s
+BRIEF, LONG = 2.0, 6.0  # s
 
 
 class WithEtc(AnAgent):
