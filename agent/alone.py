@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent import folder, host
 from agent.actions.scripts import Scripts
-from agent.actions.slow_actions import SlowActions
+from agent.actions.slow_actions import SlowActions, built_in, webhook
 from agent.admission import Admission
 from agent.app import PATIENCE, REAL, Parts, agent_id, allowed
 from agent.backends import Backends
@@ -68,7 +68,8 @@ class _Alone:
         self._settings, mine = settings, agent_id(settings)
         self._actions, self._trouble = parts.actions(settings.actions), Trouble()
         self._journal = parts.journal(store, mine, host.boot_id(), parts.clock())
-        self._slow = SlowActions((), Scripts(settings.agent, mine))
+        channel = webhook(settings.actions)
+        self._slow = SlowActions(built_in(settings.actions, channel, mine, daemon=False), Scripts(settings.agent, mine))
         self._executor = Executor(
             self._journal,
             self._actions.own,

@@ -13,10 +13,11 @@ from msgspec import Struct
 from agent import collector, folder, host
 from agent.actions.catalogue import Actions
 from agent.actions.scripts import Scripts
-from agent.actions.slow_actions import SlowActions
+from agent.actions.slow_actions import SlowActions, built_in, webhook
 from agent.admission import Admission
 from agent.backends import LOOK, Backends
 from agent.control import Control
+from agent.ends import Ends
 from agent.executor import Executor
 from agent.heartbeat import Heartbeats, Self
 from agent.inbox import Inbox
@@ -133,11 +134,15 @@ class _Daemon:
         self.journal = parts.journal(store, mine, boot, clock)
         self.outbox = Outbox(store, self.publisher)
         self.actions = parts.actions(settings.actions)
-        self.slow = SlowActions((), Scripts(settings.agent, mine))
+        self.webhook = webhook(settings.actions)
+        self.slow = SlowActions(built_in(settings.actions, self.webhook, mine), Scripts(settings.agent, mine))
         self.executor = self._executor()
         self.backends = Backends(self.actions, self.executor, self.journal, self.trouble)
         self.self_test = self._self_test(parts.self_test)
         self.executor.when_applied = self.self_test.applied
+        self.ends = Ends(self.webhook, mine, self.trouble)
+        if settings.actions.webhook_ends:
+            self.executor.when_settled = self.ends.heard
         self.admission = self._admission()
         self.trials = Trials(self.executor, self.journal, self.actions, self.slow, self.admission)
         self.safeguard = self._safeguard()
@@ -224,6 +229,7 @@ class _Daemon:
             every(TIDY, self.journal.tidy),
             every(LOOK, self.backends.look),
             self.safeguard.run(),
+            self.ends.run(),
             watch_lock(self.consumer, self.id),
         ]
 

@@ -82,6 +82,7 @@ class Executor:
         self._watch = Watch(journal, actions, metrics=metrics, trouble=trouble)
         # called when something that may cut this host off has come into force, and what is said of it is in the outbox
         self.when_applied: Callable[[], None] = lambda: None
+        self.when_settled: Callable[[Settled], None] = lambda settled: None  # called with all that was
 
     @property
     def off(self) -> frozenset[Name]:
@@ -294,6 +295,7 @@ class Executor:
     def _tell(self, settled: Settled) -> None:
         self._said()
         self._metrics.settled(settled)
+        self.when_settled(settled)
         tell(settled)
 
     def _look_for_problems(self, turn: Turn, outcomes: Mapping[Name, Outcome], tried_again: bool) -> None:

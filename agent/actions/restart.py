@@ -40,18 +40,18 @@ class RestartWazuh:
         system: str = platform.system(),
         tools: Tools | None = None,
         run: Sequence[str] = (),
+        daemon: bool = True,
     ) -> None:
-        """`service` is the one to restart, "" the first that is here. `run` is how this agent was started."""
+        """`service` is the one to restart, "" the first that is here. `run` is how this agent was
+        started, and without `daemon` this process isn't the one that its service runs.
+        """
         self._tools = tools or Tools(limit=LIMIT)
         self._service, self._root = service, root
         self._services = services_here(system, root, self._tools)
+        self.backend = self._services.backend if self._services else "none"
         self._run = tuple(run or (sys.executable, *sys.orig_argv[1:]))
+        self._daemon = daemon
         self._told = False  # this very process is to end
-
-    @property
-    def backend(self) -> str:
-        """How services are run here."""
-        return self._services.backend if self._services else "none"
 
     def key(self, target: str, arguments: Sequence[str], order_id: str) -> str:
         """The order's."""
@@ -66,7 +66,7 @@ class RestartWazuh:
     def apply(self, calls: Sequence[Call]) -> list[Result]:
         """Restarts it once."""
         try:
-            later = self._restart(*self._chosen())
+            later = bool(calls) and self._restart(*self._chosen())
         except ActionError as error:
             return [Result(key=call.key, problem=str(error)) for call in calls]
         return [Result(key=call.key, happened=True, later=later) for call in calls]
@@ -81,7 +81,7 @@ class RestartWazuh:
             _, service = self._chosen()
         except ActionError:
             return None
-        if not _is_own(service):
+        if not (self._daemon and _is_own(service)):
             return None
         problem = "it was told to end, and still runs: is it started by its service?" if self._told else ""
         return Result(key=call.key, problem=problem, happened=True)
@@ -102,6 +102,8 @@ class RestartWazuh:
         """True when it ends this process, so that only the next one can tell. Raises ActionError."""
         self._look_at_configuration(service)
         if _is_own(service):
+            if not self._daemon:
+                raise ActionError("only an agent that runs restarts itself")
             services.restart_apart(service)
             self._told = True
             return True

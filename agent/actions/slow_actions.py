@@ -9,8 +9,26 @@ from typing import Protocol
 from msgspec import Struct
 
 from agent.actions.action import SlowAction
+from agent.actions.restart import RestartWazuh
 from agent.actions.scripts import Scripts
+from agent.actions.wazuh_slack import WazuhSlack
+from agent.actions.webhook import Webhook
 from shared.errors import ActionError
+from shared.settings import ActionsSettings
+
+
+def built_in(
+    settings: ActionsSettings, webhook: Webhook, agent_id: str, *, daemon: bool = True
+) -> "tuple[BuiltIn, ...]":
+    """Those that come with the agent; each says itself whether this host can carry it out. `daemon`: this process is
+    the one that a restart of the agent ends.
+    """
+    return WazuhSlack(webhook, host=agent_id), RestartWazuh(service=settings.restart_service, daemon=daemon)
+
+
+def webhook(settings: ActionsSettings) -> Webhook:
+    """The channel's."""
+    return Webhook(file=settings.webhook_file, ca_file=settings.webhook_ca_file)
 
 
 class BuiltIn(SlowAction, Protocol):

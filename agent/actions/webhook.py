@@ -52,6 +52,10 @@ class Webhook:
         self._file, self._ca_file, self._patience = Path(file), ca_file, patience
         self._stopped = threading.Event()
 
+    def is_there(self) -> bool:
+        """Whether this host has one."""
+        return self._file.exists()
+
     def url(self) -> str:
         """What is in the file just now. Raises ActionError."""
         try:

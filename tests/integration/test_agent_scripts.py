@@ -36,7 +36,7 @@ async def test_a_script_that_hangs_holds_up_no_block(agent: AnAgent, tmp_path: P
     await agent.started()
     beat = agent.heartbeats()[-1]
     assert beat.actions == {"firewall-drop": "nftables", "hangs.sh": "script", "notes.sh": "script"}
-    assert list(beat.unsupported) == ["open.sh"]
+    assert "open.sh" in beat.unsupported
     hanging = [an_order(f"h{number}", f"10.0.0.{number}", action="hangs.sh") for number in range(1, 9)]
     await agent.send(*hanging)
     await eventually((tmp_path / "started").exists)
