@@ -29,7 +29,7 @@ from shared.errors import ActionError, ApiError, BrokerError, PartEnded, Setting
 
 READY = 30.0  # s for a daemon to be of use
 STOPPING = 15.0  # s for it to stop in good order
-NFTABLES = "libnftables.so.1"  # what the agent will load
+NFTABLES = "libnftables.so.1"  # what the agent will load, if it is there
 COMMANDS = Path(sys.executable).parent  # where `thwart` and `thwart-agent` are
 ENDERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -156,9 +156,15 @@ def require(plan: Plan) -> None:
         raise ActionError("the agent changes the firewall and reads logs: run this as root, with sudo")
     if not SERVER.exists():
         raise BrokerError(f"{SERVER}: not found; install RabbitMQ: apt-get install rabbitmq-server")
-    try:
-        ctypes.CDLL(NFTABLES)
-    except OSError as error:
-        raise ActionError(f"{NFTABLES}: not found; install nftables: apt-get install nftables") from error
+    if not (_has_nftables() or shutil.which("iptables")):
+        raise ActionError(f"{NFTABLES}: not found, nor iptables; install nftables: apt-get install nftables")
     if not plan.logs and not shutil.which("journalctl"):
         raise SettingsError("there is neither /var/log/auth.log nor a systemd journal; name a log file with --log")
+
+
+def _has_nftables() -> bool:
+    try:
+        ctypes.CDLL(NFTABLES)
+    except OSError:
+        return False
+    return True
