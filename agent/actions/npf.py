@@ -7,15 +7,16 @@ Facts are from npfctl(8), npf.conf(5), and its source (npf_tableset.c).
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from agent.actions.address_list import AddressList, keys_of
+from agent.actions.halves import in_halves
 from agent.actions.lookout import Lookout
 from agent.actions.tool import Tool, Tools
 from shared.errors import ActionError
 
 NAME = "thwart"  # of the table and of the ruleset
-FEW = 4  # hosts for which a call each is made; for more, the table is replaced by one that has them, too
+FEW = 2  # hosts for which a call each is made; for more, the table is replaced by one that has them, too
 ENDS = {"in": "from", "out": "to"}  # which end of a packet that way is the one that is blocked
 LINES: Mapping[str, str] = {  # of npf.conf, and how `npfctl show` has them
     f"table <{NAME}> type ipset": rf"table <{NAME}> type (?:ipset|hash)",
@@ -100,35 +101,34 @@ class Npf(AddressList):
     def _put(self, keys: Sequence[str]) -> dict[str, str]:
         there, rules = self._hosts(), self._rules()
         hosts = [key for key in keys if "/" not in key and key not in there]
-        commands: list[Command] = [
+        return self._on_table("add", hosts, there) | self._each(
             (key, ["rule", NAME, "add", "block", way, "final", end, key])
             for key in keys
             for way, end in ENDS.items()
             if "/" in key and (way, key) not in rules
-        ]
-        return self._each([*self._on_table("add", hosts, there.union(hosts)), *commands])
+        )
 
     def _take_out(self, keys: Sequence[str]) -> dict[str, str]:
         there, rules = self._hosts(), self._rules()
         hosts = [key for key in keys if key in there]
-        commands: list[Command] = [
+        return self._on_table("rem", hosts, there) | self._each(
             (key, ["rule", NAME, "rem-id", number])
             for key in keys
             for way in ENDS
             for number in rules.get((way, key), ())
-        ]
-        return self._each([*self._on_table("rem", hosts, there.difference(hosts)), *commands])
+        )
 
-    def _on_table(self, command: str, hosts: Sequence[str], after: Collection[str]) -> Iterable[Command]:
-        """What is still to be done after a try to do it all at once, which NetBSD has had since 9.1."""
+    def _on_table(self, command: str, hosts: Sequence[str], there: set[str]) -> dict[str, str]:
         if len(hosts) > FEW:
-            try:
-                self._npfctl.run("table", NAME, "replace", "-", said="".join(f"{host}\n" for host in sorted(after)))
-            except ActionError:
-                pass  # one by one it is known which of them can't be
-            else:
-                return []
-        return [(host, on_table(command, host)) for host in hosts]
+            failed = in_halves(hosts, lambda some: self._replace(command, some, there))
+            if len(failed) < len(hosts):
+                return failed  # else it may be an npfctl that can't do it: NetBSD has had `replace` since 9.1
+        return self._each((host, on_table(command, host)) for host in hosts)
+
+    def _replace(self, command: str, some: Sequence[str], there: set[str]) -> None:
+        after = there.union(some) if command == "add" else there.difference(some)
+        self._npfctl.run("table", NAME, "replace", "-", said="".join(f"{host}\n" for host in sorted(after)))
+        there ^= after ^ there
 
     def _each(self, commands: Iterable[Command]) -> dict[str, str]:
         problems: dict[str, str] = {}

@@ -17,7 +17,7 @@ class Simulated(ABC):
     """A host of its own with `programs` on it; prepared, with nothing in force."""
 
     programs: tuple[str, ...]
-    examples = ("203.0.113.9", "203.0.113.90", "2001:db8:bad::9", "198.51.100.0/24")
+    examples = ("203.0.113.9", "203.0.113.90", "2001:db8:bad::9")
     many = hosts(400)
 
     def __init__(self, folder: Path) -> None:

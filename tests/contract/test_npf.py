@@ -4,6 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from agent.actions import npf
 from agent.actions.npf import Npf
@@ -33,6 +34,7 @@ class OnNetBsd(Simulated):
     """A host whose npf.conf has what we need, and lets in whatever isn't blocked."""
 
     programs = ("npfctl",)
+    examples = (*Simulated.examples, "198.51.100.0/24")  # which is blocked in another way
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -150,3 +152,22 @@ def test_a_table_of_the_wrong_kind_is_told(subject: OnNetBsd) -> None:
     subject.configure(CONFIGURATION.replace("ipset", "lpm"))
     with pytest.raises(ActionError, match="`table <thwart> type ipset`"):
         subject.action.prepare()
+
+
+def test_an_npfctl_that_replaces_no_tables_is_used_one_by_one(subject: OnNetBsd, tmp_path: Path) -> None:
+    """NetBSD 9.0's; nobody's order fails for that."""
+    older = tmp_path / "older"
+    older.mkdir()
+    (older / "npfctl").write_text(
+        f"""#!/bin/sh
+        case "$3" in replace) echo "npfctl: invalid command '$3'" >&2; exit 1;; esac
+        exec {subject.tools.path}/npfctl "$@"
+        """
+    )
+    (older / "npfctl").chmod(0o755)
+    action = subject.made(replace(subject.tools, path=str(older)))
+    keys = subject.many[:6]
+    assert [each.problem for each in action.apply([effect(key, 60.0) for key in keys])] == [""] * len(keys)
+    assert set(subject.seen()) == set(keys)
+    assert [each.problem for each in action.revert([effect(key, None) for key in keys])] == [""] * len(keys)
+    assert subject.seen() == set()
