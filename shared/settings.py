@@ -119,6 +119,7 @@ class ActionsSettings(Section, frozen=True, kw_only=True):
 
     # firewall-drop's backend; `auto`: the first that this host has. One that is named and missing has no substitute.
     firewall: Literal["auto", "nftables", "ipset", "iptables", "pf", "ipfw", "npf"] = "auto"
+    pf_anchor: str = ""  # in which pf keeps our table and rules; "": thwart, on macOS com.apple/thwart
     webhook_file: str = "/etc/thwart/webhook"  # with the URL that wazuh-slack posts to, which is a secret
     webhook_ca_file: str = ""  # for an https:// URL of your own: whom to trust, when it isn't the system's list
     webhook_ends: bool = True  # the channel is told of the end of each block on this host, too

@@ -20,11 +20,14 @@ from agent.actions.directory import Directory
 from agent.actions.disable_account import DisableAccount
 from agent.actions.firewalld import Firewalld
 from agent.actions.host_deny import HostDeny
+from agent.actions.ipfw import Ipfw
 from agent.actions.ipset import Ipset
 from agent.actions.iptables import Iptables
 from agent.actions.linux_routes import LinuxRoutes
 from agent.actions.local_users import LocalUsers
 from agent.actions.nftables import Nftables
+from agent.actions.npf import Npf
+from agent.actions.pf import Pf
 from agent.actions.route_null import RouteNull
 from agent.actions.shadow import Shadow
 from shared.errors import ActionError
@@ -59,13 +62,23 @@ def _disable_account(accounts: Callable[[], Accounts], settings: ActionsSettings
     )
 
 
+_PF = Candidate(lambda settings: Pf(settings.pf_anchor), ("FreeBSD", "OpenBSD", "Darwin"))
+_IPFW = Candidate(lambda _: Ipfw(), ("FreeBSD",))
+_NPF = Candidate(lambda _: Npf(), ("NetBSD",))
+
 # By name, in the order in which they are tried. What goes by two names is one candidate, the same object, under both.
 BUILT_IN: Catalogue = {
     FIREWALL: (
         Candidate(lambda _: Nftables(), ("Linux",)),
         Candidate(lambda _: Ipset(), ("Linux",)),
         Candidate(lambda _: Iptables(), ("Linux",)),
+        _PF,
+        _IPFW,
+        _NPF,
     ),
+    "pf": (_PF,),
+    "ipfw": (_IPFW,),
+    "npf": (_NPF,),
     "host-deny": (Candidate(_host_deny, ("Linux", "FreeBSD")),),
     "disable-account": (
         Candidate(partial(_disable_account, Shadow), ("Linux",)),
