@@ -36,14 +36,15 @@ class AnAgent:
         section = {"id": NAME, "state_dir": str(self.state), **agent}
         settings = {"broker": {"urls": [broker.url]}, "agent": section, "metrics": {"listen": "127.0.0.1:0"}}
         self.config.write_text(written(settings))
+        self.module, self.environment = "tests.stage.agent_elsewhere", dict[str, str]()
         self._process: Process | None = None
         self.judge = Judge(broker.url)
         self._publisher = Publisher(broker.settings, "test", topology.exchanges())
         self._publishing: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "tests.stage.agent_elsewhere", str(self.host.path), str(self.config)]
-        self._process = Process(self._guard, command, self.log)
+        command = [sys.executable, "-m", self.module, str(self.host.path), str(self.config)]
+        self._process = Process(self._guard, command, self.log, self.environment)
 
     async def started(self) -> None:
         """Starts it and returns when its queue is there to be sent to."""

@@ -1,0 +1,46 @@
+"""The agent daemon with more than one firewall on its host: which blocks, what is said of the others, and a change."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.an_agent import AnAgent, an_order
+from tests.stage.broker import Broker
+from tests.stage.guard import Guard
+from tests.stage.network import Network
+
+pytestmark = [pytest.mark.root, pytest.mark.broker]
+ATTACKER = "203.0.113.9"
+RULE = f"-A thwart -s {ATTACKER}/32 -j DROP"
+
+
+@pytest.fixture
+async def agent(guard: Guard, broker: Broker, network: Network, tmp_path: Path) -> AsyncIterator[AnAgent]:
+    one = AnAgent(guard, broker, network.host("web1", 11), tmp_path)
+    one.module = "tests.integration.an_agent_that_chooses"
+    yield one
+    await one.close()
+
+
+async def test_a_firewall_is_chosen_explained_and_left_for_a_better_one(agent: AnAgent) -> None:
+    """As its heartbeats say. What the former one blocks is blocked by the next one alone, and ends by it."""
+    agent.environment = {"THWART_ACTIONS_FIREWALL": "iptables"}
+    await agent.started()
+    beat = agent.heartbeats()[-1]
+    assert beat.actions["firewall-drop"] == "iptables"
+    assert beat.passed_over["firewall-drop"].startswith("nftables: the setting actions.firewall is iptables; ipset: ")
+    order = an_order("o1", timeout=20.0)
+    await agent.send(order)
+    assert (await agent.answered(order)).detail == "new"
+    assert RULE in agent.host.run("iptables", "-S")
+    assert agent.stop() == 0
+    agent.environment = {}
+    await agent.started()
+    beat = agent.heartbeats()[-1]
+    assert (beat.actions["firewall-drop"], beat.passed_over) == ("nftables", {})
+    assert RULE not in agent.host.run("iptables", "-S")
+    assert agent.in_force() == {ATTACKER: pytest.approx(order.expires_at - beat.at, abs=5.0)}
+    assert agent.command("lift", ATTACKER)["lifted"]
+    assert agent.in_force() == {}
+    assert agent.stop() == 0
