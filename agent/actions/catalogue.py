@@ -13,9 +13,10 @@ from pathlib import Path
 import structlog
 from msgspec import Struct
 
-from agent.actions import custom
+from agent.actions import bsd_routes, custom
 from agent.actions.accounts import Accounts
 from agent.actions.action import Action
+from agent.actions.bsd_routes import BsdRoutes
 from agent.actions.directory import Directory
 from agent.actions.disable_account import DisableAccount
 from agent.actions.firewalld import Firewalld
@@ -86,7 +87,10 @@ BUILT_IN: Catalogue = {
         Candidate(partial(_disable_account, LocalUsers), ("Windows",)),
     ),
     "firewalld-drop": (Candidate(lambda _: Firewalld(), ("Linux",)),),
-    "route-null": (Candidate(lambda _: RouteNull(LinuxRoutes()), ("Linux",)),),
+    "route-null": (
+        Candidate(lambda _: RouteNull(LinuxRoutes()), ("Linux",)),
+        Candidate(lambda _: RouteNull(BsdRoutes()), bsd_routes.SYSTEMS),
+    ),
 }
 
 

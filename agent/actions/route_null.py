@@ -11,7 +11,7 @@ from functools import partial
 from typing import Protocol
 
 from agent.actions.action import Effect, Result
-from agent.actions.families import Wanted, by_family, families
+from agent.actions.families import Wanted, by_family
 from agent.actions.lookout import Lookout
 from shared.errors import ActionError
 from shared.targets import normalise_address
@@ -21,6 +21,9 @@ class Routes(Protocol):
     """A system's routes to nowhere, as far as they are ours. Names are addresses and networks in their one spelling."""
 
     backend: str
+
+    def families(self) -> Collection[int]:
+        """Which this host has: 4, 6."""
 
     def check(self) -> None:
         """Changes nothing. Raises ActionError with what is missing."""
@@ -66,7 +69,7 @@ class RouteNull:
 
     def inspect(self) -> dict[str, float | None]:
         self._routes.moved()  # first: what changes while it is being read is told later
-        in_force = [name for version in families() for name in self._routes.listed(version)]
+        in_force = [name for version in self._routes.families() for name in self._routes.listed(version)]
         self._moved = False
         self._lookout.looked()
         return dict.fromkeys(in_force)
