@@ -110,12 +110,10 @@ class Executor:
         off there; what went wrong. `used`: by an earlier run. Raises ActionError when it can't tell, StoreError.
         """
         async with self._one:
-            if (
-                used
-            ):  # another firewall may have come before it since, and then it says that nothing is in force for sure
+            if used:  # of two chains in one hook the later has nothing in force for sure, and would say so
                 await self._in_thread(former.prepare)
             found = await self._watch.take_over(name, former, self._in_thread)
-            if used:  # and now it is the one that comes first
+            if used:
                 await self._in_thread(self._actions[name].prepare)
             if not found:
                 return ""
