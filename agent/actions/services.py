@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from signal import SIGTERM
 from typing import Protocol
 
 from msgspec import Struct
@@ -63,7 +64,8 @@ class Systemd:
         self._systemctl.run("restart", "--", _unit(service))
 
     def restart_apart(self, service: str) -> None:
-        self._systemctl.run("--no-block", "restart", "--", _unit(service))
+        # what ends the service may reach `systemctl` too, before it has ended: both are of one control group
+        self._systemctl.run("--no-block", "restart", "--", _unit(service), good=(0, -SIGTERM))
 
 
 class Way(Struct, frozen=True, kw_only=True):

@@ -12,8 +12,11 @@ from tests.waiting import wait_for
 PROGRAM = Path("/lib/systemd/systemd")
 # systemctl(1) speaks with the manager at /run/systemd/private when it is root's; a user's is somewhere else.
 _BEGIN = """
+mkdir -p "$HOME/netns" /run/netns
+mount --rbind /run/netns "$HOME/netns"
 mount -t tmpfs tmpfs /run
-mkdir -p /run/user/0/systemd/user /run/systemd/system
+mkdir -p /run/user/0/systemd/user /run/systemd/system /run/netns
+mount --rbind "$HOME/netns" /run/netns
 for unit in "$UNITS"/*; do cp "$unit" /run/user/0/systemd/user; cp "$unit" /run/systemd/system; done
 ln -s /run/user/0/systemd/private /run/systemd/private
 {program} --user --unit=basic.target  # not as process 1: it would be no user's
