@@ -1,0 +1,291 @@
+"""disable-account: what is remembered of an account, and that it is as it was afterwards."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import structlog
+
+from agent.actions.action import Effect
+from agent.actions.directory import Directory, accounts_in
+from agent.actions.disable_account import DisableAccount
+from agent.actions.local_users import LocalUsers
+from agent.actions.process import PATH
+from agent.actions.shadow import Shadow
+from agent.actions.tool import Tools
+from shared.errors import ActionError, InvalidTarget
+from tests.stage.own_etc import HASHED, OwnEtc
+from tests.stage.simulators import macos_accounts, windows_accounts
+from tests.stage.simulators.host import load, save
+from tests.stage.simulators.install import install
+
+WAS = {"number": "20000", "locked": False, "passwordless": False, "expires": None}
+ALICE = [Effect(key="alice", target="alice", left=60.0)]
+
+
+@pytest.fixture
+def etc(tmp_path: Path) -> Iterator[OwnEtc]:
+    """Alice has an account."""
+    one = OwnEtc(tmp_path / "etc")
+    one.add(["alice"])
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """Where it is remembered."""
+    return tmp_path / "state" / "accounts.json"
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("password", "expires"),
+    [
+        (HASHED, ""),
+        (HASHED, "21915"),
+        (f"!{HASHED}", ""),  # locked before
+        (f"!{HASHED}", "21915"),
+        (HASHED, "1"),  # expired before
+        (f"!{HASHED}", "1"),  # nothing to do
+        ("!", ""),  # as useradd leaves it: for keys alone
+        ("*", ""),
+        ("!!", ""),
+        ("", ""),  # whoever knows the name is in
+        ("", "21915"),
+    ],
+)
+def test_an_account_is_as_it_was_before(etc: OwnEtc, kept: Path, password: str, expires: str) -> None:
+    """What was locked, or had expired, is so afterwards; what had no password has none again."""
+    _write_shadow(etc, password, expires)
+    for _ in range(2):
+        _done(etc, _action(kept).apply)
+        assert etc.shadow("alice")[1][0] == "!"
+        assert etc.shadow("alice")[7] == "1"
+    for _ in range(2):
+        _done(etc, _action(kept).revert)
+        assert (etc.shadow("alice")[1], etc.shadow("alice")[7]) == (password, expires)
+
+
+@pytest.mark.root
+def test_how_it_stood_is_on_the_disk_before_it_is_closed(etc: OwnEtc, kept: Path, tmp_path: Path) -> None:
+    """And without secrets: a crash just after it can be undone by the next run."""
+    seen = tmp_path / "seen"
+    tools = _tools(tmp_path, usermod=f'cp {kept} {seen}\n{_usermod} "$@"\nkill -9 $$')
+    (result,) = etc.call(lambda: _action(kept, tools).apply(ALICE))
+    assert msgspec.json.decode(seen.read_bytes()) == {"alice": WAS}
+    assert HASHED not in seen.read_text()
+    assert seen.stat().st_mode & 0o077 == 0
+    assert result.problem == ""  # it was seen to be closed, though its tool died
+    _done(etc, _action(kept).revert)
+    assert (etc.shadow("alice")[1], etc.shadow("alice")[7]) == (HASHED, "")
+
+
+@pytest.mark.root
+def test_what_was_not_closed_is_not_remembered(etc: OwnEtc, kept: Path, tmp_path: Path) -> None:
+    """A later lock of somebody else's isn't taken for ours."""
+    tools = _tools(tmp_path, usermod="echo 'usermod: no: read-only' >&2; exit 10")
+    (result,) = etc.call(lambda: _action(kept, tools).apply(ALICE))
+    assert result.problem == "usermod: exit code 10: usermod: no: read-only"
+    assert msgspec.json.decode(kept.read_bytes()) == {}
+    etc.run("usermod", "--lock", "--expiredate", "1", "alice")
+    assert etc.call(_action(kept).inspect) == {}
+    _done(etc, _action(kept).revert)
+    assert etc.shadow("alice")[1][0] == "!"
+
+
+@pytest.mark.root
+def test_what_others_change_meanwhile_is_theirs(etc: OwnEtc, kept: Path) -> None:
+    """A new date on which it expires stays afterwards; and who unlocked it by hand isn't locked out."""
+    action = _action(kept)
+    _done(etc, action.apply)
+    etc.call(action.inspect)
+    etc.run("usermod", "--expiredate", "2031-01-01", "alice")
+    assert etc.call(action.moved)
+    assert etc.call(action.inspect) == {}
+    _done(etc, action.apply)
+    assert etc.call(action.inspect) == {"alice": None}
+    _done(etc, action.revert)
+    assert (etc.shadow("alice")[1], etc.shadow("alice")[7]) == (HASHED, "22280")
+    _done(etc, action.apply)
+    etc.run("usermod", "--unlock", "--expiredate", "", "alice")
+    _done(etc, action.revert)
+    assert (etc.shadow("alice")[1], etc.shadow("alice")[7]) == (HASHED, "")
+
+
+@pytest.mark.root
+def test_somebody_else_of_that_name_is_not_touched(etc: OwnEtc, kept: Path) -> None:
+    """The account was removed, and the name given to another person, who is locked for reasons of their own."""
+    action = _action(kept)
+    _done(etc, action.apply)
+    etc.run("userdel", "alice")
+    assert etc.call(action.inspect) == {}
+    etc.add(["alice"], first_uid=20_001)
+    etc.run("usermod", "--lock", "--expiredate", "1", "alice")
+    assert etc.call(action.inspect) == {}
+    _done(etc, action.revert)
+    assert etc.shadow("alice")[1][0] == "!"
+    assert msgspec.json.decode(kept.read_bytes()) == {}
+
+
+@pytest.mark.root
+def test_the_end_of_an_account_that_is_gone_is_done(etc: OwnEtc, kept: Path) -> None:
+    """Nobody logs in by it, and nobody has to try again for ever."""
+    action = _action(kept)
+    _done(etc, action.apply)
+    etc.run("userdel", "alice")
+    _done(etc, action.revert)
+    (result,) = etc.call(lambda: action.apply(ALICE))
+    assert "no account of this host's own" in result.problem
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("name", ["daemon", "nobody", "toor", "below", "beyond", "nosuch", "+alice", "noshadow"])
+def test_only_people_are_locked_out(etc: OwnEtc, kept: Path, name: str) -> None:
+    """Not the system's accounts, another root, or what isn't in both files; by what /etc/login.defs says of people."""
+    with (etc.folder / "login.defs").open("a") as defs:
+        defs.write("UID_MIN 2000\nUID_MAX 30000\n")
+    etc.add(["toor"], first_uid=0)
+    etc.add(["below"], first_uid=1_999)
+    etc.add(["beyond"], first_uid=30_001)
+    with (etc.folder / "passwd").open("a") as passwd:
+        passwd.write("+alice::::::\nnoshadow:x:20009:20009::/:/bin/sh\n")
+    before = (etc.folder / "shadow").read_bytes()
+    (result,) = etc.call(lambda: _action(kept).apply([Effect(key=name, target=name)]))
+    assert result.problem.startswith(name)
+    assert (etc.folder / "shadow").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["root", "deploy", "Deploy"])
+def test_who_must_stay_is_refused_at_once(kept: Path, name: str) -> None:
+    """Root, and whom the settings name: with Windows' spelling on Windows."""
+    linux = DisableAccount(Shadow(), kept=kept, never=["deploy"])
+    windows = DisableAccount(LocalUsers(), kept=kept, never=["DEPLOY"])
+    for action in (linux, windows)[name == "Deploy" :]:
+        with pytest.raises(InvalidTarget, match="never"):
+            action.key(name, ())
+    assert linux.key("deploy2", ()) == "deploy2"
+
+
+@pytest.mark.root
+def test_a_record_that_cannot_be_read_closes_nothing(etc: OwnEtc, kept: Path) -> None:
+    """It says which file a person has to look at; nothing in it is overwritten."""
+    kept.parent.mkdir()
+    kept.write_text('{"alice": 7}')
+    action = _action(kept)
+    for call in (action.prepare, action.inspect):
+        with pytest.raises(ActionError, match=r"accounts\.json is damaged"):
+            etc.call(call)
+    assert ["damaged" in each.problem for each in etc.call(lambda: action.apply(ALICE))] == [True]
+    assert ["damaged" in each.problem for each in etc.call(lambda: action.revert(ALICE))] == [True]
+    assert (kept.read_text(), etc.shadow("alice")[1]) == ('{"alice": 7}', HASHED)
+
+
+@pytest.mark.root
+def test_sessions_that_go_on_leave_the_account_closed(etc: OwnEtc, kept: Path, tmp_path: Path) -> None:
+    """It was ordered to be closed, and is; the log says what wasn't to be had."""
+    tools = _tools(tmp_path, pkill="echo 'pkill: no' >&2; exit 3")
+    with structlog.testing.capture_logs() as logged:
+        _done(etc, _action(kept, tools, ends_sessions=True).apply)
+    assert [(each["action"], each["target"]) for each in logged] == [("sessions_not_ended", "alice")]
+    assert etc.shadow("alice")[7] == "1"
+
+
+@pytest.mark.root
+def test_what_ends_sessions_is_missed_only_where_it_is_wanted(etc: OwnEtc, kept: Path, tmp_path: Path) -> None:
+    """A small system has no pkill."""
+    for name in ("usermod", "passwd"):
+        (tmp_path / name).symlink_to(f"/usr/sbin/{name}" if name == "usermod" else f"/usr/bin/{name}")
+    tools = Tools(path=str(tmp_path))
+    etc.call(_action(kept, tools).prepare)
+    with pytest.raises(ActionError, match="pkill: not found"):
+        etc.call(_action(kept, tools, ends_sessions=True).prepare)
+
+
+def test_sessions_end_on_macos(tmp_path: Path, kept: Path) -> None:
+    """By the uid, and nobody else's."""
+    tools = install(tmp_path, "pwpolicy", "dscl", "pkill")
+    users = {"alice": {"UniqueID": "501", "AuthenticationAuthority": macos_accounts.AUTHORITY}}
+    save({"users": users, "processes": ["501", "5010", "501"]}, str(tmp_path / "host"))
+    action = DisableAccount(Directory(tools=tools), kept=kept, ends_sessions=True)
+    action.prepare()
+    for _ in range(2):
+        assert [each.problem for each in action.apply(ALICE)] == [""]
+    assert load(str(tmp_path / "host"))["processes"] == ["5010"]
+
+
+def test_sessions_end_on_windows(tmp_path: Path, kept: Path) -> None:
+    """By the name."""
+    tools = install(tmp_path, "net", "powershell", "taskkill")
+    save(
+        {"users": {"alice": windows_accounts.user("Alice", "1001")}, "processes": ["al", "alice"]},
+        str(tmp_path / "host"),
+    )
+    action = DisableAccount(LocalUsers(tools=tools), kept=kept, ends_sessions=True)
+    action.prepare()
+    assert [each.problem for each in action.apply(ALICE)] == [""]
+    assert load(str(tmp_path / "host"))["processes"] == ["al"]
+
+
+@pytest.mark.parametrize("name", ["administrator", "guest", "defaultaccount", "nosuch"])
+def test_windows_own_accounts_stay(tmp_path: Path, kept: Path, name: str) -> None:
+    """Whatever they are called in the host's language: their numbers are small."""
+    action = DisableAccount(LocalUsers(tools=install(tmp_path, "net", "powershell")), kept=kept)
+    (result,) = action.apply([Effect(key=action.key(name, ()), target=name)])
+    assert "Windows' own" in result.problem or "no account of this host's own" in result.problem
+
+
+@pytest.mark.parametrize("name", ["daemon", "_www", "nobody", "nosuch"])
+def test_macos_own_accounts_stay(tmp_path: Path, kept: Path, name: str) -> None:
+    """Those of people begin at 501."""
+    action = DisableAccount(Directory(tools=install(tmp_path, "pwpolicy", "dscl")), kept=kept)
+    (result,) = action.apply([Effect(key=name, target=name)])
+    assert "no person's" in result.problem or "no account of this host's own" in result.problem
+
+
+def test_a_table_of_another_shape_is_no_empty_one(tmp_path: Path, kept: Path) -> None:
+    """A PowerShell that says something else leaves everything as it is, and says so."""
+    tools = _tools(tmp_path, powershell="echo '#TYPE Selected'", net="exit 0")
+    (result,) = DisableAccount(LocalUsers(tools=tools), kept=kept).apply(ALICE)
+    assert result.problem.startswith("powershell: Get-LocalUser: expected Name, Enabled, SID")
+
+
+def test_dscl_is_read_whatever_it_prints() -> None:
+    """Aliases, values with lines of their own, a record without a number."""
+    printed = (
+        "RecordName: alice alice@example.com\nUniqueID: 501\nAuthenticationAuthority:\n ;ShadowHash;x ;Kerberosv5;;y;\n"
+        " ;DisabledUser;\n-\nRecordName:\n carol\n com.example.carol\nUniqueID: 502\n-\nRecordName: bob\n"
+    )
+    found = dict(accounts_in(printed))
+    assert {name: (each.standing.number, each.closed) for name, each in found.items()} == {
+        "alice": ("501", True),
+        "carol": ("502", False),
+        "bob": ("", False),
+    }
+    assert found["bob"].refusal
+
+
+_usermod = "/usr/sbin/usermod"
+
+
+def _action(kept: Path, tools: Tools = Tools(), *, ends_sessions: bool = False) -> DisableAccount:
+    return DisableAccount(Shadow(tools=tools), kept=kept, ends_sessions=ends_sessions)
+
+
+def _done(etc: OwnEtc, how: Callable[..., list]) -> None:
+    assert [each.problem for each in etc.call(lambda: how(ALICE))] == [""]
+
+
+def _tools(folder: Path, **programs: str) -> Tools:
+    """These programs instead of the host's."""
+    for name, text in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    return Tools(path=f"{folder}:{PATH}")
+
+
+def _write_shadow(etc: OwnEtc, password: str, expires: str) -> None:
+    path = etc.folder / "shadow"
+    others = [line for line in path.read_text().splitlines() if not line.startswith("alice:")]
+    path.write_text("\n".join([*others, f"alice:{password}:20000:0:99999:7::{expires}:"]) + "\n")

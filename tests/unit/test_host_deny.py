@@ -1,0 +1,227 @@
+"""host-deny and the files of tcp_wrappers that others write, too."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.actions import whole_file
+from agent.actions.action import Effect, Result
+from agent.actions.host_deny import ALLOW, DENY, LIBRARY, HostDeny
+from shared.errors import ActionError
+
+KEY, V6 = "203.0.113.9", "2001:db8::9"
+OURS = f"thwart ALL: {KEY}\n"
+FOREIGN = (
+    b"# caf\xe9\n",
+    b"sshd: 198.51.100.7\r\n",
+    b"ALL: 198.51.100.8 \\\n  198.51.100.9\n",
+    b"thwart ALL: 203.0.113.9, 203.0.113.10\n",
+    b"thwart ALL: 203.0.113.09\n",
+    b"thwart ALL: 203.0.113.9/32\n",
+    b"ALL: 203.0.113.9\n",
+    b"\n",
+    b"sshd: 198.51.100.10",
+)
+
+
+@pytest.fixture
+def etc(tmp_path: Path) -> Path:
+    """A folder of the test's own."""
+    return tmp_path
+
+
+@pytest.fixture(params=[DENY, ALLOW])
+def file(request: pytest.FixtureRequest) -> str:
+    """Each of the two."""
+    return str(request.param)
+
+
+def test_what_others_wrote_stays_as_it_is(etc: Path, file: str) -> None:
+    """Byte for byte, also what is no UTF-8, goes on in a second line, or nearly is a line of ours."""
+    foreign = b"".join(FOREIGN)
+    (etc / file).write_bytes(foreign)
+    action = HostDeny(etc=etc, file=file)
+    _done(action.apply(_effects(KEY, V6)))
+    ours = b"thwart ALL: 203.0.113.9\nthwart ALL: [2001:db8::9]\n".splitlines()
+    assert (etc / file).read_bytes() == b"".join(
+        line + (b": deny" if file == ALLOW else b"") + b"\n" for line in ours
+    ) + foreign
+    _done(action.revert(_effects(KEY, V6)))
+    assert (etc / file).read_bytes() == foreign
+
+
+@pytest.mark.root
+def test_owner_and_mode_stay(etc: Path) -> None:
+    """Who could read it can read it, and nobody else."""
+    (etc / DENY).touch()
+    os.chown(etc / DENY, 1_234, 1_235)
+    (etc / DENY).chmod(0o640)
+    _done(HostDeny(etc=etc, file=DENY).apply(_effects(KEY)))
+    found = (etc / DENY).stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o7777) == (1_234, 1_235, 0o640)
+
+
+def test_a_new_file_can_be_read_by_all(etc: Path) -> None:
+    """Programs look at it after they have given up root."""
+    previous = os.umask(0o077)
+    try:
+        _done(HostDeny(etc=etc, file=DENY).apply(_effects(KEY)))
+    finally:
+        os.umask(previous)
+    assert (etc / DENY).stat().st_mode & 0o7777 == 0o644
+
+
+def test_a_link_stays_one(etc: Path, tmp_path: Path) -> None:
+    """What it leads to is written, wherever that is, and nothing is left beside it."""
+    real = tmp_path / "elsewhere" / "denied"
+    real.parent.mkdir()
+    real.write_text("# somebody else's\n")
+    (etc / DENY).symlink_to(real)
+    (real.parent / ".denied.thwart").write_text("what a killed run has left")
+    _done(HostDeny(etc=etc, file=DENY).apply(_effects(KEY)))
+    assert (etc / DENY).is_symlink()
+    assert real.read_text() == f"{OURS}# somebody else's\n"
+    assert [each.name for each in real.parent.iterdir()] == ["denied"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ALL: ALL",
+        "sshd: ALL",
+        "all : all : allow",
+        f"sshd : {KEY}",
+        "vsftpd, sshd: 198.51.100.7, 203.0.113.",
+        "sshd: 203.0.113.0/255.255.255.0",
+        "sshd: 203.0.0.0/16",
+        "sshd: 203.0.113.?",
+        "ALL EXCEPT vsftpd: ALL",
+        "sshd: ALL EXCEPT 203.0.113.7",
+        "sshd: ALL EXCEPT 203.0.113.0/24 EXCEPT 203.0.113.9",
+        "sshd: ALL : spawn (/bin/echo \\: hello) : ALLOW",
+        "sshd: \\\n  203.0.113.9",
+        "sshd: 203.0.113.77: deny\nsshd: 203.0.113.",
+    ],
+)
+def test_whom_hosts_allow_lets_in_is_not_said_to_be_kept_out(etc: Path, line: str) -> None:
+    """The order fails with the file, the line, and what to do; nothing is written."""
+    (etc / ALLOW).write_text(f"# first\n{line}\n")
+    (result,) = HostDeny(etc=etc, file=DENY).apply(_effects(KEY))
+    assert f"{etc / ALLOW}:" in result.problem
+    assert "host_deny_file" in result.problem
+    assert not (etc / DENY).exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "# ALL: ALL",
+        "vsftpd: ALL",
+        "ALL EXCEPT sshd: ALL",
+        "sshd: 203.0.113.90",
+        "sshd: [2001:db8::9]",
+        "sshd: ALL EXCEPT 203.0.113.",
+        "sshd: ALL: deny",
+        "sshd: ALL: twist /bin/echo no",
+        f"sshd: {KEY}: deny\nsshd: ALL",
+        "sshd: .example.com",
+        "sshd: LOCAL, KNOWN",
+        "sshd: someone@203.0.113.9",
+        "sshd:",
+        ":",
+        "ALL",
+    ],
+)
+def test_what_lets_in_others_is_no_obstacle(etc: Path, line: str) -> None:
+    """Nor what lets in by name: no name is looked up here, which may take its time."""
+    (etc / ALLOW).write_text(f"{line}\n")
+    action = HostDeny(etc=etc, file=DENY)
+    _done(action.apply(_effects(KEY)))
+    assert action.inspect() == {KEY: None}
+
+
+def test_a_line_that_comes_first_and_lets_in_is_noticed(etc: Path, file: str) -> None:
+    """What counts is the first line that matches: ours are put before it again."""
+    action = HostDeny(etc=etc, file=file)
+    _done(action.apply(_effects(KEY)))
+    action.inspect()
+    (etc / file).write_text(f"sshd: ALL: allow\n{(etc / file).read_text()}")
+    assert action.moved()
+    assert action.inspect() == {}
+    _done(action.apply(_effects(KEY)))
+    assert action.inspect() == {KEY: None}
+
+
+def test_a_host_that_is_let_in_later_is_noticed(etc: Path) -> None:
+    """hosts.allow is looked at as well."""
+    action = HostDeny(etc=etc, file=DENY)
+    _done(action.apply(_effects(KEY, V6)))
+    assert action.inspect() == {KEY: None, V6: None}
+    (etc / ALLOW).write_text(f"sshd: {KEY}\n")
+    assert action.moved()
+    assert action.inspect() == {V6: None}
+
+
+def test_a_system_without_libwrap_says_so(etc: Path) -> None:
+    """Before the first attack, and with what is of use instead."""
+    with pytest.raises(ActionError, match=r"no program here looks at it \(libwrap\.so\.77: not found\); firewall-drop"):
+        HostDeny(etc=etc, file=DENY, library="libwrap.so.77").prepare()
+
+
+def test_an_sshd_without_libwrap_says_so(etc: Path) -> None:
+    """As most distributions have it: a line for it would keep nobody out."""
+    sshd = etc / "sshd"
+    sshd.write_bytes(b"\x7fELF libcrypto.so.3")
+    with pytest.raises(ActionError, match=r"hosts\.deny: .*sshd doesn't look at it; use firewall-drop"):
+        HostDeny(etc=etc, file=DENY, sshd=[str(sshd)]).prepare()
+    sshd.write_bytes(f"\x7fELF libcrypto.so.3\0{LIBRARY}\0".encode())
+    HostDeny(etc=etc, file=DENY, sshd=["/nowhere", str(sshd)]).prepare()
+
+
+def test_what_cannot_be_written_is_told(etc: Path) -> None:
+    """In the system's words, for each order."""
+    (etc / DENY).mkdir()
+    action = HostDeny(etc=etc, file=DENY)
+    assert [each.problem for each in action.apply(_effects(KEY, V6))] == [f"{etc / DENY}: Is a directory"] * 2
+    assert [each.problem for each in action.revert(_effects(KEY))] == [f"{etc / DENY}: Is a directory"]
+    with pytest.raises(ActionError, match="Is a directory"):
+        action.inspect()
+
+
+@pytest.fixture
+def locked(etc: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Another process is at it, and doesn't end."""
+    monkeypatch.setattr(whole_file, "PATIENCE", 0.05)
+    descriptor = os.open(etc, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    yield
+    os.close(descriptor)
+
+
+@pytest.mark.usefixtures("locked")
+def test_two_at_once_wait_for_each_other(etc: Path) -> None:
+    """Not for ever: the order is answered, and nothing is written."""
+    (result,) = HostDeny(etc=etc, file=DENY).apply(_effects(KEY))
+    assert "another process has had it locked for 0.05 s" in result.problem
+    assert not (etc / DENY).exists()
+
+
+def test_nothing_is_written_that_is_there_already(etc: Path) -> None:
+    """A redelivered order doesn't even touch the file."""
+    action = HostDeny(etc=etc, file=DENY)
+    _done(action.apply(_effects(KEY)))
+    before = (etc / DENY).stat()
+    _done(action.apply(_effects(KEY)))
+    _done(action.revert(_effects(V6)))
+    assert (etc / DENY).stat() == before
+
+
+def _effects(*keys: str) -> list[Effect]:
+    return [Effect(key=key, target=key, left=60.0) for key in keys]
+
+
+def _done(results: list[Result]) -> None:
+    assert not [each for each in results if each.problem]
