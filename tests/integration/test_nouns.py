@@ -176,6 +176,8 @@ async def test_an_agent_is_shown_with_what_it_can_do(manager, web1, say):
         ["pf", "only", "on FreeBSD"],
     ]
     assert "a=b" in shown
+    heading, row = (await say("agents")).stdout.splitlines()
+    assert row[heading.index("BLOCKS BY") :].startswith("iptables ")
     for label, found in (("a=b", ["web1"]), ("a", ["web1"]), ("a=c", [])):
         listed = json.loads((await say("agents", "--label", label, "-o", "json")).stdout)
         assert [each["id"] for each in listed] == found

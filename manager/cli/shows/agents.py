@@ -10,12 +10,13 @@ from shared import durations
 from shared.tables import plain, print_table
 
 NOTICED = 5.0  # s that a clock may be off
+BLOCKING = ("firewall-drop", "netsh.exe")  # what carries the first of these out is what an agent blocks by
 
 
 def print_agents(found: Sequence[AgentView], *, filtered: bool = False) -> None:
     """One line for each agent."""
     rows = [_agent(each) for each in found]
-    columns = ("AGENT", "STATE", "SEEN", "HOST", "ROLES", "ACTIONS", "HOLDS", "VERSION", "TROUBLE")
+    columns = ("AGENT", "STATE", "SEEN", "HOST", "ROLES", "BLOCKS BY", "HOLDS", "VERSION", "TROUBLE")
     print_table(columns, rows, "no such agent" if filtered else "no agent has been heard of yet")
 
 
@@ -61,9 +62,13 @@ def _clock(skew: float) -> str:
 
 
 def _agent(each: AgentView) -> tuple[str, ...]:
-    can, does = ", ".join(each.actions), ", ".join(each.roles)
-    seen, holds, trouble = ago(each.seen_at), str(each.holds), _trouble(each)
-    return each.id, each.state, seen, each.hostname, does, can, holds, each.version, trouble
+    seen, holds, roles = ago(each.seen_at), str(each.holds), ", ".join(each.roles)
+    return each.id, each.state, seen, each.hostname, roles, _blocks_by(each), holds, each.version, _trouble(each)
+
+
+def _blocks_by(each: AgentView) -> str:
+    """All that it can carry out is a dozen names, and `show` has them."""
+    return next((each.actions[name] for name in BLOCKING if name in each.actions), "nothing")
 
 
 def _trouble(each: AgentView) -> str:
