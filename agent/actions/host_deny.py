@@ -72,7 +72,7 @@ class HostDeny:
             raise ActionError(f"{self.backend}: {self._etc} can't be written; run the agent as root")
 
     def apply(self, effects: Sequence[Effect]) -> list[Result]:
-        return self._carry_out(effects, lambda ours, keys: dict.fromkeys([*keys, *ours]), wanted=True)
+        return self._carry_out(effects, lambda ours, keys: dict.fromkeys([*ours, *keys]), wanted=True)
 
     def revert(self, effects: Sequence[Effect]) -> list[Result]:
         return self._carry_out(effects, lambda ours, keys: [key for key in ours if key not in keys], wanted=False)

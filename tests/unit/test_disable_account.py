@@ -77,7 +77,8 @@ def test_how_it_stood_is_on_the_disk_before_it_is_closed(etc: OwnEtc, kept: Path
     assert msgspec.json.decode(seen.read_bytes()) == {"alice": WAS}
     assert HASHED not in seen.read_text()
     assert seen.stat().st_mode & 0o077 == 0
-    assert result.problem == ""  # it was seen to be closed, though its tool died
+    assert result.problem == "usermod: killed by signal 9"
+    assert etc.call(_action(kept).inspect) == {"alice": None}  # which is how an agent learns of it
     _done(etc, _action(kept).revert)
     assert (etc.shadow("alice")[1], etc.shadow("alice")[7]) == (HASHED, "")
 

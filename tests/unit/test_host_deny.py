@@ -212,11 +212,35 @@ def test_two_at_once_wait_for_each_other(etc: Path) -> None:
 def test_nothing_is_written_that_is_there_already(etc: Path) -> None:
     """A redelivered order doesn't even touch the file."""
     action = HostDeny(etc=etc, file=DENY)
-    _done(action.apply(_effects(KEY)))
+    _done(action.apply(_effects(KEY, V6)))
     before = (etc / DENY).stat()
-    _done(action.apply(_effects(KEY)))
-    _done(action.revert(_effects(V6)))
+    _done(action.apply(_effects(V6)))
+    _done(action.revert(_effects("203.0.113.90")))
     assert (etc / DENY).stat() == before
+
+
+def test_what_did_not_come_to_be_is_not_done(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is read again: somebody may have put an older copy back."""
+    action = HostDeny(etc=etc, file=DENY)
+    monkeypatch.setattr(whole_file, "replace", lambda *_, **__: None)
+    assert [each.problem for each in action.apply(_effects(KEY))] == ["somebody else has changed the file"]
+
+
+@pytest.mark.parametrize(
+    ("key", "pattern"),
+    [
+        (KEY, KEY),
+        (V6, f"[{V6}]"),
+        ("203.0.113.0/25", "203.0.113.0/255.255.255.128"),
+        ("2001:db8::/64", "[2001:db8::]/64"),
+    ],
+)
+def test_lines_are_such_as_every_libwrap_reads(etc: Path, key: str, pattern: str) -> None:
+    """IPv6 in brackets, without which it is a list of names; a mask, since FreeBSD's knows no length behind IPv4."""
+    _done(HostDeny(etc=etc, file=DENY).apply(_effects(key)))
+    assert (etc / DENY).read_text() == f"thwart ALL: {pattern}\n"
+    _done(HostDeny(etc=etc, file=ALLOW).apply(_effects(key)))
+    assert (etc / ALLOW).read_text() == f"thwart ALL: {pattern}: deny\n"
 
 
 def _effects(*keys: str) -> list[Effect]:
