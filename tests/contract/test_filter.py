@@ -116,6 +116,61 @@ def test_no_rule_is_there_twice(filtered: InFilter) -> None:
     assert filtered.seen() == {BLOCKED6}
 
 
+def test_what_comes_into_force_with_a_block_is_looked_at(filtered: InFilter) -> None:
+    """Somebody empties our chain, or takes out a rule; the next block puts back what it needs, and hides nothing."""
+    _apply(filtered, BLOCKED4, NETWORK4)
+    filtered.action.inspect()
+    filtered.run("iptables", "-D", _chain(filtered), "1")
+    filtered.later()
+    assert filtered.action.moved()
+    before = set(filtered.action.inspect())
+    assert before == ({NETWORK4} if filtered.action.backend == "iptables" else set())
+    _apply(filtered, OTHER4)
+    assert filtered.action.moved() == (filtered.action.backend == "ipset"), "all of the set is in force again"
+    filtered.action.inspect()
+    filtered.run("iptables", "-F", _chain(filtered))
+    _apply(filtered, OTHER6, BLOCKED4)
+    assert filtered.action.moved(), "before it is time to look"
+    assert filtered.action.inspect().keys() == filtered.seen()
+
+
+def test_an_address_goes_whichever_way_it_is_spelled(filtered: InFilter) -> None:
+    """Tools spell the end of some IPv6 addresses as an IPv4 address."""
+    _apply(filtered, "::cb00:7109", "2001:db8::cb00:7109")
+    assert filtered.action.inspect().keys() == filtered.seen() == {"::cb00:7109", "2001:db8::cb00:7109"}
+    _revert(filtered, "::cb00:7109")
+    assert filtered.action.inspect().keys() == filtered.seen() == {"2001:db8::cb00:7109"}
+
+
+def test_what_can_change_nothing_is_known_at_the_start(filtered: InFilter, tmp_path: Path) -> None:
+    """Also when all is there by an earlier run; and no culprit is looked for among a hundred orders then."""
+    programs, runs = tmp_path / "failing", tmp_path / "runs"
+    programs.mkdir()
+    for each in ("iptables-restore", "ip6tables-restore", "ipset"):
+        (programs / each).write_text(f"#!/bin/sh\necho {each} >> {runs}\n{FAILS.partition(chr(10))[2]}")
+        (programs / each).chmod(0o755)
+    broken = filtered.made(Tools(path=f"{programs}:{filtered.tools.path}"))
+    with pytest.raises(ActionError, match="Address family not supported"):
+        broken.prepare()
+    runs.write_text("")
+    results = broken.apply([_effect(each) for each in filtered.many[:100]])
+    assert {("Address family not supported" in each.problem) for each in results} == {True}
+    assert len(runs.read_text().split()) <= 8, "a few for each family"
+
+
+def test_a_yes_alone_is_no_block(filtered: InFilter, tmp_path: Path) -> None:
+    """An iptables-restore that says it is done and does nothing: the rules are looked for."""
+    for each in ("iptables-restore", "ip6tables-restore"):
+        (tmp_path / each).write_text("#!/bin/sh\n")
+        (tmp_path / each).chmod(0o755)
+    filtered.flush()
+    lied_to = filtered.made(Tools(path=f"{tmp_path}:{filtered.tools.path}"))
+    results = lied_to.apply([_effect(BLOCKED4), _effect(BLOCKED6)])
+    assert {each.problem.partition("-restore ")[2] for each in results} == {
+        "reported success, and the rules are not there"
+    }
+
+
 def test_what_others_have_stays(filtered: InFilter) -> None:
     """Their chains, rules and sets, whatever is put, taken and looked at."""
     theirs = "*filter\n:theirs - [0:0]\n-A INPUT -j theirs\n-A theirs -s 192.0.2.99/32 -j DROP\nCOMMIT\n"
