@@ -118,7 +118,7 @@ class ActionsSettings(Section, frozen=True, kw_only=True):
     """[actions]: how actions are carried out on this host."""
 
     # firewall-drop's backend; `auto`: the first that this host has. One that is named and missing has no substitute.
-    firewall: Literal["auto", "nftables", "ipset", "iptables", "pf", "ipfw", "npf"] = "auto"
+    firewall: Literal["auto", "nftables", "ipset", "iptables", "pf", "ipfw", "npf", "netsh"] = "auto"
     pf_anchor: str = ""  # in which pf keeps our table and rules; "": thwart, on macOS com.apple/thwart
     webhook_file: str = "/etc/thwart/webhook"  # with the URL that wazuh-slack posts to, which is a secret
     webhook_ca_file: str = ""  # for an https:// URL of your own: whom to trust, when it isn't the system's list

@@ -26,6 +26,7 @@ from agent.actions.ipset import Ipset
 from agent.actions.iptables import Iptables
 from agent.actions.linux_routes import LinuxRoutes
 from agent.actions.local_users import LocalUsers
+from agent.actions.netsh import Netsh
 from agent.actions.nftables import Nftables
 from agent.actions.npf import Npf
 from agent.actions.pf import Pf
@@ -66,6 +67,7 @@ def _disable_account(accounts: Callable[[], Accounts], settings: ActionsSettings
 _PF = Candidate(lambda settings: Pf(settings.pf_anchor), ("FreeBSD", "OpenBSD", "Darwin"))
 _IPFW = Candidate(lambda _: Ipfw(), ("FreeBSD",))
 _NPF = Candidate(lambda _: Npf(), ("NetBSD",))
+_NETSH = Candidate(lambda _: Netsh(), ("Windows",))
 
 # By name, in the order in which they are tried. What goes by two names is one candidate, the same object, under both.
 BUILT_IN: Catalogue = {
@@ -76,10 +78,12 @@ BUILT_IN: Catalogue = {
         _PF,
         _IPFW,
         _NPF,
+        _NETSH,
     ),
     "pf": (_PF,),
     "ipfw": (_IPFW,),
     "npf": (_NPF,),
+    "netsh.exe": (_NETSH,),
     "host-deny": (Candidate(_host_deny, ("Linux", "FreeBSD")),),
     "disable-account": (
         Candidate(partial(_disable_account, Shadow), ("Linux",)),
