@@ -107,11 +107,12 @@ class Trials:
 
     async def _try(self, action: Action, request: TrialRequest) -> TrialAnswer:
         key = action.key(request.target, request.arguments)
-        await self._refuse(action.name, key, request.target)
+        own = self._actions.aliases.get(request.action, request.action)  # the journal's name for it
+        await self._refuse(own, key, request.target)
 
         def carried_out() -> Sequence[Step]:
             if key in action.inspect():
-                raise ActionError(_in_force(action.name, request.target))
+                raise ActionError(_in_force(own, request.target))
             effect = Effect(key=key, target=request.target, arguments=request.arguments, left=LEFT)
             return _steps(
                 lambda: action.apply([effect]), lambda: action.revert([effect]), lambda: key in action.inspect()

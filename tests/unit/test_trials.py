@@ -11,7 +11,7 @@ from agent.actions.ip_customblock import IpCustomblock
 from agent.trials import Offered, TrialAnswer, TrialRequest
 from shared.errors import ActionError
 from tests.unit.a_host import ATTACKER, AHost
-from tests.unit.a_trial import ALLOWED, PROTECTED, trials
+from tests.unit.a_trial import ALIAS, ALLOWED, PROTECTED, trials
 
 OTHER = "203.0.113.10"
 
@@ -145,6 +145,7 @@ async def test_what_fails_says_why_and_is_reverted_all_the_same(host: AHost, tmp
     [
         ("firewall-drop", ATTACKER, "firewall-drop is in force on 203.0.113.9 already; try another target, or lift"),
         ("firewall-drop", f" ::ffff:{ATTACKER}", "already"),
+        (ALIAS, ATTACKER, "firewall-drop is in force on 203.0.113.9 already"),
         ("firewall-drop", PROTECTED, "protected: 198.51.100.7 is protected by 198.51.100.7 (the broker)"),
         ("firewall-drop", "198.51.100.0/24", "protected: "),
         ("firewall-drop", ALLOWED, "agent.allow"),
@@ -177,7 +178,8 @@ async def test_what_somebody_else_has_in_force_stays_so(host: AHost, tmp_path: P
 async def test_what_the_journal_has_in_force_stays_so(host: AHost, tmp_path: Path) -> None:
     """Also while it isn't: somebody has flushed the firewall, and the next turn puts it back."""
     host.action.flush()
-    assert "already" in (await tried(host, tmp_path, "firewall-drop", ATTACKER)).error
+    for name in ("firewall-drop", ALIAS):
+        assert "already" in (await tried(host, tmp_path, name, ATTACKER)).error
 
 
 async def test_a_script_is_told_both(host: AHost, tmp_path: Path) -> None:
@@ -210,6 +212,7 @@ async def test_all_that_a_host_has_is_listed(host: AHost, tmp_path: Path) -> Non
     absent = IpCustomblock(folder="/dev/null/blocked")
     found = trials(host, tmp_path, absent, built_in=[Message()]).list().actions
     assert found == (
+        Offered(action="block", backend="fake"),
         Offered(action="firewall-drop", backend="fake"),
         Offered(action="ip-customblock", why_not="files: /dev/null: no folder that can be written to"),
         Offered(action="message", backend="post", why_not="it has no address to go to"),
