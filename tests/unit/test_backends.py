@@ -182,6 +182,24 @@ async def test_an_address_blocked_under_two_names_of_one_backend_is_one_effect(t
     host.close()
 
 
+async def test_what_was_one_effect_is_nobody_s_under_the_other_name_once_they_part(tmp_path: Path) -> None:
+    """Another backend is firewall-drop's after a restart; what the former has is held as any stranger is."""
+    host = TwoFirewalls(tmp_path)
+    host.alias = "nftables"
+    await host.restart()
+    await host.do(host.add("o1"), host.add("o2", OTHER, action="pf"))
+    host.settings = ActionsSettings(firewall="iptables")
+    await host.restart()
+    assert host.blocks() == ({ATTACKER, OTHER}, {ATTACKER, OTHER})
+    await host.journal.release()  # a manager has sent all that is in force
+    await host.turns()
+    assert host.blocks() == (set(), {ATTACKER, OTHER})
+    await host.reconciled()
+    await host.do(host.delete("d1", "o1"), host.delete("d2", "o2", action="pf"))
+    assert host.blocks() == (set(), set())
+    host.close()
+
+
 async def test_what_was_adopted_is_told_of_by_each_of_its_names(tmp_path: Path) -> None:
     """Who lifts what was forgotten hears that it is still held."""
     host = TwoFirewalls(tmp_path)
