@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 from agent.actions.action import Effect, Result
 from agent.actions.lookout import Lookout
+from agent.actions.tool import Tool
 from shared.errors import ActionError, InvalidTarget
 from shared.targets import normalise_address, parse_network, text_of
 
+Command = tuple[str, Sequence[str]]  # for which key, and the tool's arguments
 Change = Callable[[Sequence[str]], dict[str, str]]  # of keys; the problems by key
 
 
@@ -114,6 +116,17 @@ def keys_of(told: Iterable[str]) -> set[str]:
         return {text_of(parse_network(each)) for each in told}
     except InvalidTarget as error:
         raise ActionError(f"what is on the list can't be read: {error}") from error
+
+
+def one_by_one(tool: Tool, commands: Iterable[Command]) -> dict[str, str]:
+    """Runs the tool for each; the problems by key. One that fails stops no other."""
+    problems: dict[str, str] = {}
+    for key, arguments in commands:
+        try:
+            tool.run(*arguments)
+        except ActionError as error:
+            problems[key] = str(error)
+    return problems
 
 
 def _spelled(keys: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:

@@ -7,9 +7,9 @@ Facts are from npfctl(8), npf.conf(5), and its source (npf_tableset.c).
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from agent.actions.address_list import AddressList, keys_of
+from agent.actions.address_list import AddressList, keys_of, one_by_one
 from agent.actions.halves import in_halves
 from agent.actions.lookout import Lookout
 from agent.actions.tool import Tool, Tools
@@ -31,7 +31,6 @@ _RULE = re.compile(r'block (in|out) final (?:family \S+ )?(?:from|to) ([\da-f.:]
 _ABSENT = ("table ID", f'ruleset "{NAME}" not found')
 
 Rules = dict[tuple[str, str], list[str]]  # the ids of those that block a network, by direction and key
-Command = tuple[str, Sequence[str]]  # for which key, and the arguments
 
 
 def on_table(command: str, key: str) -> list[str]:
@@ -101,43 +100,36 @@ class Npf(AddressList):
     def _put(self, keys: Sequence[str]) -> dict[str, str]:
         there, rules = self._hosts(), self._rules()
         hosts = [key for key in keys if "/" not in key and key not in there]
-        return self._on_table("add", hosts, there) | self._each(
+        commands = (
             (key, ["rule", NAME, "add", "block", way, "final", end, key])
             for key in keys
             for way, end in ENDS.items()
             if "/" in key and (way, key) not in rules
         )
+        return self._on_table("add", hosts, there) | one_by_one(self._npfctl, commands)
 
     def _take_out(self, keys: Sequence[str]) -> dict[str, str]:
         there, rules = self._hosts(), self._rules()
         hosts = [key for key in keys if key in there]
-        return self._on_table("rem", hosts, there) | self._each(
+        commands = (
             (key, ["rule", NAME, "rem-id", number])
             for key in keys
             for way in ENDS
             for number in rules.get((way, key), ())
         )
+        return self._on_table("rem", hosts, there) | one_by_one(self._npfctl, commands)
 
     def _on_table(self, command: str, hosts: Sequence[str], there: set[str]) -> dict[str, str]:
         if len(hosts) > FEW:
             failed = in_halves(hosts, lambda some: self._replace(command, some, there))
             if len(failed) < len(hosts):
                 return failed  # else it may be an npfctl that can't do it: NetBSD has had `replace` since 9.1
-        return self._each((host, on_table(command, host)) for host in hosts)
+        return one_by_one(self._npfctl, ((host, on_table(command, host)) for host in hosts))
 
     def _replace(self, command: str, some: Sequence[str], there: set[str]) -> None:
         after = there.union(some) if command == "add" else there.difference(some)
         self._npfctl.run("table", NAME, "replace", "-", said="".join(f"{host}\n" for host in sorted(after)))
         there ^= after ^ there
-
-    def _each(self, commands: Iterable[Command]) -> dict[str, str]:
-        problems: dict[str, str] = {}
-        for key, arguments in commands:
-            try:
-                self._npfctl.run(*arguments)
-            except ActionError as error:
-                problems[key] = str(error)
-        return problems
 
 
 def _is_active(shown: str) -> bool:

@@ -8,8 +8,9 @@ import re
 import sys
 from collections.abc import Sequence
 from ipaddress import ip_address
+from itertools import islice
 
-from agent.actions.address_list import AddressList, keys_of
+from agent.actions.address_list import AddressList, keys_of, one_by_one
 from agent.actions.halves import in_halves
 from agent.actions.lookout import Lookout
 from agent.actions.tool import Tool, Tools
@@ -24,12 +25,12 @@ table <{TABLE}> persist
 block drop quick from <{TABLE}> to any
 block drop quick from any to <{TABLE}>
 """
-FEW = 2  # addresses for which connections are ended unseen, by two calls each; for more, states are listed first
-EVERYTHING = {4: "0.0.0.0/0", 6: "::/0"}
-
+FEW = 2  # addresses whose connections are ended unseen; of more, only those that have one among all that are listed
+MOST = 200  # connections that are ended one by one, in half a second; of the rest it is told that they go on
 _BLOCKS = frozenset(line for line in RULES.splitlines() if line.startswith("block"))
-_CALL = re.compile(r'anchor "([^"]*)".*\{')
+_CALL = re.compile(r'anchor "([^"]*)"')
 _LETS_ALL_IN = re.compile(r"pass (?:in )?quick (?:all|from any to any)\b")
+_NUMBER = re.compile(r"\bid: ([\da-f]+) creatorid: ([\da-f]+)")
 _NO_TABLE = "Table does not exist"
 _HOST = re.compile(r"[\da-f:.]*[.:][\da-f:.]*")
 
@@ -46,9 +47,16 @@ def on_table(anchor: str, command: str, keys: Sequence[str] = ()) -> list[str]:
     return ["-q", "-a", anchor, "-t", TABLE, "-T", command, *keys]
 
 
-def endings(key: str) -> list[list[str]]:
-    """The arguments that end connections which `key` has begun, and those that were begun with it."""
-    return [["-q", "-k", key], ["-q", "-k", EVERYTHING[6 if ":" in key else 4], "-k", key]]
+def ending_all_by(key: str) -> list[str]:
+    """The arguments that end whatever `key` has begun. What was begun with it they leave."""
+    return ["-q", "-k", key]
+
+
+def ending_one(number: str) -> list[str]:
+    """The arguments that end one connection. `-k 0.0.0.0/0 -k key` would end all that were begun with `key`, but takes
+    that for the one that began them in some pfctls of FreeBSD, and ends none.
+    """
+    return ["-q", "-k", "id", "-k", number]
 
 
 def called(rules: str, anchor: str) -> set[str]:
@@ -58,24 +66,30 @@ def called(rules: str, anchor: str) -> set[str]:
     names: list[str] = []
     found: set[str] = set()
     for line in map(str.strip, rules.splitlines()):
-        opens = _CALL.match(line)
-        if opens:
-            names.append(opens[1])
+        if line.endswith("{"):
+            call = _CALL.match(line)
+            names.append(call[1] if call else "a nameless one")
         elif line == "}" and names:
             names.pop()
         elif "/".join(names).replace("*/", "") == anchor:
             found.add(line)
-        elif _LETS_ALL_IN.match(line):
+        elif not names and _LETS_ALL_IN.match(line):
             break
     return found
 
 
-def with_states(keys: Sequence[str], states: str) -> list[str]:
-    """Those of `keys` that have a connection among these, as `pfctl -s states` prints them."""
-    hosts = keys_of(_hosts(states))
-    networks = [parse_network(key) for key in keys if "/" in key]
-    inside = {text_of(one) for one in networks if any(_is_in(host, one) for host in hosts)}
-    return [key for key in keys if key in hosts or key in inside]
+def connections(keys: Sequence[str], states: str) -> dict[str, set[str]]:
+    """Those of `keys` that have a connection among these, as `pfctl -s states` prints them; with -vv also the numbers
+    of each key's.
+    """
+    hosts, networks = set(keys), [parse_network(key) for key in keys if "/" in key]
+    found: dict[str, set[str]] = {}
+    for state in re.split(r"\n(?=\S)", states):
+        for end in _ends(state.partition("\n")[0]):
+            inside = [text_of(one) for one in networks if _is_in(end, one)]
+            for key in [*inside, *hosts.intersection([end])]:
+                found.setdefault(key, set()).update("/".join(each) for each in _NUMBER.findall(state))
+    return found
 
 
 class Pf(AddressList):
@@ -136,21 +150,27 @@ class Pf(AddressList):
 
     def _end_connections(self, keys: Sequence[str]) -> dict[str, str]:
         """What has a state is let through without a look at any rule."""
-        if len(keys) > FEW:
-            keys = with_states(keys, self._pfctl.run("-s", "states"))
-        problems: dict[str, str] = {}
-        for key in keys:
-            try:
-                for arguments in endings(key):
-                    self._pfctl.run(*arguments)
-            except ActionError as error:
-                problems[key] = f"it is blocked, but its open connections go on: {error}"
-        return problems
+        going_on = "it is blocked, but connections that were open go on"
+        try:
+            if len(keys) > FEW:
+                keys = [*self._connections(keys)]
+            said = one_by_one(self._pfctl, ((key, ending_all_by(key)) for key in keys))
+            if self._connections(keys):
+                left = self._connections(keys, "-vv")
+                commands = ((key, ending_one(number)) for key in left for number in sorted(left[key]))
+                said |= one_by_one(self._pfctl, islice(commands, MOST))
+                return {key: f"{going_on}: {said.get(key, 'pfctl ended none')}" for key in self._connections(keys)}
+        except ActionError as error:
+            return dict.fromkeys(keys, f"{going_on}: {error}")
+        return {}
+
+    def _connections(self, keys: Sequence[str], *more: str) -> dict[str, set[str]]:
+        return connections(keys, self._pfctl.run("-s", "states", *more)) if keys else {}
 
 
-def _hosts(states: str) -> set[str]:
-    """Both ends of each connection: `203.0.113.9:51234`, `2001:db8::9[51234]`, in brackets what is behind a NAT."""
-    words = {word.strip("()") for word in states.split()}
+def _ends(state: str) -> set[str]:
+    """Of a connection: `203.0.113.9:51234`, `2001:db8::9[51234]`, in brackets what is behind a NAT."""
+    words = (word.strip("()") for word in state.split())
     hosts = {word.partition(":" if word.count(":") == 1 else "[")[0] for word in words}
     return {host for host in hosts if _HOST.fullmatch(host)}
 

@@ -74,18 +74,33 @@ def test_open_connections_are_ended(subject: OnBsd, more: list[str]) -> None:
     assert set(subject.seen()) == set(keys)
 
 
-def test_a_connection_that_goes_on_is_told(subject: OnBsd, tmp_path: Path) -> None:
-    """Its packets still get in, so nobody is told that the block is done."""
-    refuses = tmp_path / "refuses"
-    refuses.mkdir()
-    (refuses / "pfctl").write_text(
-        f'#!/bin/sh\ncase "$*" in *-k*{V4}) echo no >&2; exit 1;; esac\nexec {subject.tools.path}/pfctl "$@"\n'
+@pytest.mark.parametrize(
+    ("arguments", "answer", "words"),
+    [
+        ("*-k*", "echo no >&2; exit 1", "pfctl: exit code 1: no"),
+        ("*-k*id*", "exit 0", "pfctl ended none"),
+    ],
+    ids=["fails", "does nothing"],
+)
+def test_a_connection_that_goes_on_is_told(
+    subject: OnBsd, tmp_path: Path, arguments: str, answer: str, words: str
+) -> None:
+    """Its packets still get in, so nobody is told that the block is done; whatever pfctl says of itself."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "pfctl").write_text(
+        f"""#!/bin/sh
+        case "$*" in {arguments}) {answer};; esac
+        exec {subject.tools.path}/pfctl "$@"
+        """
     )
-    (refuses / "pfctl").chmod(0o755)
-    action = subject.made(replace(subject.tools, path=str(refuses)))
+    (other / "pfctl").chmod(0o755)
+    subject.change(lambda kept: kept["pf"]["states"].append(["out", "192.0.2.1", V4]))
+    action = subject.made(replace(subject.tools, path=str(other)))
     first, second = action.apply([effect(V4, 60.0), effect(V6, 60.0)])
-    assert first.problem == "it is blocked, but its open connections go on: pfctl: exit code 1: no"
+    assert first.problem == f"it is blocked, but connections that were open go on: {words}"
     assert second.problem == ""
+    assert subject.seen() == {V6}
 
 
 def test_nothing_outside_of_the_anchor_is_touched(subject: OnBsd) -> None:
@@ -165,7 +180,12 @@ def test_the_systems_have_their_anchors() -> None:
 
 STATES = """\
 all tcp 192.0.2.1:22 <- 203.0.113.9:51234       ESTABLISHED:ESTABLISHED
+   [1 + 2] wscale 7  [3 + 4] wscale 7
+   age 00:00:01, expires in 23:59:59, 5:5 pkts, 300:300 bytes, rule 7
+   id: 4823e84500000003 creatorid: 0000002a
 em0 udp 10.0.0.5:4242 (192.0.2.1:6000) -> 198.51.100.7:53       MULTIPLE:SINGLE
+   age 00:00:01, expires in 00:00:30, 1:1 pkts, 60:60 bytes, rule 7
+   id: 4823e84500000004 creatorid: 0000002a
 all ipv6-icmp 2001:db8:ffff::1 <- 2001:db8:bad::9[33]       0:0
 all tcp 2001:db8:ffff::1[22] <- 2001:db8:1::7[40000]       CLOSED:SYN_SENT
 all icmp 192.0.2.1:8 <- 203.0.113.200:8       0:0
@@ -175,5 +195,33 @@ all icmp 192.0.2.1:8 <- 203.0.113.200:8       0:0
 def test_whose_connections_there_are_is_read_from_the_list() -> None:
     """Both ends of each, behind a NAT too, and what lies in a network."""
     there = [V4, "198.51.100.7", "10.0.0.5", V6, "203.0.113.128/25", "2001:db8:1::/48"]
-    absent = ["203.0.113.90", "203.0.113.0/30", "2001:db8:bad::", "2001:db8:2::/48", "8.0.0.0/8", "0.0.0.0/8"]
-    assert pf.with_states([*there, *absent], STATES) == there
+    absent = ["203.0.113.90", "203.0.113.0/30", "2001:db8:bad::", "2001:db8:2::/48", "8.0.0.0/8", "2.0.0.0/7"]
+    found = pf.connections([*there, *absent], STATES)
+    assert set(found) == set(there)
+    assert found[V4] == {"4823e84500000003/0000002a"}
+    assert found["10.0.0.5"] == found["198.51.100.7"] == {"4823e84500000004/0000002a"}
+
+
+RULES = """\
+block return all
+anchor on egress all {
+  anchor "thwart" all {
+    block drop quick from any to <thwart>
+  }
+}
+anchor "x/*" all {
+  anchor "thwart" all {
+    block drop quick from <thwart> to any
+  }
+}
+anchor "thwart" in on em0 all {
+  pass quick all
+}
+"""
+
+
+def test_only_rules_of_our_own_anchor_are_ours() -> None:
+    """Anchors may be nested, called by what they have in common, and have no names."""
+    assert pf.called(RULES, "thwart") == {"pass quick all"}
+    assert pf.called(RULES, "x/thwart") == {"block drop quick from <thwart> to any"}
+    assert pf.called(RULES, "y/thwart") == set()

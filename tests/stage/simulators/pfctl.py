@@ -7,6 +7,7 @@ command are added or none.
 """
 
 import sys
+from binascii import crc32
 
 from tests.stage.simulators import pf
 from tests.stage.simulators.host import Network, State, fail, load, network, options, save
@@ -35,6 +36,7 @@ class _Call:
             _usage()
         try:
             found, self._rest = options(arguments, OPTIONS)
+            self._options = found
         except ValueError as error:
             _usage(str(error))
         self._said = dict(found)
@@ -103,6 +105,10 @@ class _Call:
         elif self._show == "states":
             for each in self._kept["states"]:
                 print(_told(*each))
+                if ("v", "") in self._options:
+                    print("   age 00:00:01, expires in 23:59:59, 5:5 pkts, 300:300 bytes")
+                if self._options.count(("v", "")) > 1:
+                    print(f"   id: {_number(each)} creatorid: 0000002a")
         else:
             fail(f"pfctl: -s {self._show} isn't simulated", 99)
 
@@ -123,7 +129,11 @@ class _Call:
             self._kept["states"] = []
 
     def _kill(self) -> None:
-        """Of one: all that it began. Of two: all that the first began with the second."""
+        """Of one: all that it began. Of two: all that the first began with the second, or the one of this number."""
+        if self._kills[0] == "id" and len(self._kills) == 2:
+            number = self._kills[1].partition("/")[0]
+            self._kept["states"] = [each for each in self._kept["states"] if _number(each) != number]
+            return
         source, target = _prefix(self._kills[0]), _prefix(self._kills[-1])
         before = self._kept["states"]
         self._kept["states"] = [
@@ -248,6 +258,10 @@ def _text(path: str) -> str:
             return file.read()
     except OSError as error:
         fail(f"pfctl: {path}: {error.strerror}", 1)
+
+
+def _number(state: list[str]) -> str:
+    return f"{crc32(' '.join(state).encode()):016x}"
 
 
 def _told(way: str, source: str, target: str) -> str:
