@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -12,6 +13,7 @@ from agent.actions.route_null import RouteNull
 from agent.actions.tool import Tools
 from agent.contract.addresses import NetworkContract, hosts
 from agent.contract.programs import ProgramContract
+from shared.errors import ThwartError
 from tests.contract.subject import EXAMPLES, There
 from tests.stage.network import Host
 from tests.stage.probe import Listener, side_by_side
@@ -139,6 +141,15 @@ def test_who_never_blocks_by_routes_has_no_rule_for_it(subject: ByIp, web: Host)
     subject.action.inspect()
     assert _problems(subject.action.revert([_effect(BLOCKED4), _effect(BLOCKED6)])) == []
     assert "8484" not in web.run("ip", "rule") + web.run("ip", "-6", "rule")
+
+
+@pytest.mark.root
+def test_who_may_not_change_routes_is_told_at_the_start(web: Host) -> None:
+    """Looking is allowed to anybody, and would announce what every order then fails by."""
+    check = "from agent.actions.linux_routes import LinuxRoutes; LinuxRoutes().check()"
+    web.run(sys.executable, "-c", check)
+    with pytest.raises(ThwartError, match="Operation not permitted"):
+        web.run("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", sys.executable, "-c", check)
 
 
 def _effect(key: str) -> Effect:
