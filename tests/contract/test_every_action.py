@@ -1,0 +1,70 @@
+"""No action without the contract: each backend in the catalogue has a subject, held to all that is for such a one."""
+
+import pytest
+
+from agent.actions.catalogue import BUILT_IN
+from agent.actions.slow_actions import built_in, webhook
+from agent.contract.action import ActionContract, CulpritContract
+from agent.contract.ends import EndingContract
+from agent.contract.happening import HappeningContract
+from agent.contract.programs import ProgramContract
+from shared.settings import ActionsSettings
+from tests.contract import (
+    test_action,
+    test_bsd_routes,
+    test_disable_account,
+    test_firewalld,
+    test_host_deny,
+    test_ipfw,
+    test_iptables,
+    test_netsh,
+    test_npf,
+    test_pf,
+    test_restart_wazuh,
+    test_route_null,
+    test_wazuh_slack,
+)
+
+SUBJECTS: dict[str, tuple[type, ...]] = {
+    "nftables": (test_action.TestNftables,),
+    "ipset": (test_iptables.TestIpsetNft, test_iptables.TestIpsetLegacy),
+    "iptables": (test_iptables.TestIptablesNft, test_iptables.TestIptablesLegacy),
+    "pf": (test_pf.TestPf, test_pf.TestCulprit),
+    "ipfw": (test_ipfw.TestIpfw, test_ipfw.TestCulprit),
+    "npf": (test_npf.TestNpf, test_npf.TestCulprit),
+    "hosts.deny": (test_host_deny.TestHostsDeny, test_host_deny.TestHostsAllow),
+    "usermod": (test_disable_account.TestLinux,),
+    "pwpolicy": (test_disable_account.TestMacos,),
+    "net user": (test_disable_account.TestWindows,),
+    "firewalld": (test_firewalld.TestFirewalld,),
+    "ip route": (test_route_null.TestIpRoute,),
+    "route": (test_bsd_routes.TestBsdRoutes,),
+    "netsh": (test_netsh.TestNetsh, test_netsh.TestCulprit),
+}
+RUN_NO_PROGRAM = {"nftables", "firewalld", "hosts.deny"}
+JUST_HAPPEN: dict[str, type] = {
+    "wazuh-slack": test_wazuh_slack.TestWazuhSlack,
+    "restart-wazuh": test_restart_wazuh.TestRestartWazuh,
+}
+ACTIONS = {
+    f"{name} on {', '.join(each.systems) or 'any system'}": each.make(ActionsSettings())
+    for name, candidates in BUILT_IN.items()
+    for each in candidates
+}
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_every_backend_is_held_to_the_contract(name: str) -> None:
+    """And what runs programs to what becomes of those; each to what becomes of one that fails among many."""
+    action = ACTIONS[name]
+    held = {base for each in SUBJECTS.get(action.backend, ()) for base in each.__mro__}
+    assert ActionContract in held, f"{action.backend}: its test class is to be named above"
+    assert (CulpritContract if action.backend in RUN_NO_PROGRAM else ProgramContract) in held
+    assert not action.exact or EndingContract in held
+
+
+def test_everything_that_just_happens_is_held_to_its_own() -> None:
+    """A message, a restart."""
+    settings = ActionsSettings()
+    for each in built_in(settings, webhook(settings), "web1"):
+        assert issubclass(JUST_HAPPEN[each.name.removesuffix(".exe")], HappeningContract)
