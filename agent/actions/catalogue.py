@@ -32,11 +32,11 @@ from agent.actions.npf import Npf
 from agent.actions.pf import Pf
 from agent.actions.route_null import RouteNull
 from agent.actions.shadow import Shadow
+from agent.actions.windows_routes import WindowsRoutes
 from shared.errors import ActionError
 from shared.settings import ActionsSettings
 
 FIREWALL = "firewall-drop"
-BLOCKING = (FIREWALL, "netsh.exe")  # an agent that has none of them on a system that has one says so aloud
 
 log = structlog.get_logger()
 
@@ -68,6 +68,7 @@ _PF = Candidate(lambda settings: Pf(settings.pf_anchor), ("FreeBSD", "OpenBSD", 
 _IPFW = Candidate(lambda _: Ipfw(), ("FreeBSD",))
 _NPF = Candidate(lambda _: Npf(), ("NetBSD",))
 _NETSH = Candidate(lambda _: Netsh(), ("Windows",))
+_WINDOWS_ROUTES = Candidate(lambda _: RouteNull(WindowsRoutes()), ("Windows",))
 
 # By name, in the order in which they are tried. What goes by two names is one candidate, the same object, under both.
 BUILT_IN: Catalogue = {
@@ -94,7 +95,9 @@ BUILT_IN: Catalogue = {
     "route-null": (
         Candidate(lambda _: RouteNull(LinuxRoutes()), ("Linux",)),
         Candidate(lambda _: RouteNull(BsdRoutes()), bsd_routes.SYSTEMS),
+        _WINDOWS_ROUTES,
     ),
+    "route-null.exe": (_WINDOWS_ROUTES,),
 }
 
 
@@ -142,10 +145,8 @@ class Actions:
 
     def lack(self) -> str:
         """What is to be said aloud if this host can't block an address; empty when it can."""
-        for name in BLOCKING:
-            if name in self.unsupported and self._candidates(name):
-                return f"{name} can't be carried out on this host: {self.unsupported[name]}"
-        return ""
+        why_not = self.unsupported.get(FIREWALL)
+        return f"{FIREWALL} can't be carried out on this host: {why_not}" if why_not else ""
 
     def backends(self) -> dict[str, str]:
         """What carries each out, by every name."""

@@ -10,7 +10,6 @@ from shared import durations
 from shared.tables import plain, print_table
 
 NOTICED = 5.0  # s that a clock may be off
-BLOCKING = ("firewall-drop", "netsh.exe")  # what carries the first of these out is what an agent blocks by
 
 
 def print_agents(found: Sequence[AgentView], *, filtered: bool = False) -> None:
@@ -68,7 +67,7 @@ def _agent(each: AgentView) -> tuple[str, ...]:
 
 def _blocks_by(each: AgentView) -> str:
     """All that it can carry out is a dozen names, and `show` has them."""
-    return next((each.actions[name] for name in BLOCKING if name in each.actions), "nothing")
+    return each.actions.get("firewall-drop", "nothing")
 
 
 def _trouble(each: AgentView) -> str:
