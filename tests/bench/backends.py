@@ -28,7 +28,9 @@ from agent.actions.firewalld import Firewalld
 from agent.actions.host_deny import HostDeny
 from agent.actions.ipset import Ipset
 from agent.actions.iptables import Iptables
+from agent.actions.linux_routes import LinuxRoutes
 from agent.actions.nftables import Nftables
+from agent.actions.route_null import RouteNull
 from agent.actions.tool import Tools
 from shared.errors import ThwartError
 from tests.bench import one_fork
@@ -96,6 +98,12 @@ class Stage:
         daemon = firewalld.Firewalld(self._guard, host, self._folder / f"firewalld-{host.name}")
         return lambda: Firewalld(daemon.asked), one_fork.firewall_cmd(daemon.bus.address)
 
+    def routes(self, host: Host) -> Made:
+        return lambda: RouteNull(LinuxRoutes()), one_fork.route()
+
+    def routes(self, host: Host) -> Made:
+        return lambda: RouteNull(LinuxRoutes()), one_fork.route()
+
     def hosts_deny(self, host: Host) -> Made:
         etc = self._folder / f"etc-{host.name}"
         etc.mkdir()
@@ -108,6 +116,8 @@ class Stage:
             **{f"ipset, -{each}": self.ipset(each) for each in ("nft", "legacy")},
             **{f"iptables, -{each}": self.iptables(each) for each in ("nft", "legacy")},
             "firewalld": self.firewalld,
+            "ip route": self.routes,
+            "routes": self.routes,
             "hosts.deny": self.hosts_deny,
         }
 
@@ -127,7 +137,7 @@ def measure(stage: Stage, sizes: Sequence[int], only: Sequence[str]) -> list[Fig
             (action, _), (_, stock) = make(host), make(beside)
             ours, in_batches = host.call(partial(blocked, action, sizes))
             forks = beside.call(partial(forked, stock, sizes))
-        except (ThwartError, OSError, CalledProcessError) as error:
+        except (ThwartError, OSError, CalledProcessError, AssertionError) as error:
             found.append(Figures(backend=name, why_not=str(error)))
         else:
             found.append(Figures(backend=name, ours=ours, one_fork=forks, in_batches=in_batches))
