@@ -11,7 +11,7 @@ import structlog
 from msgspec import Struct
 
 from agent import collector, folder, host
-from agent.actions.catalogue import Actions
+from agent.actions.choice import Actions
 from agent.actions.scripts import Scripts
 from agent.actions.slow_actions import SlowActions, built_in, webhook
 from agent.admission import Admission

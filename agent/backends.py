@@ -10,7 +10,7 @@ from collections.abc import Collection
 import structlog
 
 from agent.actions.action import Action
-from agent.actions.catalogue import Actions
+from agent.actions.choice import Actions
 from agent.executor import Executor
 from agent.journal.journal import Journal
 from agent.trouble import Trouble

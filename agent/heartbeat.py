@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 from msgspec import Struct
 
-from agent.actions.catalogue import Actions
+from agent.actions.choice import Actions
 from agent.actions.slow_actions import SlowActions
 from agent.admission import Admission
 from agent.host import own_addresses

@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct
 
 from agent.actions.action import Action, Call, Effect, Result, SlowAction
-from agent.actions.catalogue import Actions
+from agent.actions.choice import Actions
 from agent.actions.slow_actions import SlowActions
 from agent.admission import Admission
 from agent.executor import Executor

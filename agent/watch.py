@@ -89,8 +89,8 @@ class Watch:
         self._tell(problems)
 
     async def take_over(self, name: str, former: Action, in_thread: InThread) -> dict[str, float | None]:
-        """What `former` has in force for this action, which something else carries out now: seconds left by key. What is
-        in no journal is held from now on. Raises ActionError, StoreError.
+        """What `former` has in force for this action, which something else carries out now: seconds left by key. What
+        is in no journal is held from now on. Raises ActionError, StoreError.
         """
         before = self._journal.now().boot
         left: dict[str, float | None] = await in_thread(former.inspect)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from agent import app
 from agent.actions.action import Action
-from agent.actions.catalogue import BUILT_IN, FIREWALL, Actions, Candidate
+from agent.actions.catalogue import BUILT_IN, FIREWALL, Candidate
+from agent.actions.choice import Actions
 from shared import log, settings
 from shared.settings import ActionsSettings
 from tests.contract.subject import There

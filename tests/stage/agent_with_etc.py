@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from agent import app
-from agent.actions.catalogue import BUILT_IN, Actions
+from agent.actions.catalogue import BUILT_IN
+from agent.actions.choice import Actions
 from shared import log, settings
 
 WHAT = ("host-deny", "disable-account")

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from agent.actions.action import Action
-from agent.actions.catalogue import Actions, Candidate
+from agent.actions.catalogue import Candidate
+from agent.actions.choice import Actions
 from shared.settings import ActionsSettings
 
 

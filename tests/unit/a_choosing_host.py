@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from agent.actions.action import Action
-from agent.actions.catalogue import Actions, Candidate
+from agent.actions.catalogue import Candidate
+from agent.actions.choice import Actions
 from agent.admission import Admission
 from agent.backends import Backends
 from agent.executor import Executor

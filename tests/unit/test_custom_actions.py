@@ -10,7 +10,8 @@ import pytest
 
 from agent.actions import custom
 from agent.actions.action import Effect, Result
-from agent.actions.catalogue import BUILT_IN, Actions, everything
+from agent.actions.catalogue import BUILT_IN, everything
+from agent.actions.choice import Actions
 from agent.actions.ip_customblock import IpCustomblock
 from agent.contract.action import effect
 from shared.errors import ActionError, InvalidTarget, ProtectedTarget

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from agent.actions.catalogue import Actions, Candidate
+from agent.actions.catalogue import Candidate
+from agent.actions.choice import Actions
 from shared.settings import ActionsSettings
 from tests.stage.fake_action import FakeAction
 from tests.unit.a_host import HostClock
