@@ -7,7 +7,7 @@ and forgotten with the process.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Protocol
@@ -132,13 +132,13 @@ class Errands:
         self._later = {lane: until for lane, until in self._later.items() if until > now}
         return list(self._later)
 
-    def _together(self, errands: Iterable[Errand]) -> Iterable[Sequence[Errand]]:
+    def _together(self, errands: Iterable[Errand]) -> Iterator[Sequence[Errand]]:
         """Those that one call does."""
-        some: dict[Name, list[Errand]] = defaultdict(list)
+        by_action: dict[str, list[Errand]] = defaultdict(list)
         for each in errands:
-            action = each.work.action
-            some[each.lane if self._actions.at_once(action) == 1 else (action, "")].append(each)
-        return some.values()
+            by_action[each.work.action].append(each)
+        for action, some in by_action.items():
+            yield from [some] if self._actions.at_once(action) > 1 else ([each] for each in some)
 
     async def idle(self) -> None:
         """Returns when nothing is out; for a moment, if `run` runs."""
