@@ -45,6 +45,9 @@ class Accounts(Protocol):
     def mark(self) -> object:
         """Another value once an account may have changed; None where only a look can tell."""
 
+    def wait_for_others(self) -> None:
+        """Returns when accounts can be changed: once for all that comes next. Raises ActionError after a moment."""
+
     def close(self, name: str) -> None:
         """Lets nobody log in by it any more. Twice is safe. Raises ActionError."""
 

@@ -39,6 +39,9 @@ class Directory:
     def mark(self) -> object:
         return None
 
+    def wait_for_others(self) -> None:
+        pass
+
     def close(self, name: str) -> None:
         self._pwpolicy.run("-n", NODE, "-u", name, "-disableuser")
 

@@ -112,11 +112,13 @@ class DisableAccount:
 
     def _close(self, keys: Collection[str], host: "_Host") -> Problems:
         problems = {key: refusal for key in keys if (refusal := _refusal(key, host.accounts))}
-        some = [key for key in keys if key not in problems]
-        self._record.write({**host.kept, **{key: host.open(key) for key in some}})
         in_force = host.in_force()
+        some = [key for key in keys if key not in problems and key not in in_force]
+        if some:
+            self._accounts.wait_for_others()
+            self._record.write({**host.kept, **{key: host.open(key) for key in some}})
         for key in some:
-            problems |= {} if key in in_force else _tried(key, partial(self._accounts.close, key))
+            problems |= _tried(key, partial(self._accounts.close, key))
         return problems
 
     def _closed(self, keys: Collection[str], before: "_Host", after: "_Host", problems: Problems) -> Problems:
@@ -128,10 +130,12 @@ class DisableAccount:
 
     def _open(self, keys: Collection[str], host: "_Host") -> Problems:
         problems: Problems = {}
-        for key in keys:
-            if not host.is_open(key):
-                now = host.accounts[key].standing
-                problems |= _tried(key, partial(self._accounts.restore, key, now, host.open(key)))
+        some = [key for key in keys if not host.is_open(key)]
+        if some:
+            self._accounts.wait_for_others()
+        for key in some:
+            now = host.accounts[key].standing
+            problems |= _tried(key, partial(self._accounts.restore, key, now, host.open(key)))
         return problems
 
     def _opened(self, keys: Collection[str], before: "_Host", after: "_Host", problems: Problems) -> Problems:

@@ -2,7 +2,8 @@
 
 The rule it keeps: only the accounts of people are closed, as /etc/login.defs parts them from the system's. The files
 are read and never written here. `usermod --lock` puts a `!` before the password, which leaves ssh keys working; so the
-account expires as well, as usermod(8) advises.
+account expires as well, as usermod(8) advises. While somebody edits accounts by vipw(8), which holds lckpwdf(3)'s lock,
+the tools wait for 15 s: nobody is to wait for them so long.
 """
 
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ class Shadow:
 
     def __init__(self, *, etc: Path = Path("/etc"), tools: Tools = Tools()) -> None:
         """`etc` is only looked at: the tools change their own."""
+        self._lock = etc / ".pwd.lock"
         self._passwd, self._shadow, self._defs = etc / "passwd", etc / "shadow", etc / "login.defs"
         self._usermod, self._password, self._kill = (Tool(name, tools) for name in ("usermod", "passwd", "pkill"))
 
@@ -44,6 +46,9 @@ class Shadow:
 
     def mark(self) -> object:
         return whole_file.mark(self._passwd), whole_file.mark(self._shadow)
+
+    def wait_for_others(self) -> None:
+        whole_file.wait_for_others(self._lock)
 
     def close(self, name: str) -> None:
         self._usermod.run("--lock", "--expiredate", str(PASSED), name)

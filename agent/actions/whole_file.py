@@ -15,7 +15,7 @@ import tenacity
 
 from shared.errors import ActionError
 
-PATIENCE = 2.0  # s for another process of Thwart's, which takes some ms
+PATIENCE = 2.0  # s for another process; one of Thwart's takes some ms
 PAUSE = 0.02  # s between two attempts
 OWN = "thwart"  # ends the name of the file that is to replace another
 
@@ -33,8 +33,22 @@ def alone(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise ActionError(f"{folder}: {error.strerror}") from error
     try:
-        _lock(descriptor, folder)
+        _lock(fcntl.flock, descriptor, folder)
         yield
+    finally:
+        os.close(descriptor)
+
+
+def wait_for_others(lock: Path) -> None:
+    """Returns when no other program has `lock`, a file that some lock as lockf(3) does. Raises ActionError."""
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ActionError(f"{lock}: {error.strerror}") from error
+    try:
+        _lock(fcntl.lockf, descriptor, lock)
     finally:
         os.close(descriptor)
 
@@ -101,7 +115,7 @@ def _flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, folder: Path) -> None:
+def _lock(how: Callable[[int, int], None], descriptor: int, path: Path) -> None:
     attempts = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(BlockingIOError),
         stop=tenacity.stop_after_delay(PATIENCE),
@@ -109,9 +123,9 @@ def _lock(descriptor: int, folder: Path) -> None:
         reraise=True,
     )
     try:
-        attempts(fcntl.flock, descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        attempts(how, descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise ActionError(f"{folder}: another process has had it locked for {PATIENCE:g} s") from error
+        raise ActionError(f"{path}: another process has had it locked for {PATIENCE:g} s") from error
 
 
 @contextmanager

@@ -1,5 +1,8 @@
 """disable-account: what is remembered of an account, and that it is as it was afterwards."""
 
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,6 +10,7 @@ import msgspec
 import pytest
 import structlog
 
+from agent.actions import whole_file
 from agent.actions.action import Effect
 from agent.actions.directory import Directory, accounts_in
 from agent.actions.disable_account import DisableAccount
@@ -97,6 +101,17 @@ def test_what_was_not_closed_is_not_remembered(etc: OwnEtc, kept: Path, tmp_path
 
 
 @pytest.mark.root
+def test_what_is_half_closed_is_remembered(etc: OwnEtc, kept: Path, tmp_path: Path) -> None:
+    """It isn't said to be closed, since keys still work; and it can be opened."""
+    tools = _tools(tmp_path, usermod=f"{_usermod} --lock alice")
+    (result,) = etc.call(lambda: _action(kept, tools).apply(ALICE))
+    assert result.problem == "it was closed, and isn't"
+    assert etc.shadow("alice")[1] == f"!{HASHED}"
+    _done(etc, _action(kept).revert)
+    assert etc.shadow("alice")[1] == HASHED
+
+
+@pytest.mark.root
 def test_what_others_change_meanwhile_is_theirs(etc: OwnEtc, kept: Path) -> None:
     """A new date on which it expires stays afterwards; and who unlocked it by hand isn't locked out."""
     action = _action(kept)
@@ -184,6 +199,25 @@ def test_a_record_that_cannot_be_read_closes_nothing(etc: OwnEtc, kept: Path) ->
 
 
 @pytest.mark.root
+def test_who_edits_accounts_holds_up_no_other_order(etc: OwnEtc, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """usermod would wait for 15 s; the order is answered before, and nothing has changed."""
+    monkeypatch.setattr(whole_file, "PATIENCE", 0.05)
+    began = time.monotonic()
+    lock = etc.folder / ".pwd.lock"
+    with subprocess.Popen(
+        [sys.executable, "-c", _VIPW, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as vipw:
+        assert vipw.stdout is not None
+        vipw.stdout.readline()
+        (result,) = etc.call(lambda: _action(kept).apply(ALICE))
+        vipw.kill()
+    assert result.problem.endswith(".pwd.lock: another process has had it locked for 0.05 s")
+    assert time.monotonic() - began < 5
+    assert etc.shadow("alice")[1] == HASHED
+    _done(etc, _action(kept).apply)
+
+
+@pytest.mark.root
 def test_sessions_that_go_on_leave_the_account_closed(etc: OwnEtc, kept: Path, tmp_path: Path) -> None:
     """It was ordered to be closed, and is; the log says what wasn't to be had."""
     tools = _tools(tmp_path, pkill="echo 'pkill: no' >&2; exit 3")
@@ -268,6 +302,9 @@ def test_dscl_is_read_whatever_it_prints() -> None:
 
 
 _usermod = "/usr/sbin/usermod"
+_VIPW = (
+    "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
+)
 
 
 def _action(kept: Path, tools: Tools = Tools(), *, ends_sessions: bool = False) -> DisableAccount:
