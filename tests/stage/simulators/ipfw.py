@@ -119,6 +119,8 @@ class _Call:
         command = next((each for each in ON_TABLES if each.startswith(rest[0])), "")
         if not command:
             fail(f"ipfw: invalid table command {rest[0]}", USAGE)
+        if name == "all":
+            fail("ipfw: table name required", USAGE)
         tables = self._kernel("failed to request table info")["tables"]
         done = getattr(self, f"_table_{command}", None)
         if done is None:
