@@ -150,7 +150,7 @@ class _Files:
                 new = list(_rules([line], lets_in=self._denies))
                 rules += new
                 some_are_let_in = some_are_let_in or any(rule.lets_in for rule in new)
-            elif not some_are_let_in or who_lets_in(line.key, rules) is None:
+            elif line.is_whole and (not some_are_let_in or who_lets_in(line.key, rules) is None):
                 found.add(line.key)
         return found
 

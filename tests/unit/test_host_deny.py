@@ -155,6 +155,19 @@ def test_a_line_that_comes_first_and_lets_in_is_noticed(etc: Path, file: str) ->
     assert action.inspect() == {KEY: None}
 
 
+def test_a_line_without_its_end_is_not_relied_on(etc: Path, file: str) -> None:
+    """Not every libwrap reads it, but some do: ours is written anew, and somebody else's may let in."""
+    action = HostDeny(etc=etc, file=file)
+    _done(action.apply(_effects(KEY)))
+    whole = (etc / file).read_text()
+    (etc / file).write_text(whole.rstrip("\n"))
+    assert action.inspect() == {}
+    _done(action.apply(_effects(KEY)))
+    assert (etc / file).read_text() == whole
+    (etc / ALLOW).write_text("ALL: ALL")
+    assert action.inspect() == {}
+
+
 def test_a_host_that_is_let_in_later_is_noticed(etc: Path) -> None:
     """hosts.allow is looked at as well."""
     action = HostDeny(etc=etc, file=DENY)
