@@ -40,7 +40,7 @@ def add(family: str, given: list[str], state: State) -> str:
     if made.get("metric", "0").isdecimal() is False:
         raise RefusedError("The parameter is incorrect.")
     kept = of(state)
-    if prefix in kept["spoilt"]:
+    if prefix in map(_long, kept["spoilt"]):
         raise RefusedError("Not enough memory resources are available to process this command.")
     hop = made.get("nexthop", "Loopback Pseudo-Interface 1" if interface == LOOPBACK else "Ethernet")
     if any((each["prefix"], each["interface"], each["hop"]) == (prefix, interface, hop) for each in kept["table"]):
@@ -85,6 +85,25 @@ def sent_to(state: State, address: Network) -> int:
         if prefix is not None and prefix.holds(address):
             held.append((-prefix.length, each["metric"], each["interface"]))
     return min(held)[2]
+
+
+def nowhere(state: State) -> set[str]:
+    """Addresses and networks of which all that is sent there goes nowhere; the host's own aside."""
+    table = of(state)["table"]
+    own = {prefix for prefix, *_ in OF_SYSTEM}
+    over = [each for each in table if each["interface"] == LOOPBACK and each["prefix"] not in own]
+    found = [network(each["prefix"]) for each in over]
+    return {str(each) for each in found if each is not None and sent_to(state, each) == LOOPBACK}
+
+
+def flush(state: State) -> None:
+    """Somebody deletes all routes that aren't Windows' own."""
+    of(state)["table"] = [_route(*each) for each in OF_SYSTEM]
+
+
+def without_ipv6(state: State) -> None:
+    """It is switched off."""
+    of(state)["table"] = [each for each in of(state)["table"] if ":" not in each["prefix"]]
 
 
 def _where(made: dict[str, str], family: str) -> tuple[str, int]:
