@@ -23,6 +23,7 @@ from tests.contract import (
     test_restart_wazuh,
     test_route_null,
     test_wazuh_slack,
+    test_windows_routes,
 )
 
 SUBJECTS: dict[str, tuple[type, ...]] = {
@@ -38,7 +39,8 @@ SUBJECTS: dict[str, tuple[type, ...]] = {
     "net user": (test_disable_account.TestWindows,),
     "firewalld": (test_firewalld.TestFirewalld,),
     "ip route": (test_route_null.TestIpRoute,),
-    "route": (test_bsd_routes.TestBsdRoutes,),
+    "route": (test_bsd_routes.TestBsdRoutes, test_bsd_routes.TestCulprit),
+    "netsh route": (test_windows_routes.TestWindowsRoutes, test_windows_routes.TestCulprit),
     "netsh": (test_netsh.TestNetsh, test_netsh.TestCulprit),
 }
 RUN_NO_PROGRAM = {"nftables", "firewalld", "hosts.deny"}
