@@ -8,7 +8,7 @@ The rule it keeps: nobody's route is touched, and what has one already isn't blo
 second path to there, and let half of the connections through.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
@@ -46,7 +46,7 @@ class BsdRoutes:
         self._route.find()
         self._netstat.run(*listing(4))
 
-    def listed(self, version: int) -> set[str]:
+    def listed(self, version: int, among: Collection[str] = ()) -> set[str]:
         return {each.name for each in self._all(version) if each.ours}
 
     def put(self, version: int, names: Sequence[str]) -> dict[str, str]:

@@ -83,7 +83,7 @@ class FirewalldBus:
         return self._open
 
     def _close(self) -> None:
-        """An answer that comes too late must not be taken for that to another question."""
+        """Half of a question may have been sent; another one behind that would be taken for its end."""
         if self._open is not None:
             with suppress(OSError):
                 self._open.close()

@@ -8,7 +8,7 @@ A batch (`ip -batch`) of 1,000 takes 6 ms, each of them alone 2 ms.
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from agent.actions.families import families, key_of
 from agent.actions.halves import in_halves
@@ -20,7 +20,10 @@ TABLE = 8484
 PROTOCOL = 84  # of routes: who made them; below 4 the kernel, above it whoever likes (ip-route(8))
 NOBODYS = "127.255.255.254"  # no block can mean loopback
 RULE = f"pref {PROTOCOL} lookup {TABLE}"  # after `local`, 0, so that this host always reaches itself
-LIST = f"rule show table {TABLE}\nroute show table all type blackhole proto {PROTOCOL}\n"
+SHOW_RULE = f"rule show table {TABLE}\n"
+# `table all`, because it is an error to ask for a table that has never had a route.
+SHOW_ROUTES = f"route show table all type blackhole proto {PROTOCOL}"
+FEW = 4  # routes to look for one by one: of 10,000 ip prints one in 9 ms, and all in 54
 RULE_LISTED = f"{PROTOCOL}:\tfrom all lookup {TABLE}"
 
 
@@ -44,15 +47,16 @@ class LinuxRoutes:
             if os.strerror(errno.EPERM) in str(error):
                 raise
 
-    def listed(self, version: int) -> set[str]:
-        """None without the rule: then nobody looks into the table. `table all`, because asking for a table that has
-        never had a route is an error.
-        """
-        lines = self._ip.run(f"-{version}", "-batch", "-", said=LIST).splitlines()
+    def listed(self, version: int, among: Collection[str] = ()) -> set[str]:
+        """None without the rule: then nobody looks into the table."""
+        few = among if len(among) <= FEW else ()
+        asked = [f"{SHOW_ROUTES} to exact {name}\n" for name in few] or [f"{SHOW_ROUTES}\n"]
+        said = "".join([SHOW_RULE, *asked])
+        lines = self._ip.run(f"-{version}", "-batch", "-", said=said).splitlines()
         if not any(map(_is_ours, lines)):
             return set()
-        routes = (line.split() for line in lines if line.startswith("blackhole "))
-        return {key_of(version, words[1]) for words in routes if str(TABLE) in words}
+        shown = (line.split() for line in lines if line.startswith("blackhole "))
+        return {key_of(version, words[1]) for words in shown if str(TABLE) in words}
 
     def put(self, version: int, names: Sequence[str]) -> dict[str, str]:
         ruled = any(map(_is_ours, self._ip.run(f"-{version}", "rule", "show", "table", str(TABLE)).splitlines()))

@@ -28,8 +28,8 @@ class Routes(Protocol):
     def check(self) -> None:
         """Changes nothing. Raises ActionError with what is missing."""
 
-    def listed(self, version: int) -> Collection[str]:
-        """What is in force of one family. Raises ActionError."""
+    def listed(self, version: int, among: Collection[str] = ()) -> Collection[str]:
+        """What is in force of one family, or at least what is of `among`. Raises ActionError."""
 
     def put(self, version: int, names: Sequence[str]) -> dict[str, str]:
         """Adds routes that aren't there; what failed, with the tool's words."""
@@ -88,11 +88,11 @@ class RouteNull:
     def _make(self, version: int, wanted: Wanted, *, there: bool) -> dict[str, str]:
         """Makes one family's be in force, or not; what failed."""
         try:
-            before = self._routes.listed(version)
+            before = self._routes.listed(version, wanted)
             differing = [name for name in wanted if (name in before) != there]
             change = self._routes.put if there else self._routes.take
             failed = change(version, differing) if differing else {}
-            after = self._routes.listed(version) if differing else before
+            after = self._routes.listed(version, differing) if differing else before
         except ActionError as error:
             return dict.fromkeys(wanted, str(error))
         words = f"{self.backend} said yes, but the route is {'not ' if there else 'still '}there"

@@ -90,11 +90,13 @@ def test_a_zone_of_the_administrator_lets_nobody_in_that_is_blocked(
 def test_what_others_have_put_into_zones_is_not_ours(subject: ByFirewalld) -> None:
     """The administrator's own blocks aren't adopted, nor lifted, nor blocked twice."""
     subject.daemon.command("--zone=drop", "--add-source=198.51.100.0/24")
+    subject.daemon.command(f"--zone={NAME}", "--add-source=198.51.100.9")
     assert subject.action.inspect() == {}
     [result] = subject.action.apply([effect("198.51.100.0/24")])
     assert "already bound to a zone" in result.problem
     subject.action.revert([effect("198.51.100.0/24")])
     assert "198.51.100.0/24" in subject.daemon.command("--zone=drop", "--list-sources")
+    subject.daemon.command(f"--zone={NAME}", "--remove-source=198.51.100.9")
 
 
 @pytest.mark.root
