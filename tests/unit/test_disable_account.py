@@ -112,6 +112,29 @@ def test_what_is_half_closed_is_remembered(etc: OwnEtc, kept: Path, tmp_path: Pa
 
 
 @pytest.mark.root
+def test_what_was_not_opened_is_not_forgotten(etc: OwnEtc, kept: Path, tmp_path: Path) -> None:
+    """A tool that says yes and does nothing isn't believed, and the next attempt does it."""
+    _done(etc, _action(kept).apply)
+    (result,) = etc.call(lambda: _action(kept, _tools(tmp_path, usermod="exit 0")).revert(ALICE))
+    assert result.problem == "it was opened, and isn't as before"
+    _done(etc, _action(kept).revert)
+    assert etc.shadow("alice")[1] == HASHED
+
+
+@pytest.mark.root
+def test_what_others_open_while_one_is_closed_is_noticed(etc: OwnEtc, kept: Path, tmp_path: Path) -> None:
+    """It was in force when this began, and isn't any more: nobody says that nothing has moved."""
+    etc.add(["bob"], first_uid=20_001)
+    tools = _tools(tmp_path, usermod=f'{_usermod} "$@" && exec {_usermod} --unlock --expiredate "" bob')
+    action = _action(kept, tools)
+    etc.call(lambda: _action(kept).apply([Effect(key="bob", target="bob")]))
+    assert etc.call(action.inspect) == {"bob": None}
+    _done(etc, action.apply)
+    assert etc.call(action.moved)
+    assert etc.call(action.inspect) == {"alice": None}
+
+
+@pytest.mark.root
 def test_what_others_change_meanwhile_is_theirs(etc: OwnEtc, kept: Path) -> None:
     """A new date on which it expires stays afterwards; and who unlocked it by hand isn't locked out."""
     action = _action(kept)
