@@ -122,6 +122,7 @@ class ActionsSettings(Section, frozen=True, kw_only=True):
     pf_anchor: str = ""  # in which pf keeps our table and rules; "": thwart, on macOS com.apple/thwart
     webhook_file: str = "/etc/thwart/webhook"  # with the URL that wazuh-slack posts to, which is a secret
     webhook_ca_file: str = ""  # for an https:// URL of your own: whom to trust, when it isn't the system's list
+    webhook_proxy: str = ""  # http://proxy:3128, when the URL can't be reached but through one
     webhook_ends: bool = True  # the channel is told of the end of each block on this host, too
     restart_service: str = ""  # what restart-wazuh restarts; "": Wazuh where it is installed, else this agent itself
     host_deny_file: Literal["auto", "hosts.deny", "hosts.allow"] = "auto"  # by the latter it overrules what lets in

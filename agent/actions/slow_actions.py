@@ -28,7 +28,7 @@ def built_in(
 
 def webhook(settings: ActionsSettings) -> Webhook:
     """The channel's."""
-    return Webhook(file=settings.webhook_file, ca_file=settings.webhook_ca_file)
+    return Webhook(file=settings.webhook_file, ca_file=settings.webhook_ca_file, proxy=settings.webhook_proxy)
 
 
 class BuiltIn(SlowAction, Protocol):

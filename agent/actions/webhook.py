@@ -17,7 +17,7 @@ import tenacity
 from msgspec import Struct
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
-from urllib3.util import Retry, Url, parse_url
+from urllib3.util import Retry, Url, make_headers, parse_url
 
 from shared.errors import ActionError
 from shared.redaction import Redactor
@@ -46,10 +46,11 @@ class _Answer(Struct, frozen=True, kw_only=True):
 
 
 class Webhook:
-    """Posts to the URL in `file`. From any thread."""
+    """Posts to the URL in `file`, through the HTTP proxy at `proxy` if there is one. From any thread."""
 
-    def __init__(self, *, file: str, ca_file: str = "", patience: Patience = Patience()) -> None:  # noqa: B008 frozen
-        self._file, self._ca_file, self._patience = Path(file), ca_file, patience
+    def __init__(self, *, file: str, ca_file: str = "", proxy: str = "", patience: Patience | None = None) -> None:
+        self._file, self._ca_file, self._proxy = Path(file), ca_file, proxy
+        self._patience = patience or Patience()
         self._stopped = threading.Event()
 
     def is_there(self) -> bool:
@@ -108,14 +109,23 @@ class Webhook:
         return _judged(url, response.status, words, response.headers.get("Retry-After", ""))
 
     def _connection(self, url: Url) -> HTTPConnection:
-        host, limit = (url.host or "").strip("[]"), self._patience.one
+        """Not connected yet. A proxy is asked for a tunnel, so that it reads nothing of what is https."""
+        first = parse_url(checked(self._proxy, "actions.webhook_proxy")) if self._proxy else url
+        host, limit = _plain(first.host), self._patience.one
         if url.scheme == "http":
-            return HTTPConnection(host, url.port, timeout=limit)
+            connection = HTTPConnection(host, first.port, timeout=limit)
+        else:
+            connection = HTTPSConnection(host, first.port, timeout=limit, ssl_context=self._trusted())
+        if self._proxy:
+            login = make_headers(proxy_basic_auth=first.auth) if first.auth else {}
+            connection.set_tunnel(_plain(url.host), url.port or connection.default_port, login)
+        return connection
+
+    def _trusted(self) -> ssl.SSLContext:
         try:
-            context = ssl.create_default_context(cafile=self._ca_file or None)
+            return ssl.create_default_context(cafile=self._ca_file or None)
         except OSError as error:
             raise ActionError(f"{self._ca_file}: {error.strerror or error}") from error
-        return HTTPSConnection(host, url.port, timeout=limit, ssl_context=context)
 
 
 def checked(url: str, where: str) -> str:
@@ -138,6 +148,10 @@ def _judged(url: Url, status: int, body: bytes, retry_after: str) -> _Answer:
     after = _seconds(retry_after)
     asked = f"; it asks for {after:.0f} s of patience" if after else ""
     return _Answer(problem=problem + asked, again=status in AGAIN, after=after)
+
+
+def _plain(host: str | None) -> str:
+    return (host or "").strip("[]")
 
 
 def _seconds(retry_after: str) -> float:

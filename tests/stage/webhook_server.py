@@ -5,7 +5,9 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import SHUT_WR, create_connection, create_server, socket
 from types import TracebackType
 from typing import Any
 
@@ -73,9 +75,13 @@ class WebhookServer:
         self._scheme = "https" if context else "http"
 
     @property
+    def port(self) -> int:
+        return self._server.server_port
+
+    @property
     def url(self) -> str:
         """With the secret."""
-        return f"{self._scheme}://127.0.0.1:{self._server.server_port}{PATH}"
+        return f"{self._scheme}://127.0.0.1:{self.port}{PATH}"
 
     def plan(self, *answers: Answer) -> None:
         self.answers = list(answers)
@@ -113,6 +119,53 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Says nothing."""
+
+
+class ConnectProxy:
+    """An HTTP proxy that takes whoever asks for a tunnel, wherever to, to `port` of this machine."""
+
+    def __init__(self, port: int) -> None:
+        self.asked: list[str] = []  # request lines and headers
+        self.allows = True
+        self._port, self._listener = port, create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        """host:port"""
+        return f"127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):  # it was closed
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._tunnel, args=(client,), daemon=True).start()
+
+    def _tunnel(self, client: socket) -> None:
+        heard = b""
+        while not heard.endswith(b"\r\n\r\n"):
+            heard += client.recv(1)
+        self.asked.append(heard.decode())
+        if not self.allows:
+            client.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+            client.close()
+            return
+        client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        with create_connection(("127.0.0.1", self._port)) as server, client:
+            back = threading.Thread(target=_pour, args=(server, client), daemon=True)
+            back.start()
+            _pour(client, server)
+            back.join(5.0)
+
+
+def _pour(one: socket, other: socket) -> None:
+    with suppress(OSError):
+        while piece := one.recv(65_536):
+            other.sendall(piece)
+        other.shutdown(SHUT_WR)
 
 
 def fields(attachments: Iterable[dict[str, Any]]) -> list[dict[str, str]]:

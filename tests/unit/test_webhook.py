@@ -12,10 +12,11 @@ import trustme
 
 from agent.actions.webhook import Patience, Webhook
 from shared.errors import ActionError
-from tests.stage.webhook_server import PATH, Answer, WebhookServer, drips, goes, hangs, says
+from tests.stage.webhook_server import PATH, Answer, ConnectProxy, WebhookServer, drips, goes, hangs, says
 from tests.waiting import wait_for
 
 PATIENCE = Patience(one=0.4, whole=3.0, first_pause=0.01)
+HASTE = Patience(one=2.0, whole=0.2, first_pause=0.05)
 SECRETS = [word for word in PATH.split("/") if "secret" in word.lower()]
 BODY = b'{"text": "one"}'
 
@@ -156,6 +157,28 @@ def test_tls_is_checked(tmp_path: Path) -> None:
         assert time.monotonic() - began < 1.0, "it was tried again"
         assert "No such file" in problem(made(tmp_path, server.url, str(tmp_path / "none.pem")))
         assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_is_asked_for_a_tunnel(tmp_path: Path, scheme: str) -> None:
+    """It resolves the name, has its own login, and learns the host's name alone; its refusal is told."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("hooks.invalid").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    with WebhookServer(context if scheme == "https" else None) as server:
+        proxy = ConnectProxy(server.port)
+        file = made(tmp_path, f"{scheme}://hooks.invalid{PATH}")._file
+        through = f"http://me:mine@{proxy.address}"
+        webhook = Webhook(file=str(file), ca_file=str(tmp_path / "ca.pem"), proxy=through, patience=HASTE)
+        webhook.post(BODY, webhook.url())
+        assert len(server.bodies) == 1
+        proxy.allows = False
+        assert problem(webhook) == "hooks.invalid: Tunnel connection failed: 403 Forbidden"
+        proxy.close()
+    asked = proxy.asked[0]
+    assert asked.startswith(f"CONNECT hooks.invalid:{443 if scheme == 'https' else 80} ")
+    assert "Basic bWU6bWluZQ==" in asked
+    assert not [secret for secret in SECRETS if secret in "".join(proxy.asked)]
 
 
 @pytest.mark.parametrize(
