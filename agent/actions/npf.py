@@ -19,15 +19,17 @@ NAME = "thwart"  # of the table and of the ruleset
 FEW = 2  # hosts for which a call each is made; for more, the table is replaced by one that has them, too
 ENDS = {"in": "from", "out": "to"}  # which end of a packet that way is the one that is blocked
 LINES: Mapping[str, str] = {  # of npf.conf, and how `npfctl show` has them
-    f"table <{NAME}> type ipset": rf"table <{NAME}> type (?:ipset|hash)",
+    f"table <{NAME}> type ipset": rf"table <{NAME}> type (ipset|hash)",
     f'ruleset "{NAME}"': rf'ruleset "{NAME}" ',
     **{
-        f"block {way} final {end} <{NAME}>": rf"block (?:return\S* )?(?:{way} )?final (?:on \S+ )?{end} <{NAME}> # id="
+        f"block {way} final {end} <{NAME}>": rf"block (return\S* )?({way} )?final (on \S+ )?{end} <{NAME}>( #|$)"
         for way, end in ENDS.items()
     },
 }
 
-_RULE = re.compile(r'block (in|out) final (?:family \S+ )?(?:from|to) ([\da-f.:]+/\d+) # id="([\da-f]+)"')
+_RULE = re.compile(
+    r'block (?:(in) final (?:family \S+ )?from|(out) final (?:family \S+ )?to) ([\da-f.:]+/\d+) # id ?= ?"([\da-f]+)"'
+)
 _ABSENT = ("table ID", f'ruleset "{NAME}" not found')
 
 Rules = dict[tuple[str, str], list[str]]  # the ids of those that block a network, by direction and key
@@ -47,8 +49,8 @@ def lacking(shown: str) -> list[str]:
 def rules_in(listing: str) -> Rules:
     """Those of `npfctl rule … list` that block networks. There may be two alike: npf doesn't mind."""
     rules: Rules = {}
-    for way, network, number in _RULE.findall(listing):
-        rules.setdefault((way, *keys_of([network])), []).append(number)
+    for inwards, outwards, network, number in _RULE.findall(listing):
+        rules.setdefault((inwards or outwards, *keys_of([network])), []).append(number)
     return rules
 
 

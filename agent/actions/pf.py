@@ -133,7 +133,7 @@ class Pf(AddressList):
             if _NO_TABLE in str(error):
                 return set()
             raise
-        return keys_of(listed.split())
+        return keys_of(each for each in listed.split() if not each.startswith("!"))  # that is kept out of a network
 
     def _put(self, keys: Sequence[str]) -> dict[str, str]:
         failed = self._on_table("add", keys)

@@ -120,6 +120,22 @@ def test_what_others_have_put_there_stays(subject: OnNetBsd) -> None:
     assert {**subject.kept["npf"], "number": 0} == {**before, "number": 0}
 
 
+def test_older_and_newer_listings_are_read_alike() -> None:
+    """And only what blocks both ways as we do is ours."""
+    listing = (
+        'block in final family inet4 from 203.0.113.0/24 # id="1" \n'
+        'block out final to 203.0.113.0/24 # id = "a2" \n'
+        'block out final family inet6 to 2001:db8::/32 # id="3" \n'
+        'block in final to 198.51.100.0/24 # id="4" \n'
+        'pass in final from 198.51.100.0/24 # id="5" \n'
+    )
+    assert npf.rules_in(listing) == {
+        ("in", "203.0.113.0/24"): ["1"],
+        ("out", "203.0.113.0/24"): ["a2"],
+        ("out", "2001:db8::/32"): ["3"],
+    }
+
+
 @pytest.mark.parametrize("line", npf.LINES)
 def test_what_is_not_in_the_configuration_is_told(subject: OnNetBsd, line: str) -> None:
     """Line by line, before the first attack; a block that nobody looks at is none."""

@@ -74,6 +74,19 @@ def test_open_connections_are_ended(subject: OnBsd, more: list[str]) -> None:
     assert set(subject.seen()) == set(keys)
 
 
+def _with_answer(subject: OnBsd, folder: Path, arguments: str, answer: str) -> Pf:
+    """Its pfctl gives this answer to these arguments, and does nothing then."""
+    folder.mkdir()
+    (folder / "pfctl").write_text(
+        f"""#!/bin/sh
+        case "$*" in {arguments}) {answer};; esac
+        exec {subject.tools.path}/pfctl "$@"
+        """
+    )
+    (folder / "pfctl").chmod(0o755)
+    return subject.made(replace(subject.tools, path=str(folder)))
+
+
 @pytest.mark.parametrize(
     ("arguments", "answer", "words"),
     [
@@ -86,21 +99,23 @@ def test_a_connection_that_goes_on_is_told(
     subject: OnBsd, tmp_path: Path, arguments: str, answer: str, words: str
 ) -> None:
     """Its packets still get in, so nobody is told that the block is done; whatever pfctl says of itself."""
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "pfctl").write_text(
-        f"""#!/bin/sh
-        case "$*" in {arguments}) {answer};; esac
-        exec {subject.tools.path}/pfctl "$@"
-        """
-    )
-    (other / "pfctl").chmod(0o755)
     subject.change(lambda kept: kept["pf"]["states"].append(["out", "192.0.2.1", V4]))
-    action = subject.made(replace(subject.tools, path=str(other)))
+    action = _with_answer(subject, tmp_path / "other", arguments, answer)
     first, second = action.apply([effect(V4, 60.0), effect(V6, 60.0)])
     assert first.problem == f"it is blocked, but connections that were open go on: {words}"
     assert second.problem == ""
     assert subject.seen() == {V6}
+
+
+def test_an_exit_code_is_not_enough(subject: OnBsd, tmp_path: Path) -> None:
+    """What counts is the list: who is said to be on it and isn't has got away, and the other way round."""
+    liar = _with_answer(subject, tmp_path / "liar", "*-T*add*|*-T*delete*", "exit 0")
+    (result,) = liar.apply([effect(V4, 60.0)])
+    assert result.problem == "pf took it, but it isn't on its list"
+    done(subject, {V4: 60.0})
+    (result,) = liar.revert([effect(V4, None)])
+    assert result.problem == "pf let go of it, but it is still on its list"
+    in_force(subject, {V4: 60.0})
 
 
 def test_nothing_outside_of_the_anchor_is_touched(subject: OnBsd) -> None:
