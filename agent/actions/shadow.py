@@ -70,7 +70,7 @@ class Shadow:
         said = dict(PEOPLE)
         for line in whole_file.read(self._defs).decode(errors="replace").splitlines():
             words = line.split()
-            if len(words) == 2 and words[0] in said and words[1].isdecimal():
+            if len(words) >= 2 and words[0] in said and words[1].isdecimal():
                 said[words[0]] = int(words[1])
         return range(said["UID_MIN"], said["UID_MAX"] + 1)
 
