@@ -118,6 +118,20 @@ def test_an_exit_code_is_not_enough(subject: OnBsd, tmp_path: Path) -> None:
     in_force(subject, {V4: 60.0})
 
 
+def test_a_hostile_key_does_not_reach_the_tool(subject: OnBsd) -> None:
+    """Even if one got past `key`, it is answered, and the firewall is as it was; another spelling is the same one."""
+    done(subject, {V4: 60.0})
+    before = subject.kept
+    for text in ("203.0.113.7; reboot", "-Fall", "0.0.0.0/0", "attacker.example", "!203.0.113.9"):
+        for how in (subject.action.apply, subject.action.revert):
+            (result,) = how([effect(text, 60.0)])
+            assert text.split("/")[0][:40] in result.problem
+    assert subject.kept == before
+    (result,) = subject.action.revert([effect("203.0.113.9/32", None)])
+    assert (result.key, result.problem) == ("203.0.113.9/32", "")
+    assert subject.seen() == set()
+
+
 def test_nothing_outside_of_the_anchor_is_touched(subject: OnBsd) -> None:
     """Rules and tables of others stay as they are, also one of the same name, whose members are none of ours."""
     subject.run("pfctl", "-q", "-t", "thwart", "-T", "add", V4)
