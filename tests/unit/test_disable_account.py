@@ -12,6 +12,7 @@ import structlog
 
 from agent.actions import whole_file
 from agent.actions.action import Effect
+from agent.actions.catalogue import BUILT_IN
 from agent.actions.directory import Directory, accounts_in
 from agent.actions.disable_account import DisableAccount
 from agent.actions.local_users import LocalUsers
@@ -19,6 +20,7 @@ from agent.actions.process import PATH
 from agent.actions.shadow import Shadow
 from agent.actions.tool import Tools
 from shared.errors import ActionError, InvalidTarget
+from shared.settings import ActionsSettings, AgentSettings, HostSettings
 from tests.stage.own_etc import HASHED, OwnEtc
 from tests.stage.simulators import macos_accounts, windows_accounts
 from tests.stage.simulators.host import load, save
@@ -205,6 +207,17 @@ def test_who_must_stay_is_refused_at_once(kept: Path, name: str) -> None:
         with pytest.raises(InvalidTarget, match="never"):
             action.key(name, ())
     assert linux.key("deploy2", ()) == "deploy2"
+
+
+@pytest.mark.root
+def test_an_agent_remembers_beside_its_journal(etc: OwnEtc, tmp_path: Path) -> None:
+    """Not in it: a journal that is lost, or set aside as damaged, leaves nobody locked out. The rest is settings, too."""
+    host, wanted = HostSettings(state_dir=str(tmp_path)), ActionsSettings(never_disable=("bob",))
+    action = BUILT_IN["disable-account"][0].make(AgentSettings(agent=host, actions=wanted).actions)
+    _done(etc, action.apply)
+    assert msgspec.json.decode((tmp_path / "accounts.json").read_bytes()) == {"alice": WAS}
+    with pytest.raises(InvalidTarget, match="bob is never to be disabled"):
+        action.key("bob", ())
 
 
 @pytest.mark.root

@@ -9,8 +9,10 @@ import pytest
 
 from agent.actions import whole_file
 from agent.actions.action import Effect, Result
+from agent.actions.catalogue import BUILT_IN
 from agent.actions.host_deny import ALLOW, DENY, LIBRARY, HostDeny
 from shared.errors import ActionError
+from shared.settings import ActionsSettings
 
 KEY, V6 = "203.0.113.9", "2001:db8::9"
 OURS = f"thwart ALL: {KEY}\n"
@@ -192,6 +194,14 @@ def test_an_sshd_without_libwrap_says_so(etc: Path) -> None:
         HostDeny(etc=etc, file=DENY, sshd=[str(sshd)]).prepare()
     sshd.write_bytes(f"\x7fELF libcrypto.so.3\0{LIBRARY}\0".encode())
     HostDeny(etc=etc, file=DENY, sshd=["/nowhere", str(sshd)]).prepare()
+
+
+def test_the_settings_name_the_file() -> None:
+    """hosts.allow overrules what that lets in itself; `auto` is the system's own."""
+    (candidate,) = BUILT_IN["host-deny"]
+    assert candidate.make(ActionsSettings(host_deny_file=ALLOW)).backend == ALLOW
+    assert candidate.make(ActionsSettings(host_deny_file=DENY)).backend == DENY
+    assert candidate.make(ActionsSettings()).backend == DENY
 
 
 def test_what_cannot_be_written_is_told(etc: Path) -> None:
