@@ -82,7 +82,7 @@ class InFilter:
         """All of iptables, and the sets with their rules."""
         for each in ("iptables-restore", "ip6tables-restore"):
             self.run(each, text=EMPTY)
-        self.run("ipset", "destroy")
+        wait_for(self._without_sets)
 
     def seen(self) -> set[str]:
         """As iptables-save and `ipset list` tell it: what a rule drops that packets come to before any other."""
@@ -92,6 +92,14 @@ class InFilter:
         """The filter table's, in order."""
         saved = self.run("iptables-save" if version == 4 else "ip6tables-save", "-t", "filter").splitlines()
         return [line for line in saved if line.startswith("-A ")]
+
+    def _without_sets(self) -> bool:
+        """A set is in use until the kernel has cleared its rule away, which may be a moment after the rule is gone."""
+        try:
+            self.run("ipset", "destroy")
+        except subprocess.CalledProcessError:
+            return False
+        return True
 
     def _dropped(self, version: int) -> list[str]:
         rules = self.rules(version)
