@@ -83,7 +83,7 @@ class WindowsRoutes:
 
     def _each(self, version: int, commands: dict[str, list[str]], *, there: bool) -> dict[str, str]:
         """What failed, with netsh's words. A script says nothing of each line that anybody could read, so that what it
-        has left undone is tried once more by itself; when nothing at all comes of it, only the first.
+        has left undone is tried once more by itself; when not even the first of all can be, no other.
         """
         left = list(commands)
         if len(left) > FEW:
@@ -96,7 +96,8 @@ class WindowsRoutes:
                 self._netsh.run(*commands[name])
             except ActionError as error:
                 failed[name] = str(error)
-                if len(left) == len(commands) > FEW or isinstance(error, ToolHangs):
+                hopeless = name == left[0] and len(left) == len(commands) > FEW
+                if hopeless or isinstance(error, ToolHangs):
                     return failed | dict.fromkeys(left[left.index(name) :], str(error))
         return failed
 

@@ -18,6 +18,15 @@ from tests.contract.simulated import Simulated
 from tests.stage.simulators import windows_routes
 from tests.stage.simulators.host import network
 
+WHATEVER = """\
+#!/bin/sh
+case "$*" in
+-f*) {lines} "$2" >{mark}.part; {real} -f {mark}.part; exit 1 ;;
+*show*) exec {real} "$@" ;;
+esac
+echo "$5" | sed 's/prefix=//; s,/32,,' >>{mark}
+{alone}
+"""
 ROUTE = ("interface", "ipv4", "add", "route")
 
 
@@ -103,27 +112,25 @@ def test_without_a_loopback_interface_it_is_told_at_the_start(subject: OnWindows
         subject.action.prepare()
 
 
-@pytest.mark.parametrize("behaviour", ["stops at the first that fails", "does nothing", "fails each"])
-def test_many_are_carried_out_however_a_script_is(subject: OnWindows, tmp_path: Path, behaviour: str) -> None:
-    """Nothing is said to be done that isn't, and nothing is left undone that can be done alone."""
-    netsh = tmp_path / "other" / "netsh"
+@pytest.mark.parametrize("script", ["as it should", "stops early", "does nothing", "fails"])
+def test_many_are_carried_out_whatever_becomes_of_a_script(subject: OnWindows, tmp_path: Path, script: str) -> None:
+    """What can be done alone is done, what can't has netsh's words, and nothing is done twice."""
+    netsh, mark, real = tmp_path / "other" / "netsh", tmp_path / "alone", f"{subject.tools.path}/netsh"
     netsh.parent.mkdir()
-    what = {"stops at the first that fails": "head -n 3", "does nothing": "head -n 0", "fails each": "sed s/add/ad/"}
-    script = f'f=$(mktemp); {what[behaviour]} "$2" >"$f"; {subject.tools.path}/netsh -f "$f"; exit 1'
-    alone = "echo no; exit 1" if behaviour == "fails each" else f'exec {subject.tools.path}/netsh "$@"'
-    show = f'exec {subject.tools.path}/netsh "$@"'
-    netsh.write_text(f'#!/bin/sh\ncase "$*" in\n-f*) {script};;\n*show*) {show};;\n*) {alone};;\nesac\n')
+    lines = {"as it should": "cat", "stops early": "head -n 3", "does nothing": "true", "fails": "true"}[script]
+    alone = "echo no; exit 1" if script == "fails" else f'exec {real} "$@"'
+    netsh.write_text(WHATEVER.format(lines=lines, alone=alone, real=real, mark=mark))
     netsh.chmod(0o755)
-    path = f"{netsh.parent}:/usr/bin:/bin"
-    action = RouteNull(WindowsRoutes(replace(subject.tools, path=path)))
-    keys = subject.many[:6]
+    action = RouteNull(WindowsRoutes(replace(subject.tools, path=f"{netsh.parent}:/usr/bin:/bin")))
+    keys = [f"203.0.113.{number}" for number in range(1, 7)]
+    culprits = {"as it should": [], "fails": keys}.get(script, [keys[3]])
+    for each in culprits:
+        subject.spoil(each)
     results = action.apply([effect(key, 60.0) for key in keys])
-    if behaviour == "fails each":
-        assert [each.problem for each in results] == ["netsh: exit code 1: no"] * len(keys)
-        assert set(subject.seen()) == set()
-    else:
-        assert [each.problem for each in results] == [""] * len(keys)
-        assert set(subject.seen()) == set(keys)
+    assert [each.key for each in results if each.problem] == culprits
+    assert set(subject.seen()) == set(keys) - set(culprits)
+    calls = mark.read_text().split() if mark.exists() else []
+    assert calls == {"as it should": [], "stops early": keys[3:], "does nothing": keys, "fails": keys[:1]}[script]
 
 
 def test_nothing_but_numbers_is_read() -> None:
