@@ -211,7 +211,7 @@ def test_who_must_stay_is_refused_at_once(kept: Path, name: str) -> None:
 
 @pytest.mark.root
 def test_an_agent_remembers_beside_its_journal(etc: OwnEtc, tmp_path: Path) -> None:
-    """Not in it: a journal that is lost, or set aside as damaged, leaves nobody locked out. The rest is settings, too."""
+    """Not in it: a journal that is lost, or set aside as damaged, locks nobody out. The rest is settings, too."""
     host, wanted = HostSettings(state_dir=str(tmp_path)), ActionsSettings(never_disable=("bob",))
     action = BUILT_IN["disable-account"][0].make(AgentSettings(agent=host, actions=wanted).actions)
     _done(etc, action.apply)
