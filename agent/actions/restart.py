@@ -8,20 +8,20 @@ configuration", documentation.wazuh.com, wazuh-agentd and wazuh-analysisd), and 
 import os
 import platform
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from agent.actions.action import Call, Result
-from agent.actions.services import RUNS, Services, services_here
-from agent.actions.tool import Tool, Tools
+from agent.actions.services import RUNS, Services, Toolbox, services_here
+from agent.actions.tool import Tools
 from shared.errors import ActionError, InvalidTarget
 from shared.settings import PREFIX
 
 OWN = "thwart-agent"
 CHECKED = {"wazuh-agent": "var/ossec/bin/wazuh-agentd", "wazuh-manager": "var/ossec/bin/wazuh-analysisd"}
 LIMIT = 60.0  # s that a service may take to stop and to start
+SETTLE = 1.0  # s after which it has to run still
 AT_ONCE = 100  # orders that one restart is for
 
 
@@ -41,12 +41,14 @@ class RestartWazuh:
         tools: Tools | None = None,
         run: Sequence[str] = (),
         daemon: bool = True,
+        settle: float = SETTLE,
     ) -> None:
-        """`service` is the one to restart, "" the first that is here. `run` is how this agent was
-        started, and without `daemon` this process isn't the one that its service runs.
+        """`service` is the one to restart, "" the first that is here. `run` is how this agent was started, and without
+        `daemon` this process isn't the one that its service runs. After `settle` seconds it is looked at once more.
         """
-        self._tools = tools or Tools(limit=LIMIT)
-        self._service, self._root = service, root
+        self._tools = Toolbox(tools or Tools(limit=LIMIT))
+        self._service, self._root, self._settle = service, root, settle
+        self._stopped = threading.Event()
         self._services = services_here(system, root, self._tools)
         self.backend = self._services.backend if self._services else "none"
         self._run = tuple(run or (sys.executable, *sys.orig_argv[1:]))
@@ -87,7 +89,9 @@ class RestartWazuh:
         return Result(key=call.key, problem=problem, happened=True)
 
     def stop(self) -> None:
-        """A service that was told to restart does, whoever waits for it."""
+        """Nobody waits any more; a service that was told to restart does all the same."""
+        self._stopped.set()
+        self._tools.stop()
 
     def _chosen(self) -> tuple[Services, str]:
         if self._services is None:
@@ -110,8 +114,9 @@ class RestartWazuh:
         before = services.running(service)
         services.restart(service)
         after = services.running(service)
-        if not after:
-            raise ActionError(f"{service} doesn't run after its restart; its log says why")
+        self._stopped.wait(self._settle)  # many a daemon comes up and ends at once
+        if not after or services.running(service) != after:
+            raise ActionError(f"{service} doesn't stay up after its restart; its log says why")
         if after == before != RUNS:
             raise ActionError(f"{service} was told to restart, and runs on as before")
         return False
@@ -120,10 +125,10 @@ class RestartWazuh:
         """Raises ActionError when it is wrong."""
         try:
             if checks := CHECKED.get(service):
-                Tool(str(self._root / checks), self._tools).run("-t")
+                self._tools.tool(str(self._root / checks)).run("-t")
             elif _is_own(service):
                 name, *words = self._run
-                Tool(name, replace(self._tools, environment=_settings())).run(*words, "-t")
+                self._tools.tool(name, _settings()).run(*words, "-t")
         except ActionError as error:
             raise ActionError(f"its configuration didn't pass the check, and nothing was stopped: {error}") from error
 

@@ -7,12 +7,13 @@ LSB's rules for init scripts (`status` ends with 0 when it runs), in FreeBSD's s
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from signal import SIGTERM
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.actions.detached import WAIT
 from agent.actions.tool import Tool, Tools
@@ -23,6 +24,24 @@ UNITS = ("etc", "run", "usr/local/lib", "usr/lib", "lib")  # systemd.unit(5), as
 DETACHED = Path(__file__).with_name("detached.py")
 RUNS = "running"  # where nobody says as which process
 _PIDS = re.compile(r"\bpids? ([0-9 ]+)")
+
+
+class Toolbox:
+    """Each tool once, so that one which hangs is known, and all can be stopped."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._made: dict[tuple[str, bool], Tool] = {}
+
+    def tool(self, name: str, environment: Mapping[str, str] | None = None) -> Tool:
+        """The one of that name, or at that path, with this in its environment."""
+        tools = replace(self._tools, environment={**self._tools.environment, **(environment or {})})
+        return self._made.setdefault((name, bool(environment)), Tool(name, tools))
+
+    def stop(self) -> None:
+        """Ends the waiting for what they do. From any thread."""
+        for each in list(self._made.values()):
+            each.stop()
 
 
 class Services(Protocol):
@@ -48,8 +67,8 @@ class Systemd:
 
     backend = "systemd"
 
-    def __init__(self, root: Path, tools: Tools) -> None:
-        self._root, self._systemctl = root, Tool("systemctl", tools)
+    def __init__(self, root: Path, tools: Toolbox) -> None:
+        self._root, self._systemctl = root, tools.tool("systemctl")
 
     def has(self, service: str) -> bool:
         return any((self._root / each / "systemd/system" / _unit(service)).exists() for each in UNITS)
@@ -103,7 +122,7 @@ WAYS = {
 class Scripts:
     """Scripts that start and stop services, each system's in its own way."""
 
-    def __init__(self, way: Way, root: Path, tools: Tools) -> None:
+    def __init__(self, way: Way, root: Path, tools: Toolbox) -> None:
         self.backend = way.backend
         self._way, self._root, self._tools = way, root, tools
 
@@ -130,8 +149,7 @@ class Scripts:
 
     def _apart(self, service: str, *how: str) -> None:
         name, *words = self._command(service, "restart")
-        tool = Tool(name, self._tools)
-        python = Tool(sys.executable, self._tools)
+        tool, python = self._tools.tool(name), self._tools.tool(sys.executable)
         try:
             python.run("-I", "-S", str(DETACHED), *how, str(tool.find()), *words)
         except ActionError as error:
@@ -139,7 +157,7 @@ class Scripts:
 
     def _run(self, service: str, verb: str) -> str:
         name, *words = self._command(service, verb)
-        return Tool(name, self._tools).run(*words)
+        return self._tools.tool(name).run(*words)
 
     def _command(self, service: str, verb: str) -> tuple[str, ...]:
         script = self._script(service)
@@ -153,7 +171,7 @@ class Scripts:
         return next((each for each in paths if each.is_file()), None)
 
 
-def services_here(system: str, root: Path, tools: Tools) -> Services | None:
+def services_here(system: str, root: Path, tools: Toolbox) -> Services | None:
     """How services are run; None on a system where nobody has tried."""
     if system == "Linux" and (root / BOOTED).is_dir():
         return Systemd(root, tools)

@@ -65,6 +65,10 @@ class Tool:
             raise ActionError(f"{self.name} printed more than {LONGEST} bytes")
         return ended.output.decode(errors="surrogateescape")
 
+    def stop(self) -> None:
+        """Kills what it runs, now and later. From any thread."""
+        self._programs.stop()
+
 
 def _how(code: int) -> str:
     return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,7 @@ from tests.stage.systemd import Systemd
 from tests.waiting import wait_for
 
 SERVICE = "wazuh-agent"
+SETTLE = 0.02  # s
 CALLS = [Call(key=f"o{number}", target="") for number in range(3)]
 INIT = """#!/bin/sh
 # A daemon as many a script starts one: in its own process group.
@@ -75,10 +77,14 @@ class ByInit:
 
     def __init__(self, folder: Path, system: str = "Linux", where: str = "etc/init.d") -> None:
         self.folder, self.root, self.pid = folder, _root(folder), folder / "pid"
-        script = self.root / where / SERVICE
-        script.write_text(INIT.format(folder=folder, pid=self.pid))
-        script.chmod(0o755)
-        self.action = RestartWazuh(root=self.root, system=system, tools=Tools(limit=10.0))
+        self.script = self.root / where / SERVICE
+        self.script.write_text(INIT.format(folder=folder, pid=self.pid))
+        self.script.chmod(0o755)
+        self.action = RestartWazuh(root=self.root, system=system, tools=Tools(limit=10.0), settle=SETTLE)
+
+    def changed(self, one: str, other: str) -> None:
+        """Its script has `other` for `one`."""
+        self.script.write_text(self.script.read_text().replace(one, other))
 
     def process(self) -> str:
         return self.pid.read_text().strip() if self.pid.exists() else ""
@@ -102,7 +108,7 @@ class BySystemd:
         self._systemctl = tool.Tool("systemctl", self._systemd.tools)
         (self.root / "run/systemd/system").mkdir(parents=True)
         (self.root / f"run/systemd/system/{SERVICE}.service").touch()
-        self.action = RestartWazuh(root=self.root, system="Linux", tools=self._systemd.tools)
+        self.action = RestartWazuh(root=self.root, system="Linux", tools=self._systemd.tools, settle=SETTLE)
 
     def process(self) -> str:
         pid = self._systemctl.run("show", "--property=MainPID", "--value", SERVICE).strip()
@@ -127,7 +133,7 @@ class Simulated:
         state = load(self._kept)
         rc.start(rc.service(state, name))
         save(state, self._kept)
-        self.action = RestartWazuh(root=self.root, system=system, tools=tools)
+        self.action = RestartWazuh(root=self.root, system=system, tools=tools, settle=SETTLE)
 
     def process(self) -> str:
         pid = rc.runs(rc.service(load(self._kept), self.name))
@@ -222,15 +228,33 @@ def test_one_that_fails_says_why(init: ByInit, tmp_path: Path) -> None:
 def test_one_that_runs_on_as_before_was_not_restarted(init: ByInit) -> None:
     """A script that says yes and does nothing."""
     init.action.apply(CALLS)
-    script = init.root / "etc/init.d" / SERVICE
-    script.write_text(script.read_text().replace("restart)", "restart) exit 0;"))
+    init.changed("restart)", "restart) exit 0;")
     assert problem(init) == f"{SERVICE} was told to restart, and runs on as before"
+
+
+def test_one_that_ends_soon_after_was_not_restarted(init: ByInit) -> None:
+    """It came up, and didn't stay."""
+    init.changed("/bin/sleep 300", f"(/bin/sleep 0.2; : > {init.pid})")
+    init.action = RestartWazuh(root=init.root, system="Linux", tools=Tools(limit=10.0), settle=0.5)
+    assert problem(init) == f"{SERVICE} doesn't stay up after its restart; its log says why"
+
+
+def test_a_stop_waits_for_no_restart(init: ByInit) -> None:
+    """An agent that ends leaves it to itself."""
+    init.changed("restart)", f"restart) touch {init.folder}/on; sleep 0.3;")
+    said: list[str] = []
+    thread = threading.Thread(target=lambda: said.append(problem(init)))
+    thread.start()
+    wait_for((init.folder / "on").exists)
+    init.action.stop()
+    thread.join(5.0)
+    assert said == [f"{SERVICE}: killed by signal 9"]
+    wait_for(init.process)
 
 
 def test_one_that_hangs_is_given_up(init: ByInit) -> None:
     """After a time; what it began goes on, because half a restart is worse."""
-    script = init.root / "etc/init.d" / SERVICE
-    script.write_text(script.read_text().replace("restart)", "restart) sleep 1; : ;"))
+    init.changed("restart)", "restart) sleep 1;")
     init.action = RestartWazuh(root=init.root, system="Linux", tools=Tools(limit=0.5))
     assert problem(init) == f"{SERVICE} had not ended within 0.5 s"
     wait_for(init.process)
@@ -273,7 +297,7 @@ def test_the_service_in_the_settings_is_restarted(tmp_path: Path) -> None:
     init = ByInit(tmp_path)
     (init.root / "etc/init.d" / SERVICE).rename(init.root / "etc/init.d" / "nginx")
     (tmp_path / "wrong").touch()
-    action = RestartWazuh(root=init.root, system="Linux", service="nginx")
+    action = RestartWazuh(root=init.root, system="Linux", service="nginx", settle=SETTLE)
     try:
         action.prepare(())
         assert action.apply(CALLS)[0].problem == ""
