@@ -106,6 +106,25 @@ async def test_what_somebody_opens_by_hand_is_closed_again(agent: WithEtc) -> No
     assert agent.closed() == set()
 
 
+async def test_a_lost_journal_locks_nobody_out_for_ever(agent: WithEtc) -> None:
+    """What was closed and denied is held by nobody's order, and whoever lifts it on the host has it as it was."""
+    await agent.started()
+    for order in (_disable("o1", "alice", None), an_order("o2", ATTACKER, None, action=HOST_DENY)):
+        await agent.send(order)
+        await agent.answered(order)
+    agent.process.kill()
+    for path in agent.state.glob("journal.db*"):
+        path.unlink()
+    await agent.started()
+    assert {(each["target"], each["adopted"]) for each in agent.command("effects")} == {
+        ("alice", True),
+        (ATTACKER, True),
+    }
+    for target in ("alice", ATTACKER):
+        agent.command("lift", target)
+    assert (agent.closed(), agent.denied()) == (set(), [])
+
+
 async def test_what_must_not_be_closed_is_refused_with_the_reason(agent: WithEtc) -> None:
     """Root's, the system's, and whoever isn't in /etc/passwd; the next one is closed all the same."""
     await agent.started()
