@@ -76,9 +76,9 @@ class Shadow:
 
 
 def _entries(path: Path, fields: int) -> list[tuple[str, list[str]]]:
-    """By name the fields behind it, of each whole line. `+` and `-` begin what is a directory's (passwd(5), NIS)."""
+    """By name the fields behind it, of each whole line. Names that begin with `+` or `-`, a directory's, are no targets."""
     lines = (line.split(":") for line in whole_file.read(path).decode(errors="surrogateescape").split("\n"))
-    return [(name, rest) for name, *rest in lines if len(rest) == fields and name and name[0] not in "+-"]
+    return [(name, rest) for name, *rest in lines if len(rest) == fields]
 
 
 def _account(name: str, uid: str, shadow: list[str] | None, people: range) -> Account:

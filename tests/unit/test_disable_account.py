@@ -156,6 +156,17 @@ def test_what_others_change_meanwhile_is_theirs(etc: OwnEtc, kept: Path) -> None
 
 
 @pytest.mark.root
+def test_who_was_locked_before_and_is_given_a_password_can_use_it(etc: OwnEtc, kept: Path) -> None:
+    """Once the time is over: what was before is not what an administrator wants now."""
+    etc.run("usermod", "--lock", "alice")
+    action = _action(kept)
+    _done(etc, action.apply)
+    etc.run("usermod", "--password", HASHED, "alice")
+    _done(etc, action.revert)
+    assert (etc.shadow("alice")[1], etc.shadow("alice")[7]) == (HASHED, "")
+
+
+@pytest.mark.root
 def test_somebody_else_of_that_name_is_not_touched(etc: OwnEtc, kept: Path) -> None:
     """The account was removed, and the name given to another person, who is locked for reasons of their own."""
     action = _action(kept)
@@ -168,6 +179,19 @@ def test_somebody_else_of_that_name_is_not_touched(etc: OwnEtc, kept: Path) -> N
     _done(etc, action.revert)
     assert etc.shadow("alice")[1][0] == "!"
     assert msgspec.json.decode(kept.read_bytes()) == {}
+
+
+@pytest.mark.root
+def test_what_is_remembered_of_a_former_owner_is_not_put_back(etc: OwnEtc, kept: Path) -> None:
+    """Whoever has the name now was not locked."""
+    etc.run("usermod", "--lock", "alice")
+    action = _action(kept)
+    _done(etc, action.apply)
+    etc.run("userdel", "alice")
+    etc.add(["alice"], first_uid=20_001)
+    _done(etc, action.apply)
+    _done(etc, action.revert)
+    assert (etc.shadow("alice")[1], etc.shadow("alice")[7]) == (HASHED, "")
 
 
 @pytest.mark.root
