@@ -167,12 +167,12 @@ class Errands:
 
     async def _call(self, errands: Sequence[Errand]) -> None:
         outcomes = await asyncio.get_running_loop().run_in_executor(self._threads, self._carry_out, errands)
-        known = [each for each in errands if not outcomes[each.work.name].apply.later]
+        ends_us = [outcomes[each.work.name].apply.later for each in errands]
         until = self._journal.now().boot + LATER
-        self._later.update((each.lane, until) for each in errands if each not in known)
-        if not known:
+        self._later.update((each.lane, until) for each, later in zip(errands, ends_us, strict=True) if later)
+        turn = Turn(works=tuple(each.work for each, later in zip(errands, ends_us, strict=True) if not later))
+        if not turn:
             return
-        turn = Turn(works=tuple(each.work for each in known))
         attempts = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(StoreError) & tenacity.retry_if_not_exception_type(StoreDamaged),
             wait=tenacity.wait_fixed(PAUSE),
