@@ -8,8 +8,8 @@ flushed away behind its back; so with its nftables backend the sets are looked a
 
 Everything is in the runtime configuration alone: a block must not outlive an agent that is gone for good. A reload
 forgets it; that moves the ruleset's generation, is seen within a second and put right. firewalld knows no ends for
-members and sources: the executor's `revert` ends them. Connections that firewalld has let in go on: it passes what is
-established before it looks at any zone.
+members and sources: the executor's `revert` ends them. It passes what is established before it looks at any zone; so
+connections with whom is blocked are ended.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -17,6 +17,7 @@ from typing import Protocol
 
 from agent.actions import firewalld_zone
 from agent.actions.action import Effect, Result
+from agent.actions.connections import Connections
 from agent.actions.firewalld_bus import IPSET, ZONE, Bus, FirewalldBus
 from agent.actions.firewalld_zone import NAME, SETS, SOURCES
 from agent.actions.halves import in_halves
@@ -61,8 +62,9 @@ class Firewalld:
         bus: Callable[[], Bus] = FirewalldBus,
         reader: Callable[[], Reader] = Netlink,
         lookout: Callable[[], Lookout] = Lookout,
+        connections: Callable[[], Connections] = Connections,
     ) -> None:
-        self._bus, self._reader, self._lookout = bus(), reader(), lookout()
+        self._bus, self._reader, self._lookout, self._connections = bus(), reader(), lookout(), connections()
         self._by_nftables = True
         self._generation: int | None = None  # of what was told, and what we have changed since
 
@@ -121,6 +123,8 @@ class Firewalld:
         networks = [key for key, place in differing.items() if not place.set.of_hosts]
         problems |= self._one_by_one(ZONE, "addSource" if there else "removeSource", NAME, networks)
         said_yes = [key for key in differing if not problems.get(key)]
+        if there:
+            self._connections.end(said_yes)
         return problems | self._not_seen(said_yes, known, there=there)
 
     def _not_seen(self, keys: Iterable[str], known: int | None, *, there: bool) -> dict[str, str]:

@@ -1,13 +1,16 @@
 """firewalld-drop by a real firewalld on a bus of its own: the contract, and what it promises beyond it."""
 
 import signal
+import socket
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from agent.actions.action import Result
+from agent.actions.connections import Connections
 from agent.actions.firewalld import Firewalld
 from agent.actions.firewalld_bus import NOT_RUNNING, FirewalldBus
 from agent.actions.firewalld_zone import NAME, SETS
@@ -71,6 +74,36 @@ def test_packets_of_what_is_blocked_are_dropped(
         assert side_by_side(attacker, everybody) == [True] * 4
     listener.close()
     there.close()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("blocked", "others", "key"),
+    [
+        (BLOCKED4, OTHER4, BLOCKED4),
+        (BLOCKED6, OTHER6, BLOCKED6),
+        (BLOCKED4, OTHER4, NARROW4),
+        (BLOCKED6, OTHER6, NARROW6),
+    ],
+)
+def test_open_connections_are_ended(
+    subject: ByFirewalld, web: Host, attacker: Host, blocked: str, others: str, key: str
+) -> None:
+    """firewalld lets in what it has let in before: those that the attacker began, and those that this host did."""
+    with ExitStack() as stack:
+        began = [stack.enter_context(_connected(attacker, each, web)) for each in (blocked, others)]
+        answers = stack.enter_context(_connected(web, _same_family(web, blocked), attacker, to=blocked))
+        assert _problems(subject.action.apply([effect(key)])) == []
+        assert [_is_open(each) for each in (*began, answers)] == [False, True, False]
+
+
+@pytest.mark.root
+def test_who_listens_has_no_connection(web: Host) -> None:
+    """Its peer is 0.0.0.0, which is in a network that may be blocked."""
+    with web.call(_listening) as listening, web.call(lambda: socket.create_server(("", 0))) as other:
+        web.call(lambda: Connections().end(["0.0.0.0/1", "::/1"]))
+        for each in (listening, other):
+            web.connect((web.address, each.getsockname()[1]), SHORT).close()
 
 
 @pytest.mark.root
@@ -190,6 +223,37 @@ def test_a_bus_that_is_not_there_is_named(tmp_path: Path) -> None:
         ActionError, match=r"^firewalld: not running: D-Bus can't be reached: No such file or directory$"
     ):
         Firewalld(lambda: FirewalldBus(f"unix:path={tmp_path}/none")).prepare()
+
+
+@contextmanager
+def _connected(host: Host, source: str, other: Host, to: str = "") -> Iterator[socket.socket]:
+    """A connection from one host to another that stays; their end, which has something to read before long."""
+    to = to or _same_family(other, source)
+    with other.call(_listening) as listening:
+        begun = host.connect((to, listening.getsockname()[1]), 2.0, source)
+        accepted, _ = listening.accept()
+    with begun, accepted:
+        yield begun if host.name == "attacker" else accepted
+
+
+def _listening() -> socket.socket:
+    """On both families' addresses, as most services do: an IPv4 peer is seen in the spelling of an IPv6 one."""
+    return socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+
+
+def _is_open(theirs: socket.socket) -> bool:
+    """Whether nobody has ended it."""
+    theirs.settimeout(SHORT)
+    try:
+        return theirs.recv(1) != b""
+    except TimeoutError:
+        return True
+    except ConnectionError:
+        return False
+
+
+def _same_family(host: Host, address: str) -> str:
+    return next(each for each in host.addresses if (":" in each) == (":" in address))
 
 
 def _problems(results: Sequence[Result]) -> list[str]:
