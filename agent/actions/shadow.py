@@ -76,7 +76,7 @@ class Shadow:
 
 
 def _entries(path: Path, fields: int) -> list[tuple[str, list[str]]]:
-    """By name the fields behind it, of each whole line. Names that begin with `+` or `-`, a directory's, are no targets."""
+    """By name the fields behind it, of each whole line. A directory's begin with `+` or `-`, and are no targets."""
     lines = (line.split(":") for line in whole_file.read(path).decode(errors="surrogateescape").split("\n"))
     return [(name, rest) for name, *rest in lines if len(rest) == fields]
 
