@@ -47,6 +47,7 @@ class Watch:
         self._again: float | None = None  # when to look whether what was put right has stayed so
         self._pause = LOOK
         self._closely = True  # look, whatever the actions say
+        self._unsure: set[str] = set()  # look at these, whatever they say
         self._known: set[str] = set()  # of the actions those that were looked at; others may come at any time
         self._release: float | None = None
         self._drift: dict[Name, Found] = {}
@@ -83,9 +84,10 @@ class Watch:
             return
         looked: dict[str, Seen | ActionError] = await in_thread(self._see)
         problems = {name: each for name, each in looked.items() if isinstance(each, ActionError)}
+        self._closely, self._unsure = False, set(problems)
+        if looked:
+            self._looked = now
         await self._judge({name: each for name, each in looked.items() if isinstance(each, Seen)}, in_thread)
-        if problems:
-            self._looked, self._closely = now, True
         self._tell(problems)
 
     async def take_over(self, name: str, former: Action, in_thread: InThread) -> dict[str, float | None]:
@@ -137,12 +139,12 @@ class Watch:
 
     def _see(self) -> dict[str, Seen | ActionError]:
         """In the actions' thread. One that can't be looked at keeps no other from being."""
-        looked = {name: self._inspect(each) for name, each in self._actions.items()}
+        looked = {name: self._inspect(name, each) for name, each in self._actions.items()}
         return {name: each for name, each in looked.items() if each is not None}
 
-    def _inspect(self, action: Action) -> Seen | ActionError | None:
+    def _inspect(self, name: str, action: Action) -> Seen | ActionError | None:
         try:
-            if not (self._closely or action.moved()):
+            if not (self._closely or name in self._unsure or action.moved()):
                 return None
             before = self._journal.now().boot
             left = action.inspect()
@@ -161,14 +163,13 @@ class Watch:
         if not seen:
             return
         self._looked = self._journal.now().boot
-        self._closely = False
         drift: dict[Name, Found] = {}
         for name, one in seen.items():
             standing = await self._journal.standing(name)
             compared: Drift = await in_thread(partial(compare, standing, one))  # 0.1 s for 100,000
             found = compared.found if name in self._known else await self._adopt(name, one, compared.found)
             drift.update(((name, key), each) for key, each in found.items() if (name, key) not in self.off)
-            self._closely = self._closely or compared.unsure
+            self._unsure.update([name] if compared.unsure else ())
         drift.update((name, each) for name, each in self._drift.items() if name[0] not in seen)
         self._know(drift)
         self._untried = deque(self._drift)

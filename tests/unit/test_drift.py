@@ -1,6 +1,8 @@
 """Somebody else changes what is in force, and the journal's word comes true again; nobody is told that it ended."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -205,3 +207,23 @@ async def test_an_action_that_cannot_be_looked_at_keeps_no_other_from_being(host
     await host.after(LOOK)
     assert "by host-deny can't be looked at: no such file" in str(host.trouble)
     assert set(host.in_force()) == {ATTACKER, OTHER}
+
+
+async def test_an_action_that_cannot_be_looked_at_has_no_other_looked_at_for_nothing(host: AHost) -> None:
+    """A hundred thousand blocks are not to be read every other second because a file is unreadable."""
+    broken, looks = FakeAction(host.clock, "host-deny"), Counter[str]()
+    broken.missing = "no such file"
+    host.executor._actions[broken.name] = broken
+    for each in (host.action, broken):
+        each.inspect = partial(_counted, each.name, each.inspect, looks)
+    for _ in range(10):
+        await host.after(LOOK)
+    assert set(looks) == {"host-deny"}
+    broken.missing = ""
+    await host.after(LOOK)
+    assert str(host.trouble) == ""
+
+
+def _counted(name: str, inspect: Callable[[], dict[str, float | None]], looks: Counter[str]) -> dict[str, float | None]:
+    looks[name] += 1
+    return inspect()
