@@ -2,11 +2,13 @@
 
 The rule it keeps: a configuration that is wrong stops nothing, and what is told as done was seen: another process
 runs. When it is this agent, that is for the new process to tell. Wazuh's daemons check theirs with `-t` ("Test
-configuration", documentation.wazuh.com, wazuh-agentd and wazuh-analysisd), and this agent does, too.
+configuration", documentation.wazuh.com, wazuh-agentd and wazuh-analysisd), and this agent does, too. Wazuh's agent for
+Windows has no such option, so that its file is only looked at for being whole.
 """
 
 import os
 import platform
+import re
 import sys
 import threading
 from collections.abc import Sequence
@@ -20,21 +22,25 @@ from shared.settings import PREFIX
 
 OWN = "thwart-agent"
 CHECKED = {"wazuh-agent": "var/ossec/bin/wazuh-agentd", "wazuh-manager": "var/ossec/bin/wazuh-analysisd"}
+WHOLE = {"WazuhSvc": "Program Files (x86)/ossec-agent/ossec.conf"}  # Wazuh's service on Windows, and its configuration
+NAMES = ("restart-wazuh", "restart-wazuh.exe")  # the second as Wazuh calls it on Windows, and only there
 LIMIT = 60.0  # s that a service may take to stop and to start
 SETTLE = 1.0  # s after which it has to run still
 AT_ONCE = 100  # orders that one restart is for
+
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
 class RestartWazuh:
     """Restarts one service of this host, once for all orders that came together."""
 
-    name = "restart-wazuh"
     at_once = AT_ONCE
     just_happens = True
 
     def __init__(
         self,
         *,
+        name: str = NAMES[0],
         service: str = "",
         root: Path = Path("/"),
         system: str = platform.system(),
@@ -47,6 +53,7 @@ class RestartWazuh:
         `daemon` this process isn't the one that its service runs. After `settle` seconds it is looked at once more.
         """
         self._tools = Toolbox(tools or Tools(limit=LIMIT))
+        self.name, self._windows = name, system == "Windows"
         self._service, self._root, self._settle = service, root, settle
         self._stopped = threading.Event()
         self._services = services_here(system, root, self._tools)
@@ -94,9 +101,12 @@ class RestartWazuh:
         self._tools.stop()
 
     def _chosen(self) -> tuple[Services, str]:
+        if self.name == NAMES[1] and not self._windows:
+            raise ActionError("only on Windows")
         if self._services is None:
             raise ActionError("services of this system are unknown: it has a script of that name instead")
-        services, named = self._services, [self._service] if self._service else [*CHECKED, OWN]
+        usual = [*(WHOLE if self._windows else CHECKED), OWN]
+        services, named = self._services, [self._service] if self._service else usual
         for service in named:
             if services.has(service):
                 return services, service
@@ -126,11 +136,24 @@ class RestartWazuh:
         try:
             if checks := CHECKED.get(service):
                 self._tools.tool(str(self._root / checks)).run("-t")
+            elif file := WHOLE.get(service):
+                _look_at_file(self._root / file)
             elif _is_own(service):
                 name, *words = self._run
                 self._tools.tool(name, _settings()).run(*words, "-t")
         except ActionError as error:
             raise ActionError(f"its configuration didn't pass the check, and nothing was stopped: {error}") from error
+
+
+def _look_at_file(path: Path) -> None:
+    """Raises ActionError when it can't be read, or a section of it has no end."""
+    try:
+        text = _COMMENT.sub("", path.read_text(errors="replace"))
+    except OSError as error:
+        raise ActionError(f"{path}: {error.strerror}") from error
+    begun, ended = text.count("<ossec_config"), text.count("</ossec_config>")
+    if not begun or begun != ended:
+        raise ActionError(f"{path}: {begun} <ossec_config> begin, {ended} end")
 
 
 def _is_own(service: str) -> bool:

@@ -5,9 +5,11 @@ LSB's rules for init scripts (`status` ends with 0 when it runs), in FreeBSD's s
 ("is running as pid 433."), and in OpenBSD's rcctl(8) (`check` ends with 0 when it runs; rc.subr(8) has `_` for `-`).
 """
 
+import csv
 import re
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from signal import SIGTERM
 from typing import Protocol
@@ -23,6 +25,9 @@ BOOTED = "run/systemd/system"  # sd_booted(3)
 UNITS = ("etc", "run", "usr/local/lib", "usr/lib", "lib")  # systemd.unit(5), as far as programs are installed
 DETACHED = Path(__file__).with_name("detached.py")
 RUNS = "running"  # where nobody says as which process
+LISTING = "Get-CimInstance Win32_Service | Select-Object Name,ProcessId | ConvertTo-Csv -NoTypeInformation"
+LISTED_FOR = 60.0  # s for which Windows' list of services is believed
+
 _PIDS = re.compile(r"\bpids? ([0-9 ]+)")
 
 
@@ -171,11 +176,58 @@ class Scripts:
         return next((each for each in paths if each.is_file()), None)
 
 
+class ByPowerShell:
+    """Windows' own services. Only names and process numbers are read, whatever language it speaks."""
+
+    backend = "powershell"
+
+    def __init__(self, tools: Toolbox, clock: Callable[[], float] = time.monotonic) -> None:
+        self._powershell, self._clock = tools.tool("powershell"), clock
+        self._names: Collection[str] = ()
+        self._read_at = float("-inf")
+
+    def has(self, service: str) -> bool:
+        """As it was a moment ago: each heartbeat asks, and PowerShell takes half a second to start."""
+        if self._clock() - self._read_at > LISTED_FOR:
+            self._names, self._read_at = self._listed().keys(), self._clock()
+        return service.lower() in self._names
+
+    def running(self, service: str) -> str:
+        """Its process number, which is 0 when it has none."""
+        number = self._listed().get(service.lower(), "0")
+        return "" if number == "0" else number
+
+    def restart(self, service: str) -> None:
+        self._command(f"Restart-Service -Name {_quoted(service)} -Force -ErrorAction Stop")
+
+    def restart_apart(self, service: str) -> None:
+        words = ("-NoProfile", "-NonInteractive", "-Command", f"Restart-Service -Name {_quoted(service)} -Force")
+        self._command(f"Start-Process powershell -WindowStyle Hidden -ArgumentList {','.join(map(_quoted, words))}")
+
+    def _listed(self) -> dict[str, str]:
+        """Process numbers by name, in lower case: Windows knows no difference."""
+        rows = list(csv.DictReader(self._command(LISTING).splitlines()))
+        if not rows or any({"Name", "ProcessId"} - row.keys() for row in rows):
+            raise ActionError("powershell: Win32_Service: it lists no names and process numbers")
+        return {row["Name"].lower(): row["ProcessId"] for row in rows}
+
+    def _command(self, words: str) -> str:
+        return self._powershell.run("-NoProfile", "-NonInteractive", "-Command", words)
+
+
 def services_here(system: str, root: Path, tools: Toolbox) -> Services | None:
     """How services are run; None on a system where nobody has tried."""
     if system == "Linux" and (root / BOOTED).is_dir():
         return Systemd(root, tools)
+    if system == "Windows":
+        return ByPowerShell(tools)
     return Scripts(WAYS[system], root, tools) if system in WAYS else None
+
+
+def _quoted(word: str) -> str:
+    """As PowerShell takes it literally (about_Quoting_Rules)."""
+    doubled = word.replace("'", "''")
+    return f"'{doubled}'"
 
 
 def _unit(service: str) -> str:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from agent.actions import restart
 from agent.actions.action import SlowAction
 from agent.actions.restart import RestartWazuh
 from agent.actions.scripts import Scripts
@@ -23,7 +24,9 @@ def built_in(
     """Those that come with the agent; each says itself whether this host can carry it out. `daemon`: this process is
     the one that a restart of the agent ends.
     """
-    return WazuhSlack(webhook, host=agent_id), RestartWazuh(service=settings.restart_service, daemon=daemon)
+    service = settings.restart_service
+    restarts = (RestartWazuh(name=name, service=service, daemon=daemon) for name in restart.NAMES)
+    return WazuhSlack(webhook, host=agent_id), *restarts
 
 
 def webhook(settings: ActionsSettings) -> Webhook:
