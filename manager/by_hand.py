@@ -4,10 +4,11 @@ The rule it keeps: what no agent could take is refused here, before anything is 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec import Struct
 
-from manager.actions import Term, name_of, target_of
+from manager.actions import Term, kind_of, name_of, target_of
 from manager.ledger import on_hold, orders, pause
 from manager.ledger.orders import UNTIL_LIFTED
 from manager.roster import Members, unknown
@@ -58,9 +59,16 @@ def order_of(request: OrderRequest, now: float) -> Order:
         deadline=now + span,
         expires_at=None if timeout is None else now + timeout,
         reason=request.reason,
+        alert=_alert(request),
         issuer=request.issuer,
         dry_run=request.dry_run,
     )
+
+
+def _alert(request: OrderRequest) -> dict[str, Any]:
+    """What stands for an alert with those who make something of one: a message says why it was sent."""
+    tells = kind_of(request.action) in ("script", "nothing") and request.reason
+    return {"rule": {"description": request.reason}} if tells else {}
 
 
 def place(connection: Connection, order: Order, request_id: str, members: Members) -> None:

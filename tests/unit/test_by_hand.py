@@ -124,6 +124,14 @@ async def test_a_one_shot_has_a_minute_to_start_and_no_end(manager):
     assert await manager.unblock(address="web1") == ()
 
 
+@pytest.mark.parametrize("action", ["wazuh-slack", "deny.sh", "host-deny"])
+async def test_whoever_makes_a_message_of_it_is_told_why(manager, action):
+    """The reason is in the place of an alert's description; a firewall has no use for it."""
+    target = ATTACKER if action == "host-deny" else ""
+    order = await manager.order(action=action, target=target, term=Term(one_shot=True), reason="the exercise is over")
+    assert order.alert.get("rule", {}).get("description") == (None if target else "the exercise is over")
+
+
 async def test_an_account_is_locked_and_let_in_by_its_name(manager):
     """The lift names the order, whatever action it is of; the list of addresses has nothing to say about names."""
     await manager.hear("web1")
