@@ -49,7 +49,7 @@ class Model:
         word = ""
         if order.operation == "add":
             word = "lifted" if order.id in self.lifted else "stale" if left < 1 else ""
-        if word == "stale" and order.id in self.seen:
+        if word and order.id in self.seen:  # it was stale, and is answered as before
             return
         self.seen.add(order.id)
         self.answers.pop(order.id, None)
