@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from jeepney import DBusAddress, HeaderFields, Message, MessageFlag, MessageType, new_method_call
+from jeepney.auth import AuthenticationError
 from jeepney.io.blocking import DBusConnection, open_dbus_connection
 
 from agent.actions.tool import FIRST_REST, LIMIT
@@ -73,9 +74,11 @@ class FirewalldBus:
             self._close()
             self._until = self._clock() + FIRST_REST
             raise ToolHangs(f"firewalld had not answered within {limit:g} s") from error
-        except OSError as error:  # the bus was never there, or has gone
+        except (OSError, AuthenticationError) as error:  # the bus was never there, has gone, or doesn't want us
             self._close()
-            raise ActionError(f"{NOT_RUNNING}: D-Bus can't be reached: {error.strerror}") from error
+            why = error.strerror if isinstance(error, OSError) else error
+            what = NOT_RUNNING if isinstance(error, FileNotFoundError) else "firewalld"
+            raise ActionError(f"{what}: D-Bus can't be reached: {why}") from error
 
     def _connection(self) -> DBusConnection:
         if self._open is None:

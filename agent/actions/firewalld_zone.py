@@ -43,6 +43,7 @@ NOT_LOST = {"interfaces", "version", "short", "description"}
 
 def check(bus: Bus) -> None:
     """Changes nothing. Raises ActionError with what stands in the way of `make`."""
+    bus.ask(MAIN, "authorizeAll")  # with polkit anybody may look
     state = _text(bus.ask(PROPERTIES, "Get", "ss", MAIN, "state", path=RUNTIME_PATH))
     if state != "RUNNING":
         raise ActionError(f"firewalld: its state is {state}; `firewall-cmd --check-config` says why")

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.actions.firewalld import Firewalld
+from agent.actions.firewalld_bus import FirewalldBus
 from agent.actions.firewalld_zone import NAME, SETS
 from shared.errors import ActionError
 from tests.contract.by_firewalld import effect
@@ -24,6 +26,18 @@ ONLY_NOW = {
     "direct rules": ["--direct", "--add-rule", "ipv4", "filter", "INPUT", "0", "-j", "ACCEPT"],
     "ipset theirs": ["--ipset=theirs", "--add-entry=198.51.100.7"],
 }
+
+
+class Looking:
+    """firewalld, as one asks it who is allowed no more than that."""
+
+    def __init__(self, bus: FirewalldBus) -> None:
+        self._bus = bus
+
+    def ask(self, interface: str, method: str, *what: Any, **how: Any) -> Any:
+        if not method.startswith("get") and method != "Get":
+            raise ActionError("firewalld: Not Authorized(polkit): …; run the agent as root")
+        return self._bus.ask(interface, method, *what, **how)
 
 
 @pytest.fixture
@@ -51,6 +65,15 @@ def test_who_never_blocks_by_firewalld_finds_it_as_it_was(daemon: firewalld.Fire
     assert _problem(action.revert, "") == ""
     assert sorted(daemon.configuration.rglob("*")) == before
     assert NAME not in daemon.command("--get-zones")
+
+
+@pytest.mark.root
+def test_who_may_only_look_is_told_at_the_start(web: Host, daemon: firewalld.Firewalld) -> None:
+    """polkit lets anybody ask what is in force, so that the first block would be the first to be refused."""
+    there = There(web, lambda: Firewalld(lambda: Looking(daemon.asked())))
+    with pytest.raises(ActionError, match="run the agent as root"):
+        there.prepare()
+    there.close()
 
 
 @pytest.mark.root
