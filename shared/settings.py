@@ -23,7 +23,7 @@ _WHAT_TO_WRITE = {  # where msgspec's words would be a regular expression, or no
     "log.format": "write auto, text or json",
     "broker.queue_type": "write classic or quorum",
     "agent.on_stop": "write keep or lift",
-    "actions.firewall": "write auto, nftables, ipset, iptables, pf, ipfw or npf",
+    "actions.firewall": "write auto, nftables, ipset, iptables, pf, ipfw, npf or netsh",
     "actions.host_deny_file": "write auto, hosts.deny or hosts.allow",
 }
 Seconds = Annotated[float, Meta(gt=0)]

@@ -11,7 +11,7 @@ from tests.stage.guard import Guard
 from tests.stage.network import Network
 
 pytestmark = [pytest.mark.root, pytest.mark.broker]
-ATTACKER = "203.0.113.9"
+ATTACKER, OTHER = "203.0.113.9", "203.0.113.10"
 RULE = f"-A thwart -s {ATTACKER}/32 -j DROP"
 
 
@@ -24,16 +24,25 @@ async def agent(guard: Guard, broker: Broker, network: Network, tmp_path: Path) 
 
 
 async def test_a_firewall_is_chosen_explained_and_left_for_a_better_one(agent: AnAgent) -> None:
-    """As its heartbeats say. What the former one blocks is blocked by the next one alone, and ends by it."""
+    """As its heartbeats say. What the former one blocks is blocked by the next one alone, and ends by it. So it is with
+    the command that lifts in place of a daemon.
+    """
     agent.environment = {"THWART_ACTIONS_FIREWALL": "iptables"}
     await agent.started()
     beat = agent.heartbeats()[-1]
     assert beat.actions["firewall-drop"] == "iptables"
     assert beat.passed_over["firewall-drop"].startswith("nftables: the setting actions.firewall is iptables; ipset: ")
-    order = an_order("o1", timeout=20.0)
-    await agent.send(order)
-    assert (await agent.answered(order)).detail == "new"
+    order, other = an_order("o1", timeout=20.0), an_order("o2", OTHER)
+    await agent.send(order, other)
+    assert (await agent.answered(other)).detail == (await agent.answered(order)).detail == "new"
     assert RULE in agent.host.run("iptables", "-S")
+    assert agent.stop() == 0
+    assert [each["target"] for each in agent.command("lift", OTHER)["lifted"]] == [OTHER]
+    assert "203.0.113" not in agent.host.run("iptables", "-S")
+    assert set(agent.in_force()) == {ATTACKER}
+    agent.environment = {"THWART_ACTIONS_FIREWALL": "iptables"}
+    await agent.started()
+    assert (RULE in agent.host.run("iptables", "-S"), agent.in_force()) == (True, {})
     assert agent.stop() == 0
     agent.environment = {}
     await agent.started()

@@ -58,16 +58,21 @@ async def test_a_start_that_cannot_be_says_why(tmp_path: Path) -> None:
         await app.run(settings(tmp_path))
 
 
-async def test_a_host_that_can_carry_nothing_out_says_so_and_is_there(tmp_path: Path) -> None:
-    """A manager has to hear of it, and what may be carried out later is."""
+async def test_a_host_that_can_carry_nothing_out_says_so_and_looks_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is there, for a manager has to hear of it, and what is installed meanwhile is used."""
+    monkeypatch.setattr(app, "LOOK", 0.05)
     action = FakeAction(HostClock())
     action.missing = "nft: not found; install nftables"
     with capture_logs() as logs:
         running = asyncio.create_task(app.run(settings(tmp_path), parts=app.Parts(actions=only(action))))
         await eventually(lambda: [each for each in logs if each.get("action") == "started"])
+        action.missing = ""
+        await eventually(lambda: [each for each in logs if each.get("action") == "trouble_over"])
         running.cancel()
         await asyncio.wait([running])
-    (said,) = [each["event"] for each in logs if each.get("trouble") == "firewall"]
+    said, _ = [each["event"] for each in logs if each.get("trouble") == "firewall"]
     assert said == "firewall-drop can't be carried out on this host: fake: nft: not found; install nftables"
 
 
