@@ -1,7 +1,5 @@
 """What `dscl` and `pwpolicy` know of macOS's accounts: Open Directory's local node, kept in the simulated host."""
 
-from typing import Any
-
 from tests.stage.simulators import host
 
 NODE = "/Local/Default"
@@ -18,5 +16,4 @@ def users() -> dict[str, dict[str, str]]:
 
 def keep(some: dict[str, dict[str, str]]) -> None:
     """What others see from now on."""
-    state: dict[str, Any] = host.load()
-    host.save({**state, "users": some})
+    host.save({**host.load(), "users": some})
