@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
-from tests.integration.a_manager_daemon import ATTACKER, LISTED, Hands, known, state_of
+from tests.integration.a_manager_daemon import ATTACKER, LISTED, Hands, RunningManager, known, state_of
+from tests.integration.an_agent import AnAgent
 from tests.integration.test_completion import completed
 
 pytestmark = pytest.mark.broker
@@ -86,3 +88,43 @@ def test_what_can_not_be_ordered_is_said_in_a_sentence(manager):
     assert manager.call("POST", "/v1/unblocks", json=lift).status_code == 422, "the allowlist has no names"
     assert manager.call("GET", "/v1/blocks/203.0.113.999").status_code == 422
     assert manager.rows("SELECT count(*) FROM orders") == [(0,)]
+
+
+@pytest.mark.root
+async def test_a_real_agent_carries_out_what_is_ordered(manager, broker, guard, network, tmp_path):
+    """A block of a network and a script by hand, each seen on the host, answered, and lifted by its target."""
+    (tmp_path / "web").mkdir()
+    scripts = tmp_path / "web" / "scripts"
+    scripts.mkdir()
+    (scripts / "note.sh").write_text(f'#!/bin/sh\nread -r line\necho "$line" >>{tmp_path}/said\n')
+    (scripts / "note.sh").chmod(0o755)
+    agent = AnAgent(guard, broker, network.host("web1", 11), tmp_path / "web", scripts=str(scripts))
+    await agent.started()
+    await known(manager, "web1")
+    try:
+        await asyncio.to_thread(_order_and_lift, manager, agent, tmp_path / "said")
+        done = manager.thwart("order", "netsh.exe", ATTACKER, "--agent", "web1", "--for", "1h")
+        assert (done.returncode, "can't carry netsh.exe out" in done.stderr, "refused" in done.stdout) == (
+            1,
+            True,
+            True,
+        )
+    finally:
+        await agent.close()
+
+
+def _order_and_lift(manager: RunningManager, agent: AnAgent, said: Path) -> None:
+    for words, seen in (
+        (("firewall-drop", "203.0.113.0/24"), lambda: "203.0.113.0/24" in agent.in_force()),
+        (("note.sh", "alice", "--argument", "/a b"), lambda: '"command":"add"' in said.read_text().splitlines()[-1]),
+    ):
+        done = manager.thwart("order", *words, "--agent", "web1", "--for", "1h", "--reason", "a trial")
+        assert done.returncode == 0, done.stderr
+        assert "applied" in done.stdout
+        assert seen()
+        done = manager.thwart("unblock", words[1])
+        assert (done.returncode, "lifted" in done.stdout) == (0, True), done.stderr
+        assert not seen()
+    parameters = json.loads(said.read_text().splitlines()[0])["parameters"]
+    assert parameters["extra_args"] == ["/a b"]
+    assert parameters["alert"] == {"rule": {"description": "a trial"}, "data": {"dstuser": "alice"}}
