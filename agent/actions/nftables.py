@@ -100,7 +100,7 @@ class Nftables:
             self._networks = None
             self._commit("")
         except ActionError as error:
-            raise ActionError(f"nftables: {error}; {_advice(str(error))}") from error
+            raise ActionError(f"nftables: {_advised(str(error))}") from error
         self._remove_empty(set(self._networks or ()))
 
     def apply(self, effects: Sequence[Effect]) -> list[Result]:
@@ -187,7 +187,7 @@ class Nftables:
                 self._commit(commands({place: wanted[place] for place in some}), {place.set for place in some} - HOSTS)
             except ActionError as error:
                 # without any element in it: what is in the way is our table itself
-                raise (error if some else ActionError(f"{error}; {_advice(str(error))}")) from error
+                raise (error if some else ActionError(_advised(str(error)))) from error
 
         places = list(wanted)
         failed: dict[Place, str] = {}
@@ -219,10 +219,11 @@ def _may_pass(error: BaseException) -> bool:
     return isinstance(error, ActionError) and any(words in str(error) for words in PASSING)
 
 
-def _advice(problem: str) -> str:
+def _advised(problem: str) -> str:
+    """With what to do about it."""
     if "not found; install" in problem:
-        return "without it firewall-drop can't be carried out"
+        return problem
     if os.strerror(errno.EPERM) in problem:
-        return "run the agent as root or with CAP_NET_ADMIN"
+        return f"{problem}; run the agent as root or with CAP_NET_ADMIN"
     table = f"table inet {TABLE}"
-    return f"if `nft list {table}` shows a table that isn't Thwart's, `nft delete {table}`"
+    return f"{problem}; if `nft list {table}` shows a table that isn't Thwart's, `nft delete {table}`"

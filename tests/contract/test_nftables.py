@@ -372,7 +372,7 @@ def test_what_is_missing_is_told_with_what_to_do(words: str, advice: str) -> Non
 def test_a_missing_library_is_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """For `prepare` it is an ActionError, and every order is answered with it."""
     monkeypatch.setattr(libnftables, "LIBRARY", "libnftables.so.0")
-    with pytest.raises(ActionError, match=r"libnftables\.so\.0: not found; install nftables"):
+    with pytest.raises(ActionError, match=r"^nftables: libnftables\.so\.0: not found; install nftables$"):
         Nftables().prepare()
     (result,) = Nftables().apply([_effect(BLOCKED4)])
     assert "install nftables" in result.problem
