@@ -54,6 +54,12 @@ def test_each_address_has_a_value() -> None:
     assert ipfw.added(["203.0.113.9", "203.0.113.90"])[-4:] == ["203.0.113.9", "0", "203.0.113.90", "0"]
 
 
+def test_what_is_there_already_or_is_not_is_no_error() -> None:
+    """With -q; else a lift of a thousand would be tried by halves for the one that had gone."""
+    for arguments in (ipfw.added([V4, V6]), ipfw.deleted([V4, V6])):
+        assert arguments[:3] == ["-q", "table", "thwart"]
+
+
 def test_the_simulator_falls_into_that_trap(subject: OnFreeBsd) -> None:
     """As the real one does."""
     subject.run("ipfw", "-q", "table", "thwart", "add", "203.0.113.9", "203.0.113.90")
@@ -67,6 +73,16 @@ def test_the_rules_are_made_once(subject: OnFreeBsd) -> None:
         subject.restarted().prepare()
     rules = [rule for _, rule in subject.kept["ipfw"]["rules"]]
     assert rules == [*ipfw.RULES, "allow ip from any to me", "allow ip from any to any"]
+
+
+def test_only_the_rule_that_is_gone_is_made_again(subject: OnFreeBsd) -> None:
+    """What was cut short between the two is made whole."""
+    subject.change(lambda kept: kept["ipfw"]["rules"].pop(1))
+    assert subject.action.inspect() == {}
+    done(subject, {V4: 60.0})
+    assert sorted(rule for _, rule in subject.kept["ipfw"]["rules"][:3]) == sorted(
+        [*ipfw.RULES, "allow ip from any to me"]
+    )
 
 
 def test_what_others_have_put_there_stays(subject: OnFreeBsd) -> None:

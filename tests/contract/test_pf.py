@@ -87,6 +87,24 @@ def _with_answer(subject: OnBsd, folder: Path, arguments: str, answer: str) -> P
     return subject.made(replace(subject.tools, path=str(folder)))
 
 
+def test_however_many_an_attacker_has_begun_they_are_ended_at_once(subject: OnBsd) -> None:
+    """One call for all of them: who floods a host with connections doesn't hold it up when it is blocked."""
+    flood = [["in", V4, f"192.0.2.{number}"] for number in range(1, pf.MOST + 10)]
+    subject.change(lambda kept: kept["pf"]["states"].extend(flood))
+    done(subject, {V4: 60.0})
+    assert subject.kept["pf"]["states"] == []
+
+
+def test_a_burst_asks_for_the_connections_of_all_in_one_call(subject: OnBsd, tmp_path: Path) -> None:
+    """Nobody who has none is looked for alone."""
+    calls = tmp_path / "calls"
+    action = _with_answer(
+        subject, tmp_path / "counted", "*", f'echo "$*" >>{calls}; exec {subject.tools.path}/pfctl "$@"'
+    )
+    assert not [each for each in action.apply([effect(key, 60.0) for key in MANY]) if each.problem]
+    assert [line for line in calls.read_text().splitlines() if "-k" in line or "states" in line] == ["-s states"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "answer", "words"),
     [
@@ -116,6 +134,23 @@ def test_an_exit_code_is_not_enough(subject: OnBsd, tmp_path: Path) -> None:
     (result,) = liar.revert([effect(V4, None)])
     assert result.problem == "pf let go of it, but it is still on its list"
     in_force(subject, {V4: 60.0})
+
+
+def test_what_others_did_is_noticed_by_the_next_batch(subject: OnBsd, tmp_path: Path) -> None:
+    """Without waiting for the next look; also when nobody knows what a tool that failed has done."""
+    done(subject, {V4: 60.0})
+    subject.action.inspect()
+    subject.run("pfctl", "-q", "-a", "thwart", "-t", "thwart", "-T", "delete", V4)
+    assert not subject.action.moved()
+    done(subject, {V6: 60.0})
+    assert subject.action.moved()
+    flag = tmp_path / "out of order"
+    other = _with_answer(subject, tmp_path / "other", "*info*", f'test ! -e "{flag}" || exit 1')
+    other.inspect()
+    flag.touch()
+    (result,) = other.apply([effect(V4, 60.0)])
+    assert result.problem == "pfctl: exit code 1"
+    assert other.moved()
 
 
 def test_a_hostile_key_does_not_reach_the_tool(subject: OnBsd) -> None:
@@ -212,7 +247,7 @@ all tcp 192.0.2.1:22 <- 203.0.113.9:51234       ESTABLISHED:ESTABLISHED
    [1 + 2] wscale 7  [3 + 4] wscale 7
    age 00:00:01, expires in 23:59:59, 5:5 pkts, 300:300 bytes, rule 7
    id: 4823e84500000003 creatorid: 0000002a
-em0 udp 10.0.0.5:4242 (192.0.2.1:6000) -> 198.51.100.7:53       MULTIPLE:SINGLE
+em0 udp 10.0.0.5:4242 (192.0.2.77:6000) -> 198.51.100.7:53       MULTIPLE:SINGLE
    age 00:00:01, expires in 00:00:30, 1:1 pkts, 60:60 bytes, rule 7
    id: 4823e84500000004 creatorid: 0000002a
 all ipv6-icmp 2001:db8:ffff::1 <- 2001:db8:bad::9[33]       0:0
@@ -223,7 +258,7 @@ all icmp 192.0.2.1:8 <- 203.0.113.200:8       0:0
 
 def test_whose_connections_there_are_is_read_from_the_list() -> None:
     """Both ends of each, behind a NAT too, and what lies in a network."""
-    there = [V4, "198.51.100.7", "10.0.0.5", V6, "203.0.113.128/25", "2001:db8:1::/48"]
+    there = [V4, "198.51.100.7", "10.0.0.5", "192.0.2.77", V6, "203.0.113.128/25", "2001:db8:1::/48"]
     absent = ["203.0.113.90", "203.0.113.0/30", "2001:db8:bad::", "2001:db8:2::/48", "8.0.0.0/8", "2.0.0.0/7"]
     found = pf.connections([*there, *absent], STATES)
     assert set(found) == set(there)
@@ -233,6 +268,9 @@ def test_whose_connections_there_are_is_read_from_the_list() -> None:
 
 RULES = """\
 block return all
+anchor "theirs" on lo0 all {
+  pass quick all
+}
 anchor on egress all {
   anchor "thwart" all {
     block drop quick from any to <thwart>
