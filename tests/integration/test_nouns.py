@@ -170,10 +170,10 @@ async def test_an_agent_is_shown_with_what_it_can_do(manager, web1, say):
     await eventually(lambda: manager.get("/v1/agents/web1")["labels"] == {"a": "b"})
     shown = (await say("agents", "show", "web1")).stdout
     assert [line.split(maxsplit=2) for line in shown.splitlines()[-4:]] == [
-        ["ACTION", "BACKEND", "WHY NO OTHER"],
+        ["ACTION", "BY", "WHY NOT          NOT BY"],
         ["firewall-drop", "iptables", "nftables: libnftables.so.1: not found; ipset: not found"],
         ["route-null", "ip"],
-        ["pf", "only", "on FreeBSD"],
+        ["pf", "-", "only on FreeBSD"],
     ]
     assert "a=b" in shown
     heading, row = (await say("agents")).stdout.splitlines()

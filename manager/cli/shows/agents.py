@@ -41,9 +41,9 @@ def print_agent(each: AgentView) -> None:
     for name, value in facts:
         if value:
             click.echo(f"{name + ':':<11}{plain(value)}")
-    rows = [(name, backend, each.passed_over.get(name, "")) for name, backend in sorted(each.actions.items())]
-    rows += [(name, "", why) for name, why in sorted(each.unsupported.items())]
-    print_table(("ACTION", "BACKEND", "WHY NO OTHER"), rows, "it can carry out nothing")
+    rows = [(name, backend, "", each.passed_over.get(name, "")) for name, backend in sorted(each.actions.items())]
+    rows += [(name, "-", why, "") for name, why in sorted(each.unsupported.items())]
+    print_table(("ACTION", "BY", "WHY NOT", "NOT BY"), rows, "it can carry out nothing")
 
 
 def _policy(each: AgentView) -> str:
