@@ -1,13 +1,14 @@
 """What carries an action out here: which of its candidates, and what is said of the others."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from agent.actions.catalogue import Candidate
+from agent.actions.catalogue import BUILT_IN, Candidate
 from agent.actions.choice import Actions
-from shared.settings import ActionsSettings
+from shared.errors import SettingsError
+from shared.settings import ActionsSettings, AgentSettings, load
 from tests.stage.fake_action import FakeAction
 from tests.unit.a_host import HostClock
 
@@ -141,3 +142,12 @@ def test_what_an_earlier_run_may_have_used_is_what_carries_nothing_out() -> None
     some = [one.candidate(), there.candidate(), other.candidate(), pf, Backend("ipfw").candidate("FreeBSD")]
     actions = chosen({"pf": [pf], "firewall-drop": some})
     assert actions.others("firewall-drop") == [one, other]
+
+
+def test_each_firewall_can_be_named_in_the_settings() -> None:
+    """By the name that heartbeats have for it, and no other; who mistypes it is shown all of them."""
+    named = get_args(ActionsSettings.__annotations__["firewall"])
+    assert {each.make(AUTO).backend for each in BUILT_IN["firewall-drop"]} | {"auto"} == set(named)
+    with pytest.raises(SettingsError) as raised:
+        load(AgentSettings, None, {"THWART_ACTIONS_FIREWALL": '"ufw"'})
+    assert all(each in str(raised.value) for each in named)
