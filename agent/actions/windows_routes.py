@@ -47,6 +47,7 @@ class WindowsRoutes:
 
     def __init__(self, tools: Tools = Tools()) -> None:
         self._netsh = Tool("netsh", tools)
+        self._seen: dict[int, list[Listed]] = {}  # at the last look, which comes before each change
 
     def families(self) -> tuple[int, ...]:
         return (4, 6)
@@ -59,7 +60,7 @@ class WindowsRoutes:
         return {name for each in self._ours(version) if (name := _name(each, version))}
 
     def put(self, version: int, names: Sequence[str]) -> dict[str, str]:
-        routes = self._all(version)
+        routes = self._seen.get(version) or self._all(version)
         loopback = _loopback(routes, version)
         others = {_name(each, version): each.by for each in routes}
         taken = {name: f"netsh: there is a route already, by {others[name]}" for name in names if name in others}
@@ -67,14 +68,15 @@ class WindowsRoutes:
         return taken | self._each(version, new, there=True)
 
     def take(self, version: int, names: Sequence[str]) -> dict[str, str]:
-        loopback = _loopback(self._all(version), version)
+        loopback = _loopback(self._seen.get(version) or self._all(version), version)
         return self._each(version, {name: deleting(version, name, loopback) for name in names}, there=False)
 
     def moved(self) -> bool:
         return False
 
     def _all(self, version: int) -> list[Listed]:
-        return parsed(self._netsh.run(*listing(version)))
+        self._seen[version] = parsed(self._netsh.run(*listing(version)))
+        return self._seen[version]
 
     def _ours(self, version: int) -> list[Listed]:
         routes = self._all(version)
