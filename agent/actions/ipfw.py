@@ -4,7 +4,7 @@ The rule it keeps: nothing is deleted but members of our own table. Both rules h
 before whatever lets packets in, and before states. Facts are from ipfw(8); named tables are there since FreeBSD 11.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from agent.actions.address_list import AddressList, keys_of
 from agent.actions.halves import in_halves
@@ -96,12 +96,11 @@ class Ipfw(AddressList):
             raise
 
     def _put(self, keys: Sequence[str]) -> dict[str, str]:
-        return in_halves(keys, lambda some: self._run(added(some) if some else ["table", TABLE, "info"]))
+        return in_halves(keys, lambda some: self._run(added, some))
 
     def _take_out(self, keys: Sequence[str]) -> dict[str, str]:
-        if self._listed() is None:
-            return {}
-        return in_halves(keys, lambda some: self._run(deleted(some) if some else ["table", TABLE, "info"]))
+        return in_halves(keys, lambda some: self._run(deleted, some))
 
-    def _run(self, arguments: Sequence[str]) -> None:
-        self._ipfw.run(*arguments)
+    def _run(self, arguments: Callable[[Sequence[str]], list[str]], keys: Sequence[str]) -> None:
+        """Of none it takes no command; whether the table is there is asked instead."""
+        self._ipfw.run(*(arguments(keys) if keys else ["table", TABLE, "info"]))
