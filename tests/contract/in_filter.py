@@ -46,25 +46,27 @@ def skip_without_legacy(host: Host) -> None:
 class InFilter:
     """The action in the kernel of a host of the stage, prepared, with nothing in force."""
 
-    def __init__(self, host: Host, make: type[Iptables | Ipset], programs: Path) -> None:
+    def __init__(self, host: Host, make: type[Iptables | Ipset], programs: Path, every: float = EVERY) -> None:
+        """`every` so many seconds of its clock the action looks whether others have changed anything."""
         self.tools = Tools(path=str(programs))
         self.programs = PROGRAMS if make is Iptables else ("ipset", *PROGRAMS)
         self.examples, self.many = EXAMPLES, hosts(1_000)
-        self._host, self._make, self._folder, self._clock = host, make, programs, Stopwatch()
+        self._host, self._make, self._folder, self._every, self._clock = host, make, programs, every, Stopwatch()
         self._made: list[There] = []
         self.there = self.made(self.tools)
         self.action: Action = self.there
         self.action.prepare()
 
     def made(self, tools: Tools) -> There:
-        self._made.append(There(self._host, lambda: self._make(tools=tools, lookout=Lookout(clock=self._clock))))
+        lookout = Lookout(self._every, self._clock)
+        self._made.append(There(self._host, lambda: self._make(tools=tools, lookout=lookout)))
         return self._made[-1]
 
     def restarted(self) -> Action:
         return self.made(self.tools)
 
     def later(self) -> None:
-        self._clock.now += EVERY
+        self._clock.now += self._every
 
     def ends(self, key: str, left: float) -> None:
         wait_for(lambda: key not in self.seen(), within=left + 3)
