@@ -57,18 +57,19 @@ def kind_of(action: str) -> Kind:
     return KINDS.get(action, "script")
 
 
-def term(action: str, said: float | Literal["forever"] | None, usual: float) -> Term:
+def term(action: str, said: float | Literal["forever"] | None, usual: float, *, ends: bool = False) -> Term:
     """How long `action` is to stay when that was `said`; spans in seconds, None when nothing was.
 
-    Without a word addresses and accounts have the `usual` time. A script is then only told to act, once: whether what
-    it does can be ended nobody knows. Raises JustHappens for a time that means nothing, UnknownAction.
+    Without a word addresses and accounts have the `usual` time, and so has what is known to be one that `ends`. A
+    script is then only told to act, once: whether what it does can be ended nobody knows. Raises JustHappens for a time
+    that means nothing, UnknownAction.
     """
     action = name_of(action)
     kind = kind_of(action)
     if kind == "nothing" and said is not None:
         raise JustHappens(f"{action} just happens and has no end: leave the time out")
     if said is None:
-        once = kind in ("nothing", "script")
+        once = kind == "nothing" or (kind == "script" and not ends)
         return Term(one_shot=True) if once else Term(timeout=usual)
     return Term(timeout=None if said == "forever" else said)
 

@@ -17,6 +17,7 @@ from manager.roster import SHOWN, Roster
 from shared.messages import ONE_SHOT, Order
 
 ON_HOLD = ("the manager is paused, so this is on hold; after `thwart resume`, `thwart approve` lets it through",)
+SCRIPT = "script"  # the backend that agents name for what is in their script folder
 USED = "request id {} was used for something else; use a new one"
 
 
@@ -49,11 +50,15 @@ class Giving:
             arguments=tuple(arguments),
             location=terms.location,
             agents=terms.agents,
-            term=term(action, said, self._manual_timeout),
+            term=term(action, said, self._manual_timeout, ends=self._is_brought(action)),
             reason=terms.reason,
             issuer=issuer,
             dry_run=terms.dry_run,
         )
+
+    def _is_brought(self, action: str) -> bool:
+        """Whether some agent has it from an installed package: such a one is held until it ends, and no script is."""
+        return any(agent.heartbeat.actions.get(action, SCRIPT) != SCRIPT for agent in self._roster.agents())
 
     def notes(self, request: OrderRequest) -> tuple[str, ...]:
         """What is true of the order and easily overlooked."""

@@ -181,6 +181,13 @@ async def test_who_can_not_carry_it_out_is_told_at_once(manager, giving):
     assert not any("own word" in note for note in notes)
 
 
+async def test_what_a_package_brings_ends_like_what_is_built_in(manager, giving):
+    """An agent's word tells it from a script; a lasting one that nobody could lift would stay for ever."""
+    await manager.hear("web1", actions={"edge-block": "edge", "deny.sh": "script"})
+    spans = {action: giving.asked(everywhere(), "ann", action=action).term for action in ("edge-block", "deny.sh", "x")}
+    assert spans == {"edge-block": Term(timeout=HOURS), "deny.sh": Term(one_shot=True), "x": Term(one_shot=True)}
+
+
 async def test_what_comes_too_late_for_a_one_shot_is_said(manager, giving):
     """Who is silent hears of it within a minute or never, and who joins later doesn't."""
     once = giving.asked(everywhere(), "ann", action="restart-wazuh")
