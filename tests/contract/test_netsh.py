@@ -21,7 +21,10 @@ HALF = """\
 #!/bin/sh
 case "$*" in
 *dir=out*{address}/*) echo no; exit {code} ;;
-*set*new*{address}/*) shift 5; {netsh} advfirewall firewall set rule name=thwart-1 dir=in "$@" >/dev/null; echo no; exit {code} ;;
+*set*new*{address}/*)
+  shift 5
+  {netsh} advfirewall firewall set rule name=thwart-1 dir=in "$@" >/dev/null
+  echo no; exit {code} ;;
 esac
 exec {netsh} "$@"
 """
