@@ -23,22 +23,12 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.actions.action import Action, Effect, Result
-from agent.actions.firewalld import Firewalld
-from agent.actions.host_deny import HostDeny
-from agent.actions.ipset import Ipset
-from agent.actions.iptables import Iptables
-from agent.actions.linux_routes import LinuxRoutes
-from agent.actions.nftables import Nftables
-from agent.actions.route_null import RouteNull
-from agent.actions.tool import Tools
 from shared.errors import ThwartError
-from tests.bench import one_fork
+from tests.bench.backend_stage import Stage
 from tests.bench.busy import Busy, told
 from tests.bench.one_fork import OneFork
-from tests.contract.in_filter import programs_of
-from tests.stage import firewalld
 from tests.stage.guard import Guard
-from tests.stage.network import Host, Network
+from tests.stage.network import Host
 
 SIZES = (10, 1_000, 10_000)
 SLICE = 1_000  # blocks in one call, as of the executor
@@ -48,8 +38,6 @@ ROUNDS, SENDING = 5, 0.2  # s of packets to each in every round, by turns
 THROUGH = 0.7  # of the packets that pass an empty firewall, for those that look an address up
 SLOWER = 2.0  # one more at the most blocks, by what it takes at the fewest
 LOOK_UP = ("nftables", "ipset, -nft", "ipset, -legacy")
-
-Made = tuple[Callable[[], Action], OneFork]
 
 
 class Pace(Struct, frozen=True, kw_only=True):
@@ -71,56 +59,6 @@ class Figures(Struct, frozen=True, kw_only=True):
     one_fork: list[Pace] = []
     in_batches: float = 0.0  # ms a block, of those that came a thousand at a time
     packets: float = 0.0  # a second
-
-
-class Stage:
-    """What the backends' hosts are made of."""
-
-    def __init__(self, guard: Guard, folder: Path) -> None:
-        self._guard, self._folder, self._network, self._hosts = guard, folder, Network(guard), 0
-
-    def host(self) -> Host:
-        """One more."""
-        self._hosts += 1
-        return self._network.host(f"h{self._hosts}", self._hosts)
-
-    def nftables(self, host: Host) -> Made:
-        return Nftables, one_fork.nft()
-
-    def ipset(self, variant: str) -> Callable[[Host], Made]:
-        tools = self._programs(variant)
-        return lambda host: (lambda: Ipset(tools=tools), one_fork.ipset(Path(tools.path)))
-
-    def iptables(self, variant: str) -> Callable[[Host], Made]:
-        tools = self._programs(variant)
-        return lambda host: (lambda: Iptables(tools=tools), one_fork.iptables(Path(tools.path)))
-
-    def firewalld(self, host: Host) -> Made:
-        daemon = firewalld.Firewalld(self._guard, host, self._folder / f"firewalld-{host.name}")
-        return lambda: Firewalld(daemon.asked), one_fork.firewall_cmd(daemon.bus.address)
-
-    def routes(self, host: Host) -> Made:
-        return lambda: RouteNull(LinuxRoutes()), one_fork.route()
-
-    def hosts_deny(self, host: Host) -> Made:
-        etc = self._folder / f"etc-{host.name}"
-        etc.mkdir()
-        return lambda: HostDeny(etc=etc), one_fork.hosts_deny(etc / "hosts.deny")
-
-    def backends(self) -> dict[str, Callable[[Host], Made]]:
-        """By name."""
-        return {
-            "nftables": self.nftables,
-            **{f"ipset, -{each}": self.ipset(each) for each in ("nft", "legacy")},
-            **{f"iptables, -{each}": self.iptables(each) for each in ("nft", "legacy")},
-            "firewalld": self.firewalld,
-            "ip route": self.routes,
-            "hosts.deny": self.hosts_deny,
-        }
-
-    def _programs(self, variant: str) -> Tools:
-        folder = self._folder / variant
-        return Tools(path=str(folder if folder.exists() else programs_of(variant, folder)))
 
 
 def measure(stage: Stage, sizes: Sequence[int], only: Sequence[str]) -> list[Figures]:
