@@ -55,7 +55,6 @@ class Ipfw(AddressList):
         self._ipfw, self._sysctl = Tool("ipfw", tools), Tool("sysctl", tools)
 
     def prepare(self) -> None:
-        self._ipfw.find()
         if not self._is_enabled():
             raise ActionError(f"ipfw: not enabled; `sysctl {'=1 '.join(SWITCHES)}=1` enables it")
         rules = self._missing()
