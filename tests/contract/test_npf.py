@@ -170,18 +170,42 @@ def test_a_table_of_the_wrong_kind_is_told(subject: OnNetBsd) -> None:
         subject.action.prepare()
 
 
-def test_an_npfctl_that_replaces_no_tables_is_used_one_by_one(subject: OnNetBsd, tmp_path: Path) -> None:
-    """NetBSD 9.0's; nobody's order fails for that."""
-    older = tmp_path / "older"
-    older.mkdir()
-    (older / "npfctl").write_text(
+def test_a_host_that_is_on_the_table_is_not_added_again(subject: OnNetBsd) -> None:
+    """npf refuses what it has; an order that came twice doesn't fail for that."""
+    for _ in range(2):
+        done(subject, {V4: 60.0})
+    in_force(subject, {V4: 60.0})
+
+
+def _with_answer(subject: OnNetBsd, folder: Path, arguments: str, answer: str) -> Npf:
+    """Its npfctl gives this answer to these arguments."""
+    folder.mkdir()
+    (folder / "npfctl").write_text(
         f"""#!/bin/sh
-        case "$3" in replace) echo "npfctl: invalid command '$3'" >&2; exit 1;; esac
+        case "$*" in {arguments}) {answer};; esac
         exec {subject.tools.path}/npfctl "$@"
         """
     )
-    (older / "npfctl").chmod(0o755)
-    action = subject.made(replace(subject.tools, path=str(older)))
+    (folder / "npfctl").chmod(0o755)
+    return subject.made(replace(subject.tools, path=str(folder)))
+
+
+def test_hundreds_are_put_there_in_one_call(subject: OnNetBsd, tmp_path: Path) -> None:
+    """And taken off in one; the table is replaced by one with the others that are on it."""
+    done(subject, {V4: 60.0})
+    calls = tmp_path / "calls"
+    action = _with_answer(subject, tmp_path / "counted", "*add*|*rem*|*replace*", f'echo "$*" >>{calls}')
+    assert not [each for each in action.apply([effect(key, 60.0) for key in subject.many]) if each.problem]
+    assert set(subject.seen()) == {V4, *subject.many}
+    assert not [each for each in action.revert([effect(key, None) for key in subject.many]) if each.problem]
+    assert set(subject.seen()) == {V4}
+    assert calls.read_text().splitlines() == ["table thwart replace -"] * 2
+
+
+def test_an_npfctl_that_replaces_no_tables_is_used_one_by_one(subject: OnNetBsd, tmp_path: Path) -> None:
+    """NetBSD 9.0's; nobody's order fails for that."""
+    refusal = """echo "npfctl: invalid command '$3'" >&2; exit 1"""
+    action = _with_answer(subject, tmp_path / "older", "*replace*", refusal)
     keys = subject.many[:6]
     assert [each.problem for each in action.apply([effect(key, 60.0) for key in keys])] == [""] * len(keys)
     assert set(subject.seen()) == set(keys)
