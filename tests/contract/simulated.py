@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from agent.actions.action import Action
 from agent.actions.lookout import EVERY, Lookout
 from agent.actions.tool import Tool, Tools
@@ -79,3 +81,18 @@ class Simulated(ABC):
     def run(self, program: str, *arguments: str, said: str = "") -> str:
         """Somebody else uses a tool."""
         return Tool(program, self.tools).run(*arguments, said=said)
+
+    def answering(self, folder: Path, program: str, arguments: str, answer: str) -> Action:
+        """The action with a `program` that does something else for some arguments: a shell's pattern, and its commands.
+
+        When those don't end it, it does what was wanted.
+        """
+        folder.mkdir()
+        (folder / program).write_text(
+            f"""#!/bin/sh
+            case "$*" in {arguments}) {answer};; esac
+            exec {self.tools.path}/{program} "$@"
+            """
+        )
+        (folder / program).chmod(0o755)
+        return self.made(replace(self.tools, path=f"{folder}:{self.tools.path}"))

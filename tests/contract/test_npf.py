@@ -4,7 +4,6 @@ from collections.abc import Collection
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
 from agent.actions import npf
 from agent.actions.npf import Npf
@@ -177,24 +176,11 @@ def test_a_host_that_is_on_the_table_is_not_added_again(subject: OnNetBsd) -> No
     in_force(subject, {V4: 60.0})
 
 
-def _with_answer(subject: OnNetBsd, folder: Path, arguments: str, answer: str) -> Npf:
-    """Its npfctl gives this answer to these arguments."""
-    folder.mkdir()
-    (folder / "npfctl").write_text(
-        f"""#!/bin/sh
-        case "$*" in {arguments}) {answer};; esac
-        exec {subject.tools.path}/npfctl "$@"
-        """
-    )
-    (folder / "npfctl").chmod(0o755)
-    return subject.made(replace(subject.tools, path=str(folder)))
-
-
 def test_hundreds_are_put_there_in_one_call(subject: OnNetBsd, tmp_path: Path) -> None:
     """And taken off in one; the table is replaced by one with the others that are on it."""
     done(subject, {V4: 60.0})
     calls = tmp_path / "calls"
-    action = _with_answer(subject, tmp_path / "counted", "*add*|*rem*|*replace*", f'echo "$*" >>{calls}')
+    action = subject.answering(tmp_path / "counted", "npfctl", "*add*|*rem*|*replace*", f'echo "$*" >>{calls}')
     assert not [each for each in action.apply([effect(key, 60.0) for key in subject.many]) if each.problem]
     assert set(subject.seen()) == {V4, *subject.many}
     assert not [each for each in action.revert([effect(key, None) for key in subject.many]) if each.problem]
@@ -205,7 +191,7 @@ def test_hundreds_are_put_there_in_one_call(subject: OnNetBsd, tmp_path: Path) -
 def test_an_npfctl_that_replaces_no_tables_is_used_one_by_one(subject: OnNetBsd, tmp_path: Path) -> None:
     """NetBSD 9.0's; nobody's order fails for that."""
     refusal = """echo "npfctl: invalid command '$3'" >&2; exit 1"""
-    action = _with_answer(subject, tmp_path / "older", "*replace*", refusal)
+    action = subject.answering(tmp_path / "older", "npfctl", "*replace*", refusal)
     keys = subject.many[:6]
     assert [each.problem for each in action.apply([effect(key, 60.0) for key in keys])] == [""] * len(keys)
     assert set(subject.seen()) == set(keys)

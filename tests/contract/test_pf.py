@@ -5,7 +5,6 @@ from collections.abc import Collection
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
 from agent.actions import pf
 from agent.actions.pf import Pf
@@ -74,19 +73,6 @@ def test_open_connections_are_ended(subject: OnBsd, more: list[str]) -> None:
     assert set(subject.seen()) == set(keys)
 
 
-def _with_answer(subject: OnBsd, folder: Path, arguments: str, answer: str) -> Pf:
-    """Its pfctl gives this answer to these arguments, and does nothing then."""
-    folder.mkdir()
-    (folder / "pfctl").write_text(
-        f"""#!/bin/sh
-        case "$*" in {arguments}) {answer};; esac
-        exec {subject.tools.path}/pfctl "$@"
-        """
-    )
-    (folder / "pfctl").chmod(0o755)
-    return subject.made(replace(subject.tools, path=str(folder)))
-
-
 def test_however_many_an_attacker_has_begun_they_are_ended_at_once(subject: OnBsd) -> None:
     """One call for all of them: who floods a host with connections doesn't hold it up when it is blocked."""
     flood = [["in", V4, f"192.0.2.{number}"] for number in range(1, pf.MOST + 10)]
@@ -98,8 +84,8 @@ def test_however_many_an_attacker_has_begun_they_are_ended_at_once(subject: OnBs
 def test_a_burst_asks_for_the_connections_of_all_in_one_call(subject: OnBsd, tmp_path: Path) -> None:
     """Nobody who has none is looked for alone."""
     calls = tmp_path / "calls"
-    action = _with_answer(
-        subject, tmp_path / "counted", "*", f'echo "$*" >>{calls}; exec {subject.tools.path}/pfctl "$@"'
+    action = subject.answering(
+        tmp_path / "counted", "pfctl", "*", f'echo "$*" >>{calls}; exec {subject.tools.path}/pfctl "$@"'
     )
     assert not [each for each in action.apply([effect(key, 60.0) for key in MANY]) if each.problem]
     assert [line for line in calls.read_text().splitlines() if "-k" in line or "states" in line] == ["-s states"]
@@ -118,7 +104,7 @@ def test_a_connection_that_goes_on_is_told(
 ) -> None:
     """Its packets still get in, so nobody is told that the block is done; whatever pfctl says of itself."""
     subject.change(lambda kept: kept["pf"]["states"].append(["out", "192.0.2.1", V4]))
-    action = _with_answer(subject, tmp_path / "other", arguments, answer)
+    action = subject.answering(tmp_path / "other", "pfctl", arguments, answer)
     first, second = action.apply([effect(V4, 60.0), effect(V6, 60.0)])
     assert first.problem == f"it is blocked, but connections that were open go on: {words}"
     assert second.problem == ""
@@ -127,7 +113,7 @@ def test_a_connection_that_goes_on_is_told(
 
 def test_an_exit_code_is_not_enough(subject: OnBsd, tmp_path: Path) -> None:
     """What counts is the list: who is said to be on it and isn't has got away, and the other way round."""
-    liar = _with_answer(subject, tmp_path / "liar", "*-T*add*|*-T*delete*", "exit 0")
+    liar = subject.answering(tmp_path / "liar", "pfctl", "*-T*add*|*-T*delete*", "exit 0")
     (result,) = liar.apply([effect(V4, 60.0)])
     assert result.problem == "pf took it, but it isn't on its list"
     done(subject, {V4: 60.0})
@@ -145,7 +131,7 @@ def test_what_others_did_is_noticed_by_the_next_batch(subject: OnBsd, tmp_path: 
     done(subject, {V6: 60.0})
     assert subject.action.moved()
     flag = tmp_path / "out of order"
-    other = _with_answer(subject, tmp_path / "other", "*info*", f'test ! -e "{flag}" || exit 1')
+    other = subject.answering(tmp_path / "other", "pfctl", "*info*", f'test ! -e "{flag}" || exit 1')
     other.inspect()
     flag.touch()
     (result,) = other.apply([effect(V4, 60.0)])
