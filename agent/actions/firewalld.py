@@ -1,7 +1,8 @@
 """`firewalld-drop`: firewalld's own means, for hosts whose firewall it is.
 
-Hosts are members of two sets that feed a zone of ours (firewalld_zone.py); networks are sources of that zone, each
-with rules of its own, because firewalld refuses a member that overlaps another and makes a set only in a reload.
+Hosts and networks are members of sets that feed a zone of ours (firewalld_zone.py). firewalld refuses a member that
+overlaps another, and makes a set only in a reload; so a network that overlaps one in the set is a source of the zone,
+with rules of its own. Of these there can't be many: firewalld 2 has a rule for each pair of a zone's sources.
 
 The rule it keeps: what is in force is what the kernel has. firewalld tells what it was told, also when its table was
 flushed away behind its back; so with its nftables backend the sets are looked at in the kernel.
@@ -17,9 +18,10 @@ from typing import Protocol
 
 from agent.actions import firewalld_zone
 from agent.actions.action import Effect, Result
+from agent.actions.apart import apart
 from agent.actions.connections import Connections
 from agent.actions.firewalld_bus import IPSET, ZONE, Bus, FirewalldBus
-from agent.actions.firewalld_zone import NAME, SETS, SOURCES
+from agent.actions.firewalld_zone import HOSTS, NAME, NETWORKS, SETS, SOURCES
 from agent.actions.halves import in_halves
 from agent.actions.lookout import Lookout
 from agent.actions.netlink import Member, Netlink
@@ -118,10 +120,11 @@ class Firewalld:
         if not self._sources() >= SOURCES:
             firewalld_zone.make(self._bus)
         for version in LENGTHS:
-            hosts = [key for key, place in differing.items() if place.set == Set(version, LENGTHS[version])]
-            problems |= self._hosts(version, hosts, _of_hosts(before, version), there=there)
-        networks = [key for key, place in differing.items() if not place.set.of_hosts]
-        problems |= self._one_by_one(ZONE, "addSource" if there else "removeSource", NAME, networks)
+            some = {key: place for key, place in differing.items() if place.set.version == version}
+            hosts = [key for key, place in some.items() if place.set.of_hosts]
+            fed = _of_hosts(before, version)
+            problems |= self._in_set(HOSTS[version], hosts, fed, there=there)
+            problems |= self._networks(version, [key for key in some if key not in hosts], there=there)
         said_yes = [key for key in differing if not problems.get(key)]
         if there:
             self._connections.end(said_yes)
@@ -136,22 +139,33 @@ class Firewalld:
         words = "firewalld said yes, but the kernel has it otherwise; restart firewalld"
         return {key: words for key in keys if (key in after) != there}
 
-    def _hosts(self, version: int, keys: Sequence[str], before: Collection[str], *, there: bool) -> dict[str, str]:
+    def _networks(self, version: int, keys: Sequence[str], *, there: bool) -> dict[str, str]:
+        """In the set as far as they may be there, the others as sources of the zone."""
+        if not keys:
+            return {}
+        name = NETWORKS[version]
+        fed = self._members(name)
+        inside = apart(keys, fed) if there else set(keys).intersection(fed)
+        problems = self._in_set(name, [key for key in keys if key in inside], fed, there=there)
+        others = [key for key in keys if key not in inside]
+        return problems | self._one_by_one(ZONE, "addSource" if there else "removeSource", NAME, others)
+
+    def _in_set(self, name: str, keys: Sequence[str], before: Collection[str], *, there: bool) -> dict[str, str]:
         """One by one, or the whole set anew when these are so many, or firewalld disagrees with the kernel."""
         problems: dict[str, str] = {}
         if _is_soon_done(len(keys), len(before)):
-            problems = self._one_by_one(IPSET, "addEntry" if there else "removeEntry", SETS[version], keys)
+            problems = self._one_by_one(IPSET, "addEntry" if there else "removeEntry", name, keys)
             keys = [key for key, words in problems.items() if words.startswith(DISAGREES)]
-            before = self._members(version) if keys else ()
-        return problems | dict.fromkeys(keys, "") | self._whole(version, keys, before, there=there)
+            before = self._members(name) if keys else ()
+        return problems | dict.fromkeys(keys, "") | self._whole(name, keys, before, there=there)
 
-    def _whole(self, version: int, keys: Sequence[str], before: Collection[str], *, there: bool) -> dict[str, str]:
+    def _whole(self, name: str, keys: Sequence[str], before: Collection[str], *, there: bool) -> dict[str, str]:
         members = dict.fromkeys(before)
 
         def write(some: Sequence[str]) -> None:
             wanted = [*dict.fromkeys([*members, *some])] if there else [*(members.keys() - set(some))]
             longer = WHOLE * (len(wanted) + len(members))
-            self._bus.ask(IPSET, "setEntries", "sas", SETS[version], wanted, longer=longer)
+            self._bus.ask(IPSET, "setEntries", "sas", name, wanted, longer=longer)
             members.clear()
             members.update(dict.fromkeys(wanted))
 
@@ -169,11 +183,10 @@ class Firewalld:
     def _in_force(self) -> set[str]:
         """What firewalld remembers does nothing when its sets aren't in the kernel, or don't feed the zone."""
         sources = self._sources()
-        if not sources or (self._by_nftables and not set(SETS.values()) <= set(self._reader.sets(TABLE))):
+        if not sources or (self._by_nftables and not set(SETS) <= set(self._reader.sets(TABLE))):
             return set()
-        fed = [version for version, name in SETS.items() if f"ipset:{name}" in sources]
-        hosts = [key for version in fed for key in self._members(version)]
-        return set(filter(None, [*map(_network, sources), *hosts]))
+        members = [key for name in SETS if f"ipset:{name}" in sources for key in self._members(name)]
+        return {*members, *filter(None, map(_network, sources))}
 
     def _sources(self) -> set[str]:
         """Of our zone; none when there is no such zone yet."""
@@ -184,11 +197,17 @@ class Firewalld:
                 return set()
             raise
 
-    def _members(self, version: int) -> list[str]:
+    def _members(self, name: str) -> list[str]:
+        """Of a set; of networks the kernel tells where they begin."""
+        told = [] if self._by_nftables and name in HOSTS.values() else self._bus.ask(IPSET, "getEntries", "s", name)
         if not self._by_nftables:
-            return list(self._bus.ask(IPSET, "getEntries", "s", SETS[version]))
+            return list(told)
+        version = next(version for version in LENGTHS if name in (HOSTS[version], NETWORKS[version]))
         hosts = Set(version, LENGTHS[version])
-        return [hosts.key(each.address) for each in self._reader.members(TABLE, SETS[version])]
+        begin = [key for each in self._reader.members(TABLE, name) if (key := hosts.key(each.address))]
+        if name in HOSTS.values():
+            return begin
+        return [key for key in told if key.partition("/")[0] in set(begin)]
 
 
 def _is_soon_done(number: int, before: int) -> bool:

@@ -1,4 +1,4 @@
-"""What firewalld is to have before it blocks anything: a zone of our own that drops, fed by two sets of hosts.
+"""What firewalld is to have before it blocks anything: a zone of our own that drops, fed by sets.
 
 The rule it keeps: nobody's firewall is changed by the set-up. firewalld takes zones and sets from its permanent
 configuration alone, so they are put there, empty, and one reload brings them into force: with the first block in a
@@ -32,10 +32,13 @@ from agent.actions.firewalld_bus import (
 from shared.errors import ActionError
 
 NAME = "0-thwart"
-SETS = {4: "thwart4", 6: "thwart6"}
-FAMILIES = {4: "inet", 6: "inet6"}
-MOST = 131_072  # hosts in a set; each has room for so many from the start, 1.4 MB
-SOURCES = {f"ipset:{name}" for name in SETS.values()}
+HOSTS, NETWORKS = {4: "thwart4", 6: "thwart6"}, {4: "thwart4-nets", 6: "thwart6-nets"}
+SETS = {  # by name: family and type
+    **{name: (f"inet{'6' if version == 6 else ''}", "hash:ip") for version, name in HOSTS.items()},
+    **{name: (f"inet{'6' if version == 6 else ''}", "hash:net") for version, name in NETWORKS.items()},
+}
+MOST = 131_072  # members of a set
+SOURCES = {f"ipset:{name}" for name in SETS}
 ABOUT = "Whom Thwart blocks. What is in here comes and goes; it is no place for anything else."
 # Of a zone: interfaces are put back by a reload. firewalld's own names for what a zone has.
 NOT_LOST = {"interfaces", "version", "short", "description"}
@@ -70,19 +73,19 @@ def uses_nftables(bus: Bus) -> bool:
 
 
 def _is_known(bus: Bus) -> bool:
-    return NAME in bus.ask(ZONE, "getZones") and set(SETS.values()) <= set(bus.ask(IPSET, "getIPSets"))
+    return NAME in bus.ask(ZONE, "getZones") and set(SETS) <= set(bus.ask(IPSET, "getIPSets"))
 
 
 def _define(bus: Bus) -> None:
     """In the permanent configuration, as far as it isn't there."""
     there = bus.ask(CONFIG, "getIPSetNames")
-    for version, name in SETS.items():
+    for name, (family, kind) in SETS.items():
         if name not in there:
-            options = {"family": FAMILIES[version], "maxelem": str(MOST)}
-            bus.ask(CONFIG, "addIPSet", "s(ssssa{ss}as)", name, ("", "Thwart", ABOUT, "hash:ip", options, []))
+            options = {"family": family, "maxelem": str(MOST)}
+            bus.ask(CONFIG, "addIPSet", "s(ssssa{ss}as)", name, ("", "Thwart", ABOUT, kind, options, []))
     if NAME not in bus.ask(CONFIG, "getZoneNames"):
         about = {"short": ("s", "Thwart"), "description": ("s", ABOUT)}
-        settings = {**about, "target": ("s", "DROP"), "sources": ("as", sorted(SOURCES))}
+        settings = {**about, "target": ("s", "DROP"), "forward": ("b", False), "sources": ("as", sorted(SOURCES))}
         bus.ask(CONFIG, "addZone2", "sa{sv}", NAME, settings)
 
 

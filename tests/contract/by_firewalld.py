@@ -51,7 +51,8 @@ class ByFirewalld:
             if rule["expr"][-1].get("goto", {}).get("target") == f"filter_IN_{NAME}"
         ]
         sets = {f"@{each['set']['name']}": each["set"].get("elem", []) for each in listed if "set" in each}
-        return {key for each in dropped for key in (sets[each] if isinstance(each, str) else [_network(each)])}
+        found = [each for one in dropped for each in (sets[one] if isinstance(one, str) else [one])]
+        return {each if isinstance(each, str) else _network(each) for each in found}
 
     def flush(self) -> None:
         self.daemon.command("--reload")

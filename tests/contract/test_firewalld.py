@@ -13,7 +13,7 @@ from agent.actions.action import Result
 from agent.actions.connections import Connections
 from agent.actions.firewalld import Firewalld
 from agent.actions.firewalld_bus import NOT_RUNNING, FirewalldBus
-from agent.actions.firewalld_zone import NAME, SETS
+from agent.actions.firewalld_zone import HOSTS, NAME, SETS
 from agent.contract.action import CulpritContract
 from agent.contract.addresses import NetworkContract
 from agent.contract.subject import Stopwatch
@@ -125,9 +125,12 @@ def test_what_others_have_put_into_zones_is_not_ours(subject: ByFirewalld) -> No
     subject.daemon.command("--zone=drop", "--add-source=198.51.100.0/24")
     subject.daemon.command(f"--zone={NAME}", "--add-source=198.51.100.9")
     assert subject.action.inspect() == {}
-    [result] = subject.action.apply([effect("198.51.100.0/24")])
-    assert "already bound to a zone" in result.problem
-    subject.action.revert([effect("198.51.100.0/24")])
+    theirs, narrow = effect("198.51.100.0/24"), effect("198.51.100.0/25")
+    assert _problems(subject.action.apply([theirs])) == _problems(subject.action.revert([theirs])) == []
+    subject.action.apply([narrow])  # which the other would overlap in the set, so that it would have to be a source
+    [problem] = _problems(subject.action.apply([theirs]))
+    assert "already bound to a zone" in problem
+    assert _problems(subject.action.revert([theirs])) == []
     assert "198.51.100.0/24" in subject.daemon.command("--zone=drop", "--list-sources")
     subject.daemon.command(f"--zone={NAME}", "--remove-source=198.51.100.9")
 
@@ -155,8 +158,8 @@ def test_a_flushed_ruleset_is_no_block(subject: ByFirewalld, web: Host) -> None:
 def test_what_the_kernel_has_lost_is_put_back(subject: ByFirewalld, web: Host) -> None:
     """firewalld says ALREADY_ENABLED of a member that it has no more, and NOT_ENABLED of one that it has."""
     subject.action.apply([effect(BLOCKED4), effect(OTHER4)])
-    web.run("nft", "delete", "element", "inet", "firewalld", SETS[4], f"{{ {BLOCKED4} }}")
-    web.run("nft", "add", "element", "inet", "firewalld", SETS[4], "{ 192.0.2.66 }")
+    web.run("nft", "delete", "element", "inet", "firewalld", HOSTS[4], f"{{ {BLOCKED4} }}")
+    web.run("nft", "add", "element", "inet", "firewalld", HOSTS[4], "{ 192.0.2.66 }")
     assert set(subject.action.inspect()) == {OTHER4, "192.0.2.66"}
     assert _problems(subject.action.apply([effect(BLOCKED4)])) == []
     assert _problems(subject.action.revert([effect("192.0.2.66")])) == []
@@ -168,7 +171,7 @@ def test_a_zone_that_was_taken_away_comes_back_with_the_next_block(subject: ByFi
     """Zone, sets and all."""
     subject.action.apply([effect(BLOCKED4)])
     subject.daemon.command("--permanent", f"--delete-zone={NAME}")
-    for each in SETS.values():
+    for each in SETS:
         subject.daemon.command("--permanent", f"--delete-ipset={each}")
     subject.flush()
     assert subject.action.inspect() == {}

@@ -8,7 +8,7 @@ import pytest
 
 from agent.actions.firewalld import Firewalld
 from agent.actions.firewalld_bus import FirewalldBus
-from agent.actions.firewalld_zone import NAME, SETS
+from agent.actions.firewalld_zone import HOSTS, NAME, SETS
 from shared.errors import ActionError
 from tests.contract.by_firewalld import effect
 from tests.contract.subject import There
@@ -124,7 +124,7 @@ def test_one_reload_is_enough_for_ever(daemon: firewalld.Firewalld, action: Ther
     daemon.stop()
     daemon.start()
     assert NAME in daemon.command("--get-active-zones")
-    assert set(daemon.command("--get-ipsets").split()) == set(SETS.values())
+    assert set(daemon.command("--get-ipsets").split()) == set(SETS)
     assert action.inspect() == {}
 
 
@@ -143,7 +143,7 @@ def test_a_zone_of_that_name_that_drops_nobody_is_no_block(daemon: firewalld.Fir
 def test_sets_that_no_longer_feed_the_zone_are_bound_to_it_again(daemon: firewalld.Firewalld, action: There) -> None:
     """Members of a set that nobody looks at are not in force."""
     assert _problem(action.apply, BLOCKED) == ""
-    daemon.command(f"--zone={NAME}", f"--remove-source=ipset:{SETS[4]}")
+    daemon.command(f"--zone={NAME}", f"--remove-source=ipset:{HOSTS[4]}")
     assert action.inspect() == {}
     assert _problem(action.apply, BLOCKED) == ""
     assert set(action.inspect()) == {BLOCKED}
