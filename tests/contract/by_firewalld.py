@@ -22,8 +22,10 @@ class Spoilt:
     def __init__(self, bus: FirewalldBus) -> None:
         self._bus = bus
         self.targets: set[str] = set()
+        self.asked = 0
 
     def ask(self, interface: str, method: str, signature: str = "", *values: object, **how: Any) -> Any:
+        self.asked += 1
         if method in ("addEntry", "setEntries", "addSource"):
             what = values[-1]
             if self.targets.intersection(what if isinstance(what, list) else [what]):
@@ -36,9 +38,9 @@ class ByFirewalld:
 
     def __init__(self, host: Host, daemon: firewalld.Firewalld) -> None:
         self._host, self.daemon = host, daemon
-        self._spoilt = Spoilt(daemon.asked())
+        self.bus = Spoilt(daemon.asked())
         self._all: list[There] = []
-        self.action: Action = self._made(Firewalld(lambda: self._spoilt))
+        self.action: Action = self._made(Firewalld(lambda: self.bus))
         self.action.prepare()
         self.examples, self.many = EXAMPLES, hosts(600)
 
@@ -64,11 +66,11 @@ class ByFirewalld:
         return self._made(Firewalld(self.daemon.asked))
 
     def spoil(self, key: str) -> None:
-        self._spoilt.targets.add(key)
+        self.bus.targets.add(key)
 
     def close(self) -> None:
         """Leaves nothing in force."""
-        self._spoilt.targets.clear()
+        self.bus.targets.clear()
         self.action.revert([effect(key) for key in self.action.inspect()])
         for each in self._all:
             each.close()

@@ -13,7 +13,7 @@ from agent.actions.action import Result
 from agent.actions.connections import Connections
 from agent.actions.firewalld import Firewalld
 from agent.actions.firewalld_bus import NOT_RUNNING, FirewalldBus
-from agent.actions.firewalld_zone import HOSTS, NAME, SETS
+from agent.actions.firewalld_zone import HOSTS, NAME, NETWORKS, SETS
 from agent.contract.action import CulpritContract
 from agent.contract.addresses import NetworkContract
 from agent.contract.subject import Stopwatch
@@ -157,13 +157,23 @@ def test_a_flushed_ruleset_is_no_block(subject: ByFirewalld, web: Host) -> None:
 @pytest.mark.root
 def test_what_the_kernel_has_lost_is_put_back(subject: ByFirewalld, web: Host) -> None:
     """firewalld says ALREADY_ENABLED of a member that it has no more, and NOT_ENABLED of one that it has."""
-    subject.action.apply([effect(BLOCKED4), effect(OTHER4)])
+    subject.action.apply([effect(key) for key in (BLOCKED4, OTHER4, NARROW6)])
     web.run("nft", "delete", "element", "inet", "firewalld", HOSTS[4], f"{{ {BLOCKED4} }}")
+    web.run("nft", "flush", "set", "inet", "firewalld", NETWORKS[6])
     web.run("nft", "add", "element", "inet", "firewalld", HOSTS[4], "{ 192.0.2.66 }")
     assert set(subject.action.inspect()) == {OTHER4, "192.0.2.66"}
-    assert _problems(subject.action.apply([effect(BLOCKED4)])) == []
+    assert _problems(subject.action.apply([effect(BLOCKED4), effect(NARROW6)])) == []
     assert _problems(subject.action.revert([effect("192.0.2.66")])) == []
-    assert subject.seen() == {BLOCKED4, OTHER4}
+    assert subject.seen() == {BLOCKED4, OTHER4, NARROW6}
+
+
+@pytest.mark.root
+def test_very_many_are_few_questions(subject: ByFirewalld) -> None:
+    """One by one, each would take longer than the one before it."""
+    for call in (subject.action.apply, subject.action.revert):
+        before = subject.bus.asked
+        assert _problems(call([effect(key) for key in subject.many])) == []
+        assert subject.bus.asked - before < 20
 
 
 @pytest.mark.root
