@@ -6,7 +6,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from agent import folder, host
-from agent.actions.scripts import Scripts
+from agent.actions.scripts.scripts import Scripts
 from agent.actions.slow_actions import SlowActions, built_in, webhook
 from agent.admission import Admission
 from agent.app import PATIENCE, REAL, Parts, agent_id, allowed

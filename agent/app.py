@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from agent import collector, folder, host
 from agent.actions.choice import Actions
-from agent.actions.scripts import Scripts
+from agent.actions.scripts.scripts import Scripts
 from agent.actions.slow_actions import SlowActions, built_in, webhook
 from agent.admission import Admission
 from agent.backends import LOOK, Backends

@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
-from agent.actions import slack_message
-from agent.actions.webhook import Webhook
+from agent.actions.wazuh_slack import slack_message
+from agent.actions.wazuh_slack.webhook import Webhook
 from agent.journal.errands import LONGEST, QUIET
 from agent.journal.settling import Settled
 from agent.trouble import Trouble

@@ -10,26 +10,27 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from agent.actions import bsd_routes, custom
-from agent.actions.accounts import Accounts
+from agent.actions import custom
 from agent.actions.action import Action
-from agent.actions.bsd_routes import BsdRoutes
-from agent.actions.directory import Directory
-from agent.actions.disable_account import DisableAccount
-from agent.actions.firewalld import Firewalld
-from agent.actions.host_deny import HostDeny
-from agent.actions.ipfw import Ipfw
-from agent.actions.ipset import Ipset
-from agent.actions.iptables import Iptables
-from agent.actions.linux_routes import LinuxRoutes
-from agent.actions.local_users import LocalUsers
-from agent.actions.netsh import Netsh
-from agent.actions.nftables import Nftables
-from agent.actions.npf import Npf
-from agent.actions.pf import Pf
-from agent.actions.route_null import RouteNull
-from agent.actions.shadow import Shadow
-from agent.actions.windows_routes import WindowsRoutes
+from agent.actions.disable_account.accounts import Accounts
+from agent.actions.disable_account.directory import Directory
+from agent.actions.disable_account.disable_account import DisableAccount
+from agent.actions.disable_account.local_users import LocalUsers
+from agent.actions.disable_account.shadow import Shadow
+from agent.actions.firewall_drop.ipfw import Ipfw
+from agent.actions.firewall_drop.ipset import Ipset
+from agent.actions.firewall_drop.iptables import Iptables
+from agent.actions.firewall_drop.netsh import Netsh
+from agent.actions.firewall_drop.nftables import Nftables
+from agent.actions.firewall_drop.npf import Npf
+from agent.actions.firewall_drop.pf import Pf
+from agent.actions.firewalld_drop.firewalld import Firewalld
+from agent.actions.host_deny.host_deny import HostDeny
+from agent.actions.route_null import bsd_routes
+from agent.actions.route_null.bsd_routes import BsdRoutes
+from agent.actions.route_null.linux_routes import LinuxRoutes
+from agent.actions.route_null.route_null import RouteNull
+from agent.actions.route_null.windows_routes import WindowsRoutes
 from shared.settings import ActionsSettings
 
 FIREWALL = "firewall-drop"

@@ -8,12 +8,12 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from agent.actions import restart
 from agent.actions.action import SlowAction
-from agent.actions.restart import RestartWazuh
-from agent.actions.scripts import Scripts
-from agent.actions.wazuh_slack import WazuhSlack
-from agent.actions.webhook import Webhook
+from agent.actions.restart_wazuh import restart
+from agent.actions.restart_wazuh.restart import RestartWazuh
+from agent.actions.scripts.scripts import Scripts
+from agent.actions.wazuh_slack.wazuh_slack import WazuhSlack
+from agent.actions.wazuh_slack.webhook import Webhook
 from shared.errors import ActionError
 from shared.settings import ActionsSettings
 

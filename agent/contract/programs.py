@@ -15,7 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from agent.actions.action import Action, Result
-from agent.actions.tool import Tools
+from agent.actions.tools.tool import Tools
 from agent.contract.action import done, effect, in_force, reverted
 from agent.contract.subject import Programmed
 from shared.errors import ActionError

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import pytest
 
 from agent.actions.action import Call, Result, SlowAction
-from agent.actions.process import Limits
-from agent.actions.scripts import Scripts
+from agent.actions.scripts.scripts import Scripts
+from agent.actions.tools.process import Limits
 from shared.settings import HostSettings
 
 LIMITS = Limits(whole=20.0, grace=5.0)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from agent.actions.action import Action
-from agent.actions.tool import Tools
+from agent.actions.tools.tool import Tools
 
 
 class Subject(Protocol):

@@ -1,7 +1,7 @@
 """`journalctl` as a child that goes on printing: the only way to the systemd journal here, and no library to keep up.
 
 The rule it keeps: what it prints is read in bounded pieces and only as fast as it is shipped, and the child ends with
-whoever reads it. What merely runs and ends is `agent/actions/process.py`'s.
+whoever reads it. What merely runs and ends is `agent/actions/tools/process.py`'s.
 """
 
 import asyncio

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.actions.action import Action
-from agent.actions.firewalld import Firewalld
-from agent.actions.host_deny import HostDeny
-from agent.actions.ipset import Ipset
-from agent.actions.iptables import Iptables
-from agent.actions.linux_routes import LinuxRoutes
-from agent.actions.nftables import Nftables
-from agent.actions.route_null import RouteNull
-from agent.actions.tool import Tools
+from agent.actions.firewall_drop.ipset import Ipset
+from agent.actions.firewall_drop.iptables import Iptables
+from agent.actions.firewall_drop.nftables import Nftables
+from agent.actions.firewalld_drop.firewalld import Firewalld
+from agent.actions.host_deny.host_deny import HostDeny
+from agent.actions.route_null.linux_routes import LinuxRoutes
+from agent.actions.route_null.route_null import RouteNull
+from agent.actions.tools.tool import Tools
 from tests.bench import one_fork
 from tests.bench.one_fork import OneFork
 from tests.contract.in_filter import programs_of

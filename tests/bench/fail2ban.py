@@ -7,7 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
-from agent.actions import sets
+from agent.actions.firewall_drop import sets
 from tests.bench.attack import FAILURES
 from tests.stage.guard import Guard
 from tests.stage.network import Host

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.actions.action import Effect
-from agent.actions.nftables import Nftables
+from agent.actions.firewall_drop.nftables import Nftables
 from shared import log
 from shared.settings import LogSettings
 from shared.store import reading

@@ -22,7 +22,7 @@ from rich.table import Table
 
 from agent import folder as state_folder
 from agent import host as this_host
-from agent.actions.nftables import Nftables
+from agent.actions.firewall_drop.nftables import Nftables
 from agent.executor import Executor
 from agent.journal.journal import Journal
 from agent.journal.schema import SCHEMA

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from agent.actions.action import Action, Effect
-from agent.actions.firewalld import Firewalld
-from agent.actions.firewalld_bus import FirewalldBus
-from agent.actions.firewalld_zone import NAME
+from agent.actions.firewalld_drop.firewalld import Firewalld
+from agent.actions.firewalld_drop.firewalld_bus import FirewalldBus
+from agent.actions.firewalld_drop.firewalld_zone import NAME
 from agent.contract.addresses import hosts
 from shared.errors import ActionError
 from tests.contract.subject import EXAMPLES, There

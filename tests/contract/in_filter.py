@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from agent.actions.action import Action
-from agent.actions.ipset import Ipset
-from agent.actions.iptables import Iptables
-from agent.actions.lookout import EVERY, Lookout
-from agent.actions.tool import Tools
+from agent.actions.firewall_drop.ipset import Ipset
+from agent.actions.firewall_drop.iptables import Iptables
+from agent.actions.tools.lookout import EVERY, Lookout
+from agent.actions.tools.tool import Tools
 from agent.contract.addresses import hosts
 from agent.contract.subject import Stopwatch
 from shared.errors import ThwartError

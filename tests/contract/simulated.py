@@ -7,8 +7,8 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from agent.actions.action import Action
-from agent.actions.lookout import EVERY, Lookout
-from agent.actions.tool import Tool, Tools
+from agent.actions.tools.lookout import EVERY, Lookout
+from agent.actions.tools.tool import Tool, Tools
 from agent.contract.addresses import hosts
 from agent.contract.subject import Stopwatch
 from tests.stage.simulators.host import State, load, save

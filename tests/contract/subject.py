@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from agent.actions.action import Action, Effect, Result
-from agent.actions.libnftables import Libnftables
-from agent.actions.nftables import Nftables
+from agent.actions.firewall_drop.libnftables import Libnftables
+from agent.actions.firewall_drop.nftables import Nftables
 from agent.contract.addresses import hosts
 from tests.stage import enter
 from tests.stage.fake_action import FakeAction

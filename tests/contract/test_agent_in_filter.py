@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from agent.actions.action import Effect
-from agent.actions.ipset import Ipset
-from agent.actions.iptables import Iptables
+from agent.actions.firewall_drop.ipset import Ipset
+from agent.actions.firewall_drop.iptables import Iptables
 from tests.contract.in_filter import InFilter, programs_of, skip_without_legacy
 from tests.stage.network import Host
 from tests.unit.test_timeless_model import TimelessMachine

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 from msgspec.structs import replace
 
-from agent.actions import sets
 from agent.actions.action import Effect, Result
-from agent.actions.sets import Wanted
+from agent.actions.firewall_drop import sets
+from agent.actions.firewall_drop.sets import Wanted
 from tests.contract.subject import InKernel
 from tests.unit.a_host import HostClock
 from tests.unit.an_agent_model import Machine

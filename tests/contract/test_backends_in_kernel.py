@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from agent.actions.action import Action
-from agent.actions.ipset import Ipset
-from agent.actions.iptables import Iptables
-from agent.actions.nftables import Nftables
+from agent.actions.firewall_drop.ipset import Ipset
+from agent.actions.firewall_drop.iptables import Iptables
+from agent.actions.firewall_drop.nftables import Nftables
 from shared.settings import ActionsSettings
 from tests.contract.subject import There
 from tests.stage.network import Host

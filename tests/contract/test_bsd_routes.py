@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.actions import bsd_routes
 from agent.actions.action import Action
-from agent.actions.bsd_routes import BsdRoutes
-from agent.actions.route_null import RouteNull
-from agent.actions.tool import Tools
+from agent.actions.route_null import bsd_routes
+from agent.actions.route_null.bsd_routes import BsdRoutes
+from agent.actions.route_null.route_null import RouteNull
+from agent.actions.tools.tool import Tools
 from agent.contract.action import CulpritContract, done, effect, in_force, reverted
 from agent.contract.addresses import V4, V6, NetworkContract, hosts
 from agent.contract.programs import ProgramContract

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.actions.accounts import Accounts
 from agent.actions.action import Action, Effect, Result
-from agent.actions.directory import Directory
-from agent.actions.disable_account import DisableAccount
-from agent.actions.local_users import LocalUsers
-from agent.actions.lookout import EVERY, Lookout
-from agent.actions.shadow import Shadow
-from agent.actions.tool import Tools
+from agent.actions.disable_account.accounts import Accounts
+from agent.actions.disable_account.directory import Directory
+from agent.actions.disable_account.disable_account import DisableAccount
+from agent.actions.disable_account.local_users import LocalUsers
+from agent.actions.disable_account.shadow import Shadow
+from agent.actions.tools.lookout import EVERY, Lookout
+from agent.actions.tools.tool import Tools
 from agent.contract.action import ActionContract
 from agent.contract.programs import ProgramContract
 from agent.contract.subject import Stopwatch

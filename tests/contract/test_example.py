@@ -9,7 +9,7 @@ import test_nginx_deny as example
 from nginx_deny import NginxDeny
 
 from agent.actions.action import Action, Effect, Result
-from agent.actions.tool import Tool, Tools
+from agent.actions.tools.tool import Tool, Tools
 from shared.errors import ActionError
 from shared.targets import normalise_address
 

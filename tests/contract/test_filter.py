@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from agent.actions.action import Effect
-from agent.actions.ipset import Ipset
-from agent.actions.iptables import Iptables
-from agent.actions.tool import Tools
+from agent.actions.firewall_drop.ipset import Ipset
+from agent.actions.firewall_drop.iptables import Iptables
+from agent.actions.tools.tool import Tools
 from shared.errors import ActionError
 from tests.contract.in_filter import InFilter, programs_of, skip_without_legacy
 from tests.contract.subject import There

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from agent.actions.action import Result
-from agent.actions.connections import Connections
-from agent.actions.firewalld import Firewalld
-from agent.actions.firewalld_bus import NOT_RUNNING, FirewalldBus
-from agent.actions.firewalld_zone import HOSTS, NAME, NETWORKS, SETS
+from agent.actions.firewalld_drop.connections import Connections
+from agent.actions.firewalld_drop.firewalld import Firewalld
+from agent.actions.firewalld_drop.firewalld_bus import NOT_RUNNING, FirewalldBus
+from agent.actions.firewalld_drop.firewalld_zone import HOSTS, NAME, NETWORKS, SETS
 from agent.contract.action import CulpritContract
 from agent.contract.addresses import NetworkContract
 from agent.contract.subject import Stopwatch

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from agent.actions.firewalld import Firewalld
-from agent.actions.firewalld_bus import FirewalldBus
-from agent.actions.firewalld_zone import HOSTS, NAME, SETS
+from agent.actions.firewalld_drop.firewalld import Firewalld
+from agent.actions.firewalld_drop.firewalld_bus import FirewalldBus
+from agent.actions.firewalld_drop.firewalld_zone import HOSTS, NAME, SETS
 from shared.errors import ActionError
 from tests.contract.by_firewalld import effect
 from tests.contract.subject import There

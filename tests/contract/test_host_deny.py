@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.actions.action import Action
-from agent.actions.host_deny import ALLOW, DENY, HostDeny
+from agent.actions.host_deny.host_deny import ALLOW, DENY, HostDeny
 from agent.contract.action import CulpritContract
 from agent.contract.addresses import NetworkContract, hosts
 from shared.targets import Network

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.actions import ipfw
-from agent.actions.ipfw import SWITCHES, Ipfw
-from agent.actions.tool import Tools
+from agent.actions.firewall_drop import ipfw
+from agent.actions.firewall_drop.ipfw import SWITCHES, Ipfw
+from agent.actions.tools.tool import Tools
 from agent.contract.action import CulpritContract, done, effect, in_force, reverted
 from agent.contract.addresses import V4, V6, NetworkContract
 from agent.contract.programs import ProgramContract

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.actions.ipset import Ipset
-from agent.actions.iptables import Iptables
+from agent.actions.firewall_drop.ipset import Ipset
+from agent.actions.firewall_drop.iptables import Iptables
 from agent.contract.addresses import NetworkContract
 from agent.contract.ends import EndingContract
 from agent.contract.programs import ProgramContract

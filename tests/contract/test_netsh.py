@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from agent.actions.netsh import Netsh, told, without_gaps
-from agent.actions.tool import Tools
+from agent.actions.firewall_drop.netsh import Netsh, told, without_gaps
+from agent.actions.tools.tool import Tools
 from agent.contract.action import CulpritContract, done, effect, in_force, reverted
 from agent.contract.addresses import V4, V6, NetworkContract, hosts
 from agent.contract.programs import ProgramContract

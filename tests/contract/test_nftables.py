@@ -8,11 +8,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agent.actions import libnftables, sets
 from agent.actions.action import Action, Effect
-from agent.actions.libnftables import Libnftables
-from agent.actions.netlink import Netlink
-from agent.actions.nftables import ATTEMPTS, Nftables
+from agent.actions.firewall_drop import libnftables, sets
+from agent.actions.firewall_drop.libnftables import Libnftables
+from agent.actions.firewall_drop.nftables import ATTEMPTS, Nftables
+from agent.actions.tools.netlink import Netlink
 from shared.errors import ActionError
 from shared.targets import parse_network, text_of
 from tests.contract.subject import InKernel, There

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.actions import npf
-from agent.actions.npf import Npf
-from agent.actions.tool import Tools
+from agent.actions.firewall_drop import npf
+from agent.actions.firewall_drop.npf import Npf
+from agent.actions.tools.tool import Tools
 from agent.contract.action import CulpritContract, done, effect, in_force, reverted
 from agent.contract.addresses import NETWORKS, V4, V6, NetworkContract
 from agent.contract.programs import ProgramContract

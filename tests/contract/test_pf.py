@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.actions import pf
-from agent.actions.pf import Pf
-from agent.actions.tool import Tools
+from agent.actions.firewall_drop import pf
+from agent.actions.firewall_drop.pf import Pf
+from agent.actions.tools.tool import Tools
 from agent.contract.action import CulpritContract, done, effect, in_force, reverted
 from agent.contract.addresses import V4, V6, NetworkContract
 from agent.contract.programs import ProgramContract

@@ -9,9 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from agent.actions.action import Call, Result
-from agent.actions.restart import NAMES, WHOLE, RestartWazuh
-from agent.actions.services import LISTED_FOR, ByPowerShell, Toolbox
-from agent.actions.tool import Tools
+from agent.actions.restart_wazuh.restart import NAMES, WHOLE, RestartWazuh
+from agent.actions.restart_wazuh.services import LISTED_FOR, ByPowerShell, Toolbox
+from agent.actions.tools.tool import Tools
 from agent.contract.happening import HappeningContract
 from agent.contract.subject import Stopwatch
 from shared.errors import ActionError

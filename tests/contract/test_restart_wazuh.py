@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.actions.restart import RestartWazuh
-from agent.actions.tool import Tools
+from agent.actions.restart_wazuh.restart import RestartWazuh
+from agent.actions.tools.tool import Tools
 from agent.contract.happening import HappeningContract
 from tests.unit.test_restart import SERVICE, ByInit
 

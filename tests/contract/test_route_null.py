@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from agent.actions.action import Action, Effect, Result
-from agent.actions.linux_routes import LinuxRoutes
-from agent.actions.route_null import RouteNull
-from agent.actions.tool import Tools
+from agent.actions.route_null.linux_routes import LinuxRoutes
+from agent.actions.route_null.route_null import RouteNull
+from agent.actions.tools.tool import Tools
 from agent.contract.addresses import NetworkContract, hosts
 from agent.contract.programs import ProgramContract
 from shared.errors import ThwartError
@@ -146,7 +146,7 @@ def test_who_never_blocks_by_routes_has_no_rule_for_it(subject: ByIp, web: Host)
 @pytest.mark.root
 def test_who_may_not_change_routes_is_told_at_the_start(web: Host) -> None:
     """Looking is allowed to anybody, and would announce what every order then fails by."""
-    check = "from agent.actions.linux_routes import LinuxRoutes; LinuxRoutes().check()"
+    check = "from agent.actions.route_null.linux_routes import LinuxRoutes; LinuxRoutes().check()"
     web.run(sys.executable, "-c", check)
     with pytest.raises(ThwartError, match="Operation not permitted"):
         web.run("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", sys.executable, "-c", check)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.actions.process import Limits, Programs
-from agent.actions.script import Script
+from agent.actions.scripts.script import Script
+from agent.actions.tools.process import Limits, Programs
 from agent.contract.scripts import ScriptContract
 
 SCRIPTS = Path(__file__).parents[2] / "deploy" / "scripts"

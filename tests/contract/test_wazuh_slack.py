@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.actions.wazuh_slack import WazuhSlack
-from agent.actions.webhook import Patience, Webhook
+from agent.actions.wazuh_slack.wazuh_slack import WazuhSlack
+from agent.actions.wazuh_slack.webhook import Patience, Webhook
 from agent.contract.happening import HappeningContract
 from tests.stage.webhook_server import WebhookServer, hangs, says
 

@@ -7,9 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from agent.actions.action import Action
-from agent.actions.route_null import RouteNull
-from agent.actions.tool import Tools
-from agent.actions.windows_routes import WindowsRoutes, parsed
+from agent.actions.route_null.route_null import RouteNull
+from agent.actions.route_null.windows_routes import WindowsRoutes, parsed
+from agent.actions.tools.tool import Tools
 from agent.contract.action import CulpritContract, done, effect, in_force, reverted
 from agent.contract.addresses import V4, V6, NetworkContract
 from agent.contract.programs import ProgramContract

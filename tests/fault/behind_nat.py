@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from agent.actions.nftables import Nftables
+from agent.actions.firewall_drop.nftables import Nftables
 from manager.api import tokens
 from manager.api.bodies.blocks import Given, NewBlock
 from manager.client import Client, request_id

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from agent.actions.nftables import Nftables
+from agent.actions.firewall_drop.nftables import Nftables
 from manager.up.plan import written
 from shared import codec, topology
 from shared.broker import Consumer, Delivery, Publication, Publisher

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from agent.actions.action import Action, Effect
-from agent.actions.disable_account import DisableAccount
-from agent.actions.host_deny import ALLOW, DENY, HostDeny
-from agent.actions.shadow import Shadow
+from agent.actions.disable_account.disable_account import DisableAccount
+from agent.actions.disable_account.shadow import Shadow
+from agent.actions.host_deny.host_deny import ALLOW, DENY, HostDeny
 from tests.stage.guard import Guard
 from tests.stage.network import Network
 from tests.stage.own_etc import OwnEtc

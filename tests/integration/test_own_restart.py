@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.actions.tool import Tool
+from agent.actions.tools.tool import Tool
 from shared.messages import Order
 from tests.integration.an_agent import AnAgent, an_order
 from tests.stage.broker import Broker

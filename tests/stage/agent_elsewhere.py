@@ -11,8 +11,8 @@ from pathlib import Path
 
 from agent import app
 from agent.actions.action import Effect, Result
-from agent.actions.libnftables import Libnftables
-from agent.actions.nftables import Kernel, Nftables
+from agent.actions.firewall_drop.libnftables import Libnftables
+from agent.actions.firewall_drop.nftables import Kernel, Nftables
 from shared import log, settings
 from tests.stage import enter
 from tests.stage.only import only

@@ -4,7 +4,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from agent.actions.firewalld_bus import FirewalldBus
+from agent.actions.firewalld_drop.firewalld_bus import FirewalldBus
 from shared.errors import ThwartError
 from tests.stage.guard import Guard
 from tests.stage.network import Host

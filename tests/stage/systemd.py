@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from agent.actions.tool import Tools
+from agent.actions.tools.tool import Tools
 from tests.stage.guard import Guard
 from tests.stage.process import Process
 from tests.waiting import wait_for

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.actions.process import Limits
-from agent.actions.scripts import Scripts
+from agent.actions.scripts.scripts import Scripts
 from agent.actions.slow_actions import BuiltIn, SlowActions
+from agent.actions.tools.process import Limits
 from agent.admission import Admission
 from agent.executor import Executor
 from agent.journal.journal import Journal

@@ -6,7 +6,7 @@ from pathlib import Path
 from agent.actions.action import Action, SlowAction
 from agent.actions.catalogue import Candidate
 from agent.actions.choice import Actions
-from agent.actions.scripts import Scripts
+from agent.actions.scripts.scripts import Scripts
 from agent.actions.slow_actions import SlowActions
 from agent.admission import Admission
 from agent.trials import Trials

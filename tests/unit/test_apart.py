@@ -5,7 +5,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.actions.apart import apart
+from agent.actions.firewalld_drop.apart import apart
 from shared.targets import overlap, parse_network, text_of
 
 NETWORKS = st.builds(

@@ -6,9 +6,9 @@ import pytest
 
 from agent.actions.catalogue import BUILT_IN, FIREWALL, Candidate
 from agent.actions.choice import Actions
-from agent.actions.ipfw import Ipfw
-from agent.actions.pf import Pf
-from agent.actions.tool import Tool, Tools
+from agent.actions.firewall_drop.ipfw import Ipfw
+from agent.actions.firewall_drop.pf import Pf
+from agent.actions.tools.tool import Tool, Tools
 from shared.settings import ActionsSettings
 from tests.stage.simulators.install import install
 

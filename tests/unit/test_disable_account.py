@@ -10,15 +10,15 @@ import msgspec
 import pytest
 import structlog
 
-from agent.actions import whole_file
 from agent.actions.action import Effect
 from agent.actions.catalogue import BUILT_IN
-from agent.actions.directory import Directory, accounts_in
-from agent.actions.disable_account import DisableAccount
-from agent.actions.local_users import LocalUsers
-from agent.actions.process import PATH
-from agent.actions.shadow import Shadow
-from agent.actions.tool import Tools
+from agent.actions.disable_account.directory import Directory, accounts_in
+from agent.actions.disable_account.disable_account import DisableAccount
+from agent.actions.disable_account.local_users import LocalUsers
+from agent.actions.disable_account.shadow import Shadow
+from agent.actions.tools import whole_file
+from agent.actions.tools.process import PATH
+from agent.actions.tools.tool import Tools
 from shared.errors import ActionError, InvalidTarget
 from shared.settings import ActionsSettings, AgentSettings, HostSettings
 from tests.stage.own_etc import HASHED, OwnEtc

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent import ends
-from agent.actions.webhook import Patience, Webhook
+from agent.actions.wazuh_slack.webhook import Patience, Webhook
 from agent.ends import Ends
 from agent.journal.settling import Settled
 from agent.trouble import Trouble

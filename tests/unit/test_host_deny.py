@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.actions import whole_file
 from agent.actions.action import Effect, Result
 from agent.actions.catalogue import BUILT_IN
-from agent.actions.host_deny import ALLOW, DENY, LIBRARY, HostDeny
+from agent.actions.host_deny.host_deny import ALLOW, DENY, LIBRARY, HostDeny
+from agent.actions.tools import whole_file
 from shared.errors import ActionError
 from shared.settings import ActionsSettings
 

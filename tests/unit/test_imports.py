@@ -17,15 +17,15 @@ MAY_IMPORT = {"manager": {"manager", "shared"}, "agent": {"agent", "shared"}, "s
 HOMES = {
     "asyncinotify": ["agent/logs/watching.py"],
     "httpx": ["manager/client.py"],
-    "jeepney": ["agent/actions/firewalld_bus.py"],
+    "jeepney": ["agent/actions/firewalld_drop/firewalld_bus.py"],
     "lxml": ["manager/xml.py"],
     "msgpack": ["shared/codec.py"],
     "pika": [f"shared/broker/{each}.py" for each in ("addresses", "consumer", "decoding", "link", "publisher")],
     "prometheus_client": ["shared/metrics.py"],
     "sqlite3": ["shared/store.py"],
     # of a daemon only what runs scripts; the others are the command line's: parts of `thwart up`, programs of a bundle
-    "subprocess": ["agent/actions/process.py", "manager/up/child.py", "shared/support.py"],
-    "urllib3": ["agent/actions/webhook.py"],
+    "subprocess": ["agent/actions/tools/process.py", "manager/up/child.py", "shared/support.py"],
+    "urllib3": ["agent/actions/wazuh_slack/webhook.py"],
     "uvicorn": ["manager/api/server.py"],
 }
 PURE = "manager/correlation/"

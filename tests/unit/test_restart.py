@@ -11,11 +11,11 @@ from typing import Protocol
 
 import pytest
 
-from agent.actions import tool
 from agent.actions.action import Call, Result
-from agent.actions.restart import RestartWazuh
-from agent.actions.services import WAYS
-from agent.actions.tool import Tools
+from agent.actions.restart_wazuh.restart import RestartWazuh
+from agent.actions.restart_wazuh.services import WAYS
+from agent.actions.tools import tool
+from agent.actions.tools.tool import Tools
 from shared.errors import ActionError, InvalidTarget
 from tests.stage.guard import Guard
 from tests.stage.simulators import rc

@@ -7,7 +7,7 @@ import pytest
 
 from agent import errands
 from agent.actions.action import Call, Result
-from agent.actions.process import Limits
+from agent.actions.tools.process import Limits
 from tests.unit.a_script_host import ScriptHost
 
 ONE = "end-it-all"

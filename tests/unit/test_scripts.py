@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent import errands
-from agent.actions.process import WORDS, Limits, Programs
+from agent.actions.tools.process import WORDS, Limits, Programs
 from agent.journal import errands as journal_errands
 from agent.journal import planning
 from shared.errors import ActionError, StoreError

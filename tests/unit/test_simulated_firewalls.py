@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.actions.tool import Tool, Tools
+from agent.actions.tools.tool import Tool, Tools
 from shared.errors import ActionError
 from tests.stage.simulators.host import KEPT_IN, State, load, save
 from tests.stage.simulators.install import install

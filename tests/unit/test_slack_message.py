@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.actions import slack_message
-from agent.actions.slack_message import GROUPS, NAMES, of_alerts, of_ends, telling
+from agent.actions.wazuh_slack import slack_message
+from agent.actions.wazuh_slack.slack_message import GROUPS, NAMES, of_alerts, of_ends, telling
 from shared.messages import Expiry
 from tests.stage.webhook_server import fields
 

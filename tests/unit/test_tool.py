@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.actions.halves import in_halves
-from agent.actions.tool import FIRST_REST, LONGEST_REST, Tool, Tools
+from agent.actions.tools.halves import in_halves
+from agent.actions.tools.tool import FIRST_REST, LONGEST_REST, Tool, Tools
 from shared.errors import ActionError, ToolHangs
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import structlog.testing
 
-from agent.actions.process import Limits
-from agent.actions.wazuh_slack import AT_ONCE, WazuhSlack
-from agent.actions.webhook import Patience, Webhook
+from agent.actions.tools.process import Limits
+from agent.actions.wazuh_slack.wazuh_slack import AT_ONCE, WazuhSlack
+from agent.actions.wazuh_slack.webhook import Patience, Webhook
 from shared.messages import Order
 from tests.stage.webhook_server import PATH, WebhookServer, fields, once, says
 from tests.unit.a_host import killed

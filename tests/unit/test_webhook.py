@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from agent.actions.webhook import Patience, Webhook
+from agent.actions.wazuh_slack.webhook import Patience, Webhook
 from shared.errors import ActionError
 from tests.stage.webhook_server import PATH, Answer, ConnectProxy, WebhookServer, drips, goes, hangs, says
 from tests.waiting import wait_for

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from agent.actions.action import Effect, Result
-from agent.actions.tool import Tool, Tools
+from agent.actions.tools.tool import Tool, Tools
 from shared.errors import ActionError
 from shared.targets import normalise_address
 

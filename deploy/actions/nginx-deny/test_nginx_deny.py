@@ -7,7 +7,7 @@ import pytest
 from nginx_deny import NginxDeny
 
 from agent.actions.action import Action
-from agent.actions.tool import Tools
+from agent.actions.tools.tool import Tools
 from agent.contract.addresses import NetworkContract, hosts
 from agent.contract.programs import ProgramContract
 

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from agent.actions.tool import Tools
+from agent.actions.tools.tool import Tools
 from tests.stage.simulators.host import KEPT_IN
 
 PROJECT = Path(__file__).parents[3]
