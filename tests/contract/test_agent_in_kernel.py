@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from agent.actions.action import Effect, Result
 from agent.actions.firewall_drop import sets
 from agent.actions.firewall_drop.sets import Wanted
+from agent.actions.tools.places import place_of
 from tests.contract.subject import InKernel
 from tests.unit.a_host import HostClock
 from tests.unit.an_agent_model import Machine
@@ -54,7 +55,7 @@ class SlowKernel:
     def tamper(self, left: Mapping[str, float | None]) -> None:
         """What is in force is this and nothing else, by somebody else's hand."""
         self._subject.flush()
-        places: Wanted = {sets.place_of(key): _slow(each) for key, each in left.items()}
+        places: Wanted = {place_of(key): _slow(each) for key, each in left.items()}
         self._subject.outside(sets.declared({place.set for place in places}) + sets.put(places))
 
     def _pass(self, seconds: float) -> None:

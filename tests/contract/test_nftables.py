@@ -9,10 +9,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.actions.action import Action, Effect
-from agent.actions.firewall_drop import libnftables, sets
+from agent.actions.firewall_drop import libnftables
 from agent.actions.firewall_drop.libnftables import Libnftables
 from agent.actions.firewall_drop.nftables import ATTEMPTS, Nftables
 from agent.actions.tools.netlink import Netlink
+from agent.actions.tools.places import place_of
 from shared.errors import ActionError
 from shared.targets import parse_network, text_of
 from tests.contract.subject import InKernel, There
@@ -332,7 +333,7 @@ def test_a_table_of_that_name_that_is_not_ours_is_told(in_kernel: InKernel, web:
 )
 def test_a_key_has_one_place_however_it_is_spelled(key: str, name: str, address: str) -> None:
     """The effect that was put there is the one that is taken out again."""
-    place = sets.place_of(key)
+    place = place_of(key)
     assert (place.set.name, place.address) == (name, address)
 
 
@@ -341,7 +342,7 @@ def test_a_key_has_one_place_however_it_is_spelled(key: str, name: str, address:
 def test_the_key_that_is_told_is_the_one_that_was_put(address: IPv4Address | IPv6Address, length: int) -> None:
     """For every address and network of both families; `inet_ntop` and `ipaddress` don't spell all of them alike."""
     key = text_of(parse_network(f"{address}/{min(length, address.max_prefixlen)}"))
-    place = sets.place_of(key)
+    place = place_of(key)
     assert place.set.key(ip_address(place.address).packed) == key
 
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from agent.actions.action import Effect
-from agent.actions.firewall_drop.sets import place_of
+from agent.actions.tools.places import place_of
 from tests.contract.subject import InKernel
 from tests.waiting import wait_for
 

@@ -10,10 +10,10 @@ from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 from agent.actions.action import Effect, Result
 from agent.actions.firewall_drop.chain import chains
-from agent.actions.firewall_drop.sets import LENGTHS
 from agent.actions.tools.families import IPV6, Wanted, by_family, families, key_of
 from agent.actions.tools.halves import in_halves
 from agent.actions.tools.lookout import Lookout
+from agent.actions.tools.places import LENGTHS
 from agent.actions.tools.tool import Tools
 from shared.errors import ActionError
 from shared.targets import normalise_address

@@ -18,9 +18,10 @@ import tenacity
 from agent.actions.action import Effect, Result
 from agent.actions.firewall_drop import sets
 from agent.actions.firewall_drop.libnftables import Libnftables
-from agent.actions.firewall_drop.sets import CHAINS, HOSTS, TABLE, Place, Set, Wanted
+from agent.actions.firewall_drop.sets import CHAINS, TABLE, Wanted
 from agent.actions.tools.halves import in_halves
 from agent.actions.tools.netlink import Member, Netlink
+from agent.actions.tools.places import HOSTS, Place, Set, place_of
 from shared.errors import ActionError, InvalidTarget
 from shared.targets import normalise_address
 
@@ -170,7 +171,7 @@ class Nftables:
         problems: dict[str, str] = {}
         for effect in effects:
             try:
-                places[effect.key] = sets.place_of(effect.key)
+                places[effect.key] = place_of(effect.key)
             except InvalidTarget as error:
                 problems[effect.key] = str(error)
         # Of two effects in one place the later counts.
@@ -212,7 +213,7 @@ class Nftables:
 
 def _sets_of(keys: Iterable[str]) -> set[Set]:
     """Those of networks among the sets in which `keys` are."""
-    return {sets.place_of(key).set for key in keys if "/" in key} - HOSTS
+    return {place_of(key).set for key in keys if "/" in key} - HOSTS
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -17,7 +17,6 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 from agent.actions.action import Effect, Result
-from agent.actions.firewall_drop.sets import LENGTHS, Place, Set, place_of
 from agent.actions.firewalld_drop import firewalld_zone
 from agent.actions.firewalld_drop.apart import apart
 from agent.actions.firewalld_drop.connections import Connections
@@ -26,6 +25,7 @@ from agent.actions.firewalld_drop.firewalld_zone import HOSTS, NAME, NETWORKS, S
 from agent.actions.tools.halves import in_halves
 from agent.actions.tools.lookout import Lookout
 from agent.actions.tools.netlink import Member, Netlink
+from agent.actions.tools.places import LENGTHS, Place, Set, place_of
 from shared.errors import ActionError, InvalidTarget
 from shared.targets import normalise_address
 

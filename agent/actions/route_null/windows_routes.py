@@ -17,8 +17,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from agent.actions.firewall_drop.sets import LENGTHS
 from agent.actions.tools.families import key_of
+from agent.actions.tools.places import LENGTHS
 from agent.actions.tools.tool import Tool, Tools
 from shared.errors import ActionError, InvalidTarget, ToolHangs
 from shared.targets import normalise_address

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from agent.actions.action import Effect, Result
-from agent.actions.firewall_drop import sets
-from agent.actions.firewall_drop.sets import LENGTHS, Place
+from agent.actions.tools.places import LENGTHS, Place, place_of
 from shared.errors import InvalidTarget
 
 IPV6 = Path("/proc/thread-self/net/if_inet6")  # not there when the kernel was started without IPv6
@@ -33,7 +32,7 @@ def by_family(effects: Sequence[Effect], carry_out: CarryOut) -> list[Result]:
     problems: dict[str, str] = {}
     for effect in effects:
         try:
-            place = sets.place_of(effect.key)
+            place = place_of(effect.key)
         except InvalidTarget as error:
             problems[effect.key] = str(error)
         else:
@@ -50,7 +49,7 @@ def key_of(version: int, listed: str) -> str:
     Their IPv6 is that of inet_ntop(3), which differs from the key's spelling only where it ends like an IPv4 address.
     """
     if version == 6 and "." in listed:
-        return _spelled(sets.place_of(listed))
+        return _spelled(place_of(listed))
     return listed.removesuffix(f"/{LENGTHS[version]}")
 
 
