@@ -5,7 +5,8 @@ from typing import get_args
 
 from agent.journal.settling import Settled
 from agent.reconcile import Found
-from shared.messages import LASTING, Acknowledgement, Expiry, Status
+from shared.actions import LASTING
+from shared.messages import Acknowledgement, Expiry, Status
 from shared.metrics import Figures, Reconnects, closed
 
 LINKS = ("publish", "consume")

@@ -1,4 +1,4 @@
-"""Actions by the names that people know, and what each acts on. It imports nothing heavy: a command line may ask.
+"""What may be said of an action that somebody names. It imports nothing heavy: a command line may ask.
 
 The rule it keeps: what no agent could take is told from what one could, before anything is written down.
 """
@@ -7,28 +7,9 @@ from typing import Literal, NoReturn
 
 from msgspec import Struct
 
+from shared.actions import kind_of
 from shared.errors import InvalidTarget, JustHappens, UnknownAction
 from shared.targets import normalise_account, normalise_address, normalise_target
-
-# what an action acts on: an address, an account, whatever the alert has for it (a script), or nothing
-Kind = Literal["address", "account", "script", "nothing"]
-
-KINDS: dict[str, Kind] = {
-    "firewall-drop": "address",
-    "firewalld-drop": "address",
-    "host-deny": "address",
-    "ip-customblock": "address",
-    "ipfw": "address",
-    "npf": "address",
-    "pf": "address",
-    "route-null": "address",
-    "netsh.exe": "address",
-    "route-null.exe": "address",
-    "disable-account": "account",
-    "restart-wazuh": "nothing",
-    "restart-wazuh.exe": "nothing",
-    "wazuh-slack": "nothing",
-}
 
 RENAMED = {"netsh": "netsh.exe", "win_route-null": "route-null.exe", "win_route-null.exe": "route-null.exe"}
 LONGEST_NAME = 255  # characters: what an order can carry
@@ -50,11 +31,6 @@ def name_of(text: str) -> str:
     if not name or "/" in name or "\\" in name or name.startswith(".") or not name.isprintable():
         raise UnknownAction(f"{name[:80]!r} is no action: name a built-in one, or a file in the agents' script folder")
     return name
-
-
-def kind_of(action: str) -> Kind:
-    """What it acts on; what is not built in is a script."""
-    return KINDS.get(action, "script")
 
 
 def term(action: str, said: float | Literal["forever"] | None, usual: float, *, ends: bool = False) -> Term:

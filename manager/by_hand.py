@@ -8,10 +8,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from manager.actions import Term, kind_of, name_of, target_of
+from manager.actions import Term, name_of, target_of
 from manager.ledger import on_hold, orders, pause
 from manager.ledger.orders import UNTIL_LIFTED
 from manager.roster import Members, unknown
+from shared.actions import kind_of
 from shared.ids import digest
 from shared.messages import ONE_SHOT, Location, Order
 from shared.store import Connection

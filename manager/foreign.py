@@ -20,9 +20,10 @@ from manager.roster import Members, Roster
 from manager.senders import Senders
 from manager.sources.correlator_thread import CorrelatorThread
 from shared import codec
+from shared.actions import LASTING
 from shared.broker import Consumer, Delivery
 from shared.errors import ForeignPolicy, IdTaken, MalformedMessage, MessageError, MessageTooLarge
-from shared.messages import LASTING, Order
+from shared.messages import Order
 from shared.topology import MANAGER_ORDERS, POLICY
 
 AROUND = 200  # levels of whatever an order is in when it is sent again, or shown

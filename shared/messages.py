@@ -16,13 +16,6 @@ PROTOCOL_VERSION = 1
 LATEST = 32_503_680_000.0  # the year 3000
 LONGEST_JOURNAL = 64  # characters of a journal's id
 ONE_SHOT = 60.0  # s: the deadline of an action that just happens
-# Actions whose effect is held until an end, whatever an order's deadline is; of any other only the order tells.
-LASTING = frozenset(
-    (
-        *("firewall-drop", "firewalld-drop", "host-deny", "route-null", "disable-account", "ip-customblock"),
-        *("pf", "ipfw", "npf", "netsh.exe", "route-null.exe"),
-    )
-)
 ENDING = 60.0  # s: `Holds` leaves out what ends within a minute, so that an end isn't taken for a difference
 
 Instant = Annotated[float, Meta(ge=0, le=LATEST)]  # NaN and infinities are refused

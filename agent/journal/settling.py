@@ -12,8 +12,9 @@ from agent.journal.networks import Networks
 from agent.journal.planning import FOREVER, NEXT_END, SAME, Ending, Holder, Joining, Name, Turn, Work
 from agent.journal.times import Now
 from shared import outbox
+from shared.actions import LASTING
 from shared.broker import Publication
-from shared.messages import LASTING, Acknowledgement, Expiry, Status
+from shared.messages import Acknowledgement, Expiry, Status
 from shared.store import Connection
 
 _HOLD = """

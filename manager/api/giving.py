@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from msgspec import UNSET
 from starlette.exceptions import HTTPException
 
-from manager.actions import KINDS, Term, name_of, term
+from manager.actions import Term, name_of, term
 from manager.api.bodies.blocks import Given, Terms
 from manager.api.route import Answer
 from manager.by_hand import OrderRequest, order_of
@@ -14,6 +14,7 @@ from manager.chronicle import Chronicle
 from manager.dispatch import Dispatch, Placed
 from manager.ledger.agents import Agent
 from manager.roster import SHOWN, Roster
+from shared.actions import KINDS
 from shared.messages import ONE_SHOT, Order
 
 ON_HOLD = ("the manager is paused, so this is on hold; after `thwart resume`, `thwart approve` lets it through",)
@@ -39,7 +40,7 @@ class Giving:
     def asked(
         self, terms: Terms, issuer: str, *, action: str, target: str = "", arguments: Sequence[str] = ()
     ) -> OrderRequest:
-        """The wish in `terms`. Raises HTTPException, and as `by_hand.term`."""
+        """The wish in `terms`. Raises HTTPException, and as `actions.term`."""
         if bool(terms.agents) != (terms.location == "agent"):
             raise HTTPException(422, "name `agents` for location `agent`, and only then")
         said = None if terms.timeout is UNSET else terms.timeout

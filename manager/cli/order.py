@@ -93,7 +93,8 @@ def command(
 
 def _checked(action: str, target: str, timeout: float | Literal["forever"] | None) -> str:
     """The target in its one spelling; what can't be meant is wrong usage."""
-    from manager.actions import kind_of, target_of, term
+    from manager.actions import target_of, term
+    from shared.actions import kind_of
     from shared.errors import InvalidTarget, JustHappens, UnknownAction
 
     try:

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from manager.actions import Kind
 from manager.responses.response import Response
 from manager.responses.white_list import HostPattern
+from shared.actions import Kind
 from shared.errors import InvalidTarget, ProtectedTarget
 from shared.messages import Alert
 from shared.targets import Allowlist, names_address, normalise_account, normalise_address

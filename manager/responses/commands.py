@@ -4,9 +4,10 @@ import shlex
 
 from msgspec import Struct
 
-from manager.actions import KINDS, LONGEST_NAME, RENAMED, Kind, kind_of
+from manager.actions import LONGEST_NAME, RENAMED
 from manager.responses.options import Options
 from manager.xml import Element
+from shared.actions import KINDS, Kind, kind_of
 
 OPTIONS = ("name", "executable", "timeout_allowed", "extra_args", "expect")
 

@@ -3,13 +3,14 @@
 import pytest
 from msgspec.structs import replace
 
-from manager.actions import KINDS, Term, target_of, term
+from manager.actions import Term, target_of, term
 from manager.api.bodies.blocks import Terms
 from manager.api.giving import Giving
 from manager.broadcast import Broadcast
 from manager.chronicle import Chronicle
 from manager.cli.shows.words import in_words
 from manager.metrics import Metrics
+from shared.actions import KINDS
 from shared.errors import InvalidTarget, JustHappens, ProtectedTarget, UnknownAction
 from tests.unit.a_manager import ATTACKER, MINE, START, a_manager
 

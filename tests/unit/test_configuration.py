@@ -4,10 +4,12 @@ import re
 
 import pytest
 
-from manager.actions import KINDS
+from agent.actions import catalogue
+from agent.actions.slow_actions import built_in, webhook
 from manager.responses.configuration import load
+from shared.actions import KINDS, LASTING
 from shared.errors import ProtectedTarget
-from shared.messages import LASTING
+from shared.settings import ActionsSettings
 from tests.unit.a_conf import block, messages, refused
 
 OWNERS_EXAMPLE = """
@@ -97,9 +99,11 @@ def test_the_stock_commands_need_no_declaration(conf, name: str):
     assert messages(conf(block(command=name))) == []
 
 
-def test_what_acts_on_an_address_or_account_lasts() -> None:
-    """For managers and agents alike, whoever sends the order, and whatever deadline it has."""
-    assert {name for name, kind in KINDS.items() if kind in ("address", "account")} == LASTING
+def test_the_table_of_actions_is_that_of_the_agents() -> None:
+    """What agents hold until an end lasts for managers too, and what agents say just happens acts on nothing."""
+    slow = built_in(ActionsSettings(), webhook(ActionsSettings()), "web1")
+    assert {*catalogue.BUILT_IN, "ip-customblock"} == LASTING
+    assert {each.name for each in slow if each.just_happens} == KINDS.keys() - LASTING
 
 
 def test_arguments_are_split_as_a_shell_would(conf):

@@ -18,7 +18,7 @@ class Terms(Body, frozen=True, kw_only=True):
     request_id: RequestId
     location: ManualLocation
     agents: Annotated[tuple[AgentId, ...], Meta(max_length=1_000)] = ()  # for location `agent`, and only then
-    timeout: Span | Literal["forever"] | UnsetType = UNSET  # seconds; left out: see `by_hand.term`
+    timeout: Span | Literal["forever"] | UnsetType = UNSET  # seconds; left out: see `actions.term`
     reason: Reason = ""
     dry_run: bool = False
 
