@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
+import msgspec
+
 from agent.actions.action import Action, Effect, Result
 from shared.errors import ActionError, InvalidTarget, TargetError
 
 GROUP = "thwart.actions"
 LONGEST = 300  # characters of somebody's words that are passed on
+MISTAKES = (Exception, SystemExit)  # whatever it raises; who has written scripts says sys.exit("why not")
 PARTS = ("name", "backend", "network", "exact", "key", "prepare", "apply", "revert", "inspect", "moved")
 
 T = TypeVar("T")
@@ -32,7 +35,7 @@ def made(entry: EntryPoint, settings: Mapping[str, Any]) -> "Custom":
     """The action, made with its own settings as keyword arguments. Raises ActionError with what is wrong with it."""
     try:
         action = entry.load()(**settings)
-    except Exception as error:  # it is anybody's code
+    except MISTAKES as error:
         raise ActionError(f"{entry.value} can't be used: {_words(error)}") from error
     if missing := [each for each in PARTS if not hasattr(action, each)]:
         raise ActionError(f"{entry.value} is no action: it has no {', '.join(missing)}")
@@ -52,10 +55,10 @@ class Custom:
     def key(self, target: str, arguments: Sequence[str]) -> str:
         """Raises InvalidTarget also for a target that its author didn't think of."""
         try:
-            return str(self._action.key(target, arguments))
+            return _checked(self._action.key(target, arguments), str)
         except TargetError:
             raise
-        except Exception as error:
+        except MISTAKES as error:
             raise InvalidTarget(f"{self._origin} failed on it: {_words(error)}") from error
 
     def prepare(self) -> None:
@@ -68,31 +71,36 @@ class Custom:
         return self._carry_out(effects, self._action.revert)
 
     def inspect(self) -> dict[str, float | None]:
-        return self._careful(self._action.inspect)
+        return self._careful(lambda: _checked(self._action.inspect(), dict[str, float | None]))
 
     def moved(self) -> bool:
-        return self._careful(self._action.moved)
+        return bool(self._careful(self._action.moved))
 
     def _careful(self, call: Callable[[], T]) -> T:
         try:
             return call()
         except ActionError:
             raise
-        except Exception as error:
+        except MISTAKES as error:
             raise ActionError(f"{self._origin} failed: {_words(error)}") from error
 
     def _carry_out(self, effects: Sequence[Effect], how: Callable[[Sequence[Effect]], list[Result]]) -> list[Result]:
         try:
-            results = self._careful(lambda: how(effects))
-            keys = [each.key for each in results]
-        except Exception as error:  # also of what it returned
-            return [Result(key=each.key, problem=_words(error)) for each in effects]
-        if keys != [each.key for each in effects]:
+            results = self._careful(lambda: _checked(list(how(effects)), list[Result]))
+        except ActionError as error:
+            problem = _words(error) or f"{self._origin} failed, and didn't say why"
+            return [Result(key=each.key, problem=problem) for each in effects]
+        if [each.key for each in results] != [each.key for each in effects]:
             problem = f"{self._origin} didn't answer with a result for each effect, in order"
             return [Result(key=each.key, problem=problem) for each in effects]
         return results
 
 
-def _words(error: Exception) -> str:
+def _checked(told: Any, kind: type[T]) -> T:
+    """What it told, if it is of that kind. Raises TypeError, ValueError."""
+    return msgspec.convert(msgspec.to_builtins(told), kind)
+
+
+def _words(error: BaseException) -> str:
     said = str(error) if isinstance(error, ActionError) else f"{type(error).__name__}: {error}"
     return said[:LONGEST]

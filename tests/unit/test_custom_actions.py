@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -106,6 +106,18 @@ def one_result(_: object) -> list[Result]:
     return [Result(key="203.0.113.9")]
 
 
+def leaving(*_: object) -> None:
+    sys.exit("not today")
+
+
+def wordless(*_: object) -> None:
+    raise ActionError
+
+
+def no_text(effects: Sequence[Effect]) -> list[Result]:
+    return [Result(key=each.key, problem=cast(str, None)) for each in effects]
+
+
 def swapped(effects: Sequence[Effect]) -> list[Result]:
     return [Result(key=each.key) for each in reversed(effects)]
 
@@ -117,7 +129,10 @@ def swapped(effects: Sequence[Effect]) -> list[Result]:
         (one_result, "a result for each effect, in order"),
         (swapped, "a result for each effect, in order"),
         (lambda _: None, "TypeError"),
-        (lambda _: ["done", "done"], "AttributeError"),
+        (lambda _: ["done", "done"], "Expected `object`, got `str`"),
+        (no_text, "Expected `str`, got `null` - at `$[0].problem`"),
+        (leaving, "failed: SystemExit: not today"),
+        (wordless, "failed, and didn't say why"),
     ],
 )
 def test_a_mistake_fails_the_orders_that_it_was_made_with(does: Callable[..., Any], says: str) -> None:
@@ -128,14 +143,35 @@ def test_a_mistake_fails_the_orders_that_it_was_made_with(does: Callable[..., An
         assert all(says in each.problem for each in results)
 
 
+def test_results_may_come_one_after_the_other() -> None:
+    """Who writes `yield Result(…)` means it."""
+    action = custom.made(ENTRIES["odd"], {"does": lambda effects: (Result(key=each.key) for each in effects)})
+    assert action.apply(EFFECTS) == [Result(key=each.key) for each in EFFECTS]
+
+
+@pytest.mark.parametrize("told", [{"203.0.113.9"}, {"203.0.113.9": "600 s"}, {1: None}, None])
+def test_what_inspect_must_not_tell_is_an_error(told: object) -> None:
+    """And nothing is taken for the host's state that isn't, nor does it get to where nobody expects it."""
+    action = custom.made(ENTRIES["odd"], {"does": lambda: told})
+    with pytest.raises(ActionError, match=r"Odd failed: ValidationError: Expected"):
+        action.inspect()
+
+
+def test_a_key_is_a_text() -> None:
+    """Who forgets to return one would have one key for all targets."""
+    with pytest.raises(InvalidTarget, match="Expected `str`, got `null`"):
+        custom.made(ENTRIES["odd"], {"does": lambda _: None}).key("203.0.113.9", ())
+
+
 def test_what_it_raises_becomes_an_error_that_the_agent_knows() -> None:
     """From whatever method; an error of ours that it raises on purpose stays as it is."""
-    action = custom.made(ENTRIES["odd"], {"does": raising})
-    for call in (action.prepare, action.inspect, action.moved):
-        with pytest.raises(ActionError, match=r"test_custom_actions:Odd failed: KeyError: 'colour'"):
-            call()
-    with pytest.raises(InvalidTarget, match="failed on it: KeyError"):
-        action.key("203.0.113.9", ())
+    for does, words in ((raising, "KeyError: 'colour'"), (leaving, "SystemExit: not today")):
+        action = custom.made(ENTRIES["odd"], {"does": does})
+        for call in (action.prepare, action.inspect, action.moved):
+            with pytest.raises(ActionError, match=f"test_custom_actions:Odd failed: {words}"):
+                call()
+        with pytest.raises(InvalidTarget, match=f"failed on it: {words}"):
+            action.key("203.0.113.9", ())
 
 
 @pytest.mark.parametrize("error", [InvalidTarget("no"), ProtectedTarget("no")])
@@ -159,9 +195,10 @@ def test_an_installed_action_is_chosen_beside_the_built_in_ones(tmp_path: Path) 
     assert (tmp_path / "203.0.113.9").exists()
 
 
-def test_no_package_replaces_what_is_built_in(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["firewall-drop", "wazuh-slack", "restart-wazuh"])
+def test_no_package_replaces_what_is_built_in(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who installs one for a new name doesn't lose the firewall by it."""
-    entry = EntryPoint(name="firewall-drop", value=f"{__name__}:Odd", group=custom.GROUP)
+    entry = EntryPoint(name=name, value=f"{__name__}:Odd", group=custom.GROUP)
     monkeypatch.setattr(custom, "found", lambda: [entry])
     assert everything() == BUILT_IN
 
