@@ -8,9 +8,10 @@ from functools import partial
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import structlog
 from msgspec import Struct
 
-from agent.actions import custom
+from agent.actions import custom, slow_actions
 from agent.actions.action import Action
 from agent.actions.disable_account.accounts import Accounts
 from agent.actions.disable_account.directory import Directory
@@ -34,6 +35,8 @@ from agent.actions.route_null.windows_routes import WindowsRoutes
 from shared.settings import ActionsSettings
 
 FIREWALL = "firewall-drop"
+
+log = structlog.get_logger()
 
 
 class Candidate(Struct, frozen=True):
@@ -98,8 +101,15 @@ BUILT_IN: Catalogue = {
 
 def everything() -> Catalogue:
     """What is built in, and under other names what installed packages bring."""
-    brought = {each.name: (Candidate(partial(_brought, each)),) for each in custom.found()}
-    return {**BUILT_IN, **{name: some for name, some in brought.items() if name not in BUILT_IN}}
+    brought: Catalogue = {each.name: (Candidate(partial(_brought, each)),) for each in custom.found() if _is_new(each)}
+    return {**BUILT_IN, **brought}
+
+
+def _is_new(entry: EntryPoint) -> bool:
+    if entry.name not in (*BUILT_IN, *slow_actions.BUILT_IN):
+        return True
+    log.warning("a package's action isn't used: one of that name is built in", what=entry.name, package=entry.value)
+    return False
 
 
 def _brought(entry: EntryPoint, settings: ActionsSettings) -> Action:

@@ -17,6 +17,8 @@ from agent.actions.wazuh_slack.webhook import Webhook
 from shared.errors import ActionError
 from shared.settings import ActionsSettings
 
+BUILT_IN = (WazuhSlack.name, *restart.NAMES)
+
 
 def built_in(
     settings: ActionsSettings, webhook: Webhook, agent_id: str, *, daemon: bool = True
