@@ -57,7 +57,7 @@ class ByFirewalld:
         return {each if isinstance(each, str) else _network(each) for each in found}
 
     def flush(self) -> None:
-        self.daemon.command("--reload")
+        self.daemon.reload()
 
     def later(self) -> None:
         """The kernel tells at once."""

@@ -80,13 +80,14 @@ def test_who_may_only_look_is_told_at_the_start(web: Host, daemon: firewalld.Fir
 def test_what_is_only_in_force_for_now_is_not_undone(daemon: firewalld.Firewalld, action: There) -> None:
     """The port that somebody has opened a moment ago stays open: at the start it is said why this can't be used."""
     daemon.command("--permanent", "--new-ipset=theirs", "--type=hash:ip")
-    daemon.command("--reload")
-    for named, command in ONLY_NOW.items():
+    daemon.reload()
+    action.prepare()
+    for command in ONLY_NOW.values():
         daemon.command(*command)
-        with pytest.raises(ActionError, match=rf"{TROUBLE}.*\({named}\).*runtime-to-permanent"):
-            action.prepare()
-        daemon.command("--reload")
+    with pytest.raises(ActionError, match=rf"{TROUBLE}.*\({', '.join(sorted(ONLY_NOW))}\).*runtime-to-permanent"):
         action.prepare()
+    daemon.reload()
+    action.prepare()
 
 
 @pytest.mark.root
@@ -97,7 +98,7 @@ def test_a_person_decides_on_what_a_reload_would_undo(daemon: firewalld.Firewall
         assert TROUBLE in _problem(action.apply, BLOCKED)
         assert action.inspect() == {}
         assert "2222/tcp" in daemon.command("--list-ports")
-    daemon.command("--reload")
+    daemon.reload()
     daemon.command("--add-port=2222/tcp")
     action.prepare()
     assert _problem(action.apply, BLOCKED) == ""

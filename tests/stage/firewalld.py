@@ -4,8 +4,8 @@ import signal
 import subprocess
 from pathlib import Path
 
-from agent.actions.firewalld_drop.firewalld_bus import FirewalldBus
-from shared.errors import ThwartError
+from agent.actions.firewalld_drop.firewalld_bus import MAIN, PROPERTIES, RUNTIME_PATH, FirewalldBus
+from shared.errors import ActionError, ThwartError
 from tests.stage.guard import Guard
 from tests.stage.network import Host
 from tests.stage.process import Process
@@ -54,7 +54,7 @@ class Firewalld:
         self.configuration = folder / "firewalld"
         self.configuration.mkdir()
         (self.configuration / "firewalld.conf").write_text(CONFIGURATION.format(backend=backend))
-        self._environment = {"DBUS_SYSTEM_BUS_ADDRESS": self.bus.address}
+        self._environment, self._bus = {"DBUS_SYSTEM_BUS_ADDRESS": self.bus.address}, self.asked()
         self.process = self.start()
 
     def start(self) -> Process:
@@ -73,7 +73,7 @@ class Firewalld:
         self.process.wait(10)
 
     def command(self, *arguments: str) -> str:
-        """What `firewall-cmd` prints. Raises ThwartError with its words."""
+        """What `firewall-cmd` prints, which takes 0.1 s to start. Raises ThwartError with its words."""
         done = subprocess.run(
             ["firewall-cmd", *arguments],
             env={"PATH": "/usr/bin:/usr/sbin:/bin", **self._environment},
@@ -90,9 +90,13 @@ class Firewalld:
         """A connection of one's own."""
         return FirewalldBus(self.bus.address)
 
+    def reload(self) -> None:
+        """As `firewall-cmd --reload`: whatever is in the runtime configuration alone is forgotten."""
+        self._bus.ask(MAIN, "reload")
+
     def _is_running(self) -> bool:
         assert self.process.running, self.process.last_words()
         try:
-            return self.command("--state").strip() == "running"
-        except ThwartError:
+            return bool(self._bus.ask(PROPERTIES, "Get", "ss", MAIN, "state", path=RUNTIME_PATH)[1] == "RUNNING")
+        except ActionError:
             return False
