@@ -59,39 +59,41 @@ class Custom:
         except TargetError:
             raise
         except MISTAKES as error:
-            raise InvalidTarget(f"{self._origin} failed on it: {_words(error)}") from error
+            raise InvalidTarget(f"{self._origin}.key failed on it: {_words(error)}") from error
 
     def prepare(self) -> None:
-        self._careful(self._action.prepare)
+        self._careful("prepare", self._action.prepare)
 
     def apply(self, effects: Sequence[Effect]) -> list[Result]:
-        return self._carry_out(effects, self._action.apply)
+        return self._carry_out("apply", effects, self._action.apply)
 
     def revert(self, effects: Sequence[Effect]) -> list[Result]:
-        return self._carry_out(effects, self._action.revert)
+        return self._carry_out("revert", effects, self._action.revert)
 
     def inspect(self) -> dict[str, float | None]:
-        return self._careful(lambda: _checked(self._action.inspect(), dict[str, float | None]))
+        return self._careful("inspect", lambda: _checked(self._action.inspect(), dict[str, float | None]))
 
     def moved(self) -> bool:
-        return bool(self._careful(self._action.moved))
+        return bool(self._careful("moved", self._action.moved))
 
-    def _careful(self, call: Callable[[], T]) -> T:
+    def _careful(self, what: str, call: Callable[[], T]) -> T:
         try:
             return call()
         except ActionError:
             raise
         except MISTAKES as error:
-            raise ActionError(f"{self._origin} failed: {_words(error)}") from error
+            raise ActionError(f"{self._origin}.{what} failed: {_words(error)}") from error
 
-    def _carry_out(self, effects: Sequence[Effect], how: Callable[[Sequence[Effect]], list[Result]]) -> list[Result]:
+    def _carry_out(
+        self, what: str, effects: Sequence[Effect], how: Callable[[Sequence[Effect]], list[Result]]
+    ) -> list[Result]:
         try:
-            results = self._careful(lambda: _checked(list(how(effects)), list[Result]))
+            results = self._careful(what, lambda: _checked(list(how(effects)), list[Result]))
         except ActionError as error:
-            problem = _words(error) or f"{self._origin} failed, and didn't say why"
+            problem = _words(error) or f"{self._origin}.{what} failed, and didn't say why"
             return [Result(key=each.key, problem=problem) for each in effects]
         if [each.key for each in results] != [each.key for each in effects]:
-            problem = f"{self._origin} didn't answer with a result for each effect, in order"
+            problem = f"{self._origin}.{what} didn't answer with a result for each effect, in order"
             return [Result(key=each.key, problem=problem) for each in effects]
         return results
 

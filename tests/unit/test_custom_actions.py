@@ -153,7 +153,7 @@ def test_results_may_come_one_after_the_other() -> None:
 def test_what_inspect_must_not_tell_is_an_error(told: object) -> None:
     """And nothing is taken for the host's state that isn't, nor does it get to where nobody expects it."""
     action = custom.made(ENTRIES["odd"], {"does": lambda: told})
-    with pytest.raises(ActionError, match=r"Odd failed: ValidationError: Expected"):
+    with pytest.raises(ActionError, match=r"Odd.inspect failed: ValidationError: Expected"):
         action.inspect()
 
 
@@ -168,7 +168,7 @@ def test_what_it_raises_becomes_an_error_that_the_agent_knows() -> None:
     for does, words in ((raising, "KeyError: 'colour'"), (leaving, "SystemExit: not today")):
         action = custom.made(ENTRIES["odd"], {"does": does})
         for call in (action.prepare, action.inspect, action.moved):
-            with pytest.raises(ActionError, match=f"test_custom_actions:Odd failed: {words}"):
+            with pytest.raises(ActionError, match=f"test_custom_actions:Odd.{call.__name__} failed: {words}"):
                 call()
         with pytest.raises(InvalidTarget, match=f"failed on it: {words}"):
             action.key("203.0.113.9", ())
