@@ -51,6 +51,16 @@ def drips(handler: "_Handler") -> None:
         handler.wfile.flush()
 
 
+def writes(*lines: str) -> Answer:
+    """Whatever these are, and then nothing more: no end either."""
+
+    def answer(handler: "_Handler") -> None:
+        handler.wfile.write("\r\n".join(lines).encode())
+        handler.owner.over.wait(20.0)
+
+    return answer
+
+
 def goes(handler: "_Handler") -> None:
     """Closes the connection without a word."""
     handler.close_connection = True

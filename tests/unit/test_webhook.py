@@ -1,18 +1,20 @@
 """The webhook against a real HTTP server that answers late, badly, or not at all, and that talks about the secret."""
 
 import logging
+import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 
 from agent.actions.wazuh_slack.webhook import Patience, Webhook
 from shared.errors import ActionError
-from tests.stage.webhook_server import PATH, Answer, ConnectProxy, WebhookServer, drips, goes, hangs, says
+from tests.stage.webhook_server import PATH, Answer, ConnectProxy, WebhookServer, drips, goes, hangs, says, writes
 from tests.waiting import wait_for
 
 PATIENCE = Patience(one=0.4, whole=3.0, first_pause=0.01)
@@ -117,6 +119,63 @@ def test_an_answer_without_an_end_is_not_read(webhook: Webhook, server: WebhookS
     assert len(problem(webhook)) < 300
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("220 mail ready", "", ""),
+        ("HTTP/1.1 200 OK", *(f"X-{number}: more" for number in range(200)), "", ""),
+        ("HTTP/1.1 " + "9" * 70_000, ""),
+        ("HTTP/1.1 200 OK", "X: " + "x" * 70_000, ""),
+    ],
+    ids=["mail", "headers", "status", "header"],
+)
+def test_what_is_no_answer_is_said(tmp_path: Path, server: WebhookServer, lines: tuple[str, ...]) -> None:
+    """Some other server is there, perhaps; in one line, and the agent lives on."""
+    webhook = made(tmp_path, server.url, patience=Patience(one=5.0, whole=0.01))
+    server.plan(writes(*lines))
+    said = problem(webhook)
+    assert said.startswith("127.0.0.1: ")
+    assert said.isprintable()
+
+
+@pytest.mark.parametrize("header", ["Content-Length: 10", "Transfer-Encoding: chunked", "Content-Encoding: gzip"])
+def test_what_was_taken_is_not_posted_again(webhook: Webhook, server: WebhookServer, header: str) -> None:
+    """However its answer goes on, or doesn't: the channel would hear the same many times."""
+    server.plan(writes("HTTP/1.1 200 OK", header, "", "ok"))
+    webhook.post(BODY, webhook.url())
+    assert len(server.bodies) == 1
+
+
+def test_a_refusal_stands_without_its_words(webhook: Webhook, server: WebhookServer) -> None:
+    """Which don't end."""
+    server.plan(writes("HTTP/1.1 404 Gone", "Content-Length: 10", "", "no"))
+    assert problem(webhook) == "127.0.0.1: HTTP 404"
+    assert len(server.bodies) == 1
+
+
+def test_half_a_secret_is_taken_out_too(tmp_path: Path, server: WebhookServer) -> None:
+    """Where the server's words are cut; and the parts of a query alone."""
+    webhook = made(tmp_path, f"{server.url}?token=another-secret")
+    server.plan(says(404, f"{'no ' * 63}{PATH}"), says(404, "another-secret is none"))
+    assert problem(webhook).removeprefix("127.0.0.1: HTTP 404: ").strip("no /*") == ""
+    assert problem(webhook) == "127.0.0.1: HTTP 404: *** is none"
+
+
+def test_a_resolver_that_is_slow_makes_no_second_message(
+    webhook: Webhook, server: WebhookServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can't be cut; what came too late is not posted, and then it is, once, with a time limit of its own."""
+    real, delays = socket.getaddrinfo, [1.5 * PATIENCE.one]
+
+    def slow(*words: Any, **more: Any) -> Any:
+        server.over.wait(delays.pop() if delays else 0.0)
+        return real(*words, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    webhook.post(BODY, webhook.url())
+    assert len(server.bodies) == 1
+
+
 def test_nobody_there_is_said_without_the_secret(tmp_path: Path) -> None:
     """Also by the libraries' own logs."""
     records: list[str] = []
@@ -142,6 +201,19 @@ def test_a_stop_ends_the_waiting(tmp_path: Path, server: WebhookServer) -> None:
     webhook.stop()
     thread.join(5.0)
     assert said == ["the agent is stopping"]
+
+
+def test_a_stop_ends_an_answer_that_does_not_come(tmp_path: Path, server: WebhookServer) -> None:
+    """Nor for one that is there and says nothing."""
+    webhook = made(tmp_path, server.url, patience=Patience(one=20.0, whole=60.0))
+    server.plan(hangs)
+    said: list[str] = []
+    thread = threading.Thread(target=lambda: said.append(problem(webhook)))
+    thread.start()
+    wait_for(lambda: server.bodies)
+    webhook.stop()
+    thread.join(5.0)
+    assert said
 
 
 def test_tls_is_checked(tmp_path: Path) -> None:

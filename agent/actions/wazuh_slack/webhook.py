@@ -5,10 +5,13 @@ answer or in a log, has more of the URL than its host. A server that is busy (42
 section 10.2.3) is asked again when it says so, if that is within the time; a redirection is not followed.
 """
 
+import re
 import ssl
 import threading
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from socket import SHUT_RDWR, socket
 from stat import S_IROTH
@@ -17,6 +20,7 @@ import tenacity
 from msgspec import Struct
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
+from urllib3.response import BaseHTTPResponse
 from urllib3.util import Retry, Url, make_headers, parse_url
 
 from shared.errors import ActionError
@@ -26,7 +30,10 @@ AGAIN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, *ra
 HEADERS = {"Content-Type": "application/json", "User-Agent": "thwart-agent"}
 LONGEST = 64 * 1024  # bytes of an answer that are read
 WORDS = 200  # characters of it that are passed on
+WRONG = (HTTPError, HTTPException, OSError, ValueError)  # ValueError: it was cut while it was read
 LONGEST_PAUSE = 15.0  # s between two tries, unless the server asks for more
+
+_BETWEEN = re.compile(r"[/?&=;]")  # the parts of a path and of a query
 
 
 class Patience(Struct, frozen=True, kw_only=True):
@@ -52,6 +59,7 @@ class Webhook:
         self._file, self._ca_file, self._proxy = Path(file), ca_file, proxy
         self._patience = patience or Patience()
         self._stopped = threading.Event()
+        self._cuts: set[Callable[[], None]] = set()  # of what is under way
 
     def is_there(self) -> bool:
         """Whether this host has one."""
@@ -80,33 +88,34 @@ class Webhook:
         )
         answer = attempts(self._try, parse_url(url), body)
         if answer.problem:
-            raise ActionError(_without(url, answer.problem))
+            raise ActionError(answer.problem)
 
     def stop(self) -> None:
-        """Whoever waits for another try gives up."""
+        """Whoever waits for another try, or for an answer, gives up."""
         self._stopped.set()
+        for cut in list(self._cuts):
+            cut()
 
     def _try(self, url: Url, body: bytes) -> _Answer:
-        if self._stopped.is_set():
-            return _Answer(problem="the agent is stopping")
         connection, late = self._connection(url), threading.Event()
-        clock = threading.Timer(self._patience.one, partial(_cut, connection, late))
+        cut = partial(_cut, connection, late)
+        clock = threading.Timer(self._patience.one, cut)
         clock.daemon = True
+        self._cuts.add(cut)
         clock.start()
         try:
-            connection.request("POST", url.request_uri, body, HEADERS, preload_content=False)
-            response = connection.getresponse()
-            words = response.read(LONGEST)
-        except (HTTPError, OSError, ValueError) as error:  # ValueError: it was cut while it was read
-            if not late.is_set():
-                deceived = isinstance(error, ssl.SSLCertVerificationError)
-                return _Answer(problem=f"{url.host}: {_why(error)}", again=not deceived)
+            if self._stopped.is_set():  # looked at when `stop` can cut it
+                return _Answer(problem="the agent is stopping")
+            return _asked(connection, late, url, body)
+        except WRONG as error:
+            if late.is_set():
+                return _Answer(problem=f"{url.host}: had not answered within {self._patience.one:g} s", again=True)
+            deceived = isinstance(error, ssl.SSLCertVerificationError)
+            return _Answer(problem=f"{url.host}: {_plainly(url, _why(error))}", again=not deceived)
         finally:
             clock.cancel()
+            self._cuts.discard(cut)
             connection.close()
-        if late.is_set():  # what was cut may look like the end
-            return _Answer(problem=f"{url.host}: had not answered within {self._patience.one:g} s", again=True)
-        return _judged(url, response.status, words, response.headers.get("Retry-After", ""))
 
     def _connection(self, url: Url) -> HTTPConnection:
         """Not connected yet. A proxy is asked for a tunnel, so that it reads nothing of what is https."""
@@ -139,11 +148,30 @@ def checked(url: str, where: str) -> str:
     return url
 
 
-def _judged(url: Url, status: int, body: bytes, retry_after: str) -> _Answer:
-    if status in range(200, 300):
+def _asked(connection: HTTPConnection, late: threading.Event, url: Url, body: bytes) -> _Answer:
+    """What it answers. Of a server that has taken it nothing more is read: what comes may have no end."""
+    connection.connect()
+    if late.is_set():  # a resolver can't be cut; nothing was posted yet, and nobody would cut what comes now
+        raise TimeoutError
+    connection.request("POST", url.request_uri, body, HEADERS, preload_content=False)
+    response = connection.getresponse()
+    if late.is_set():  # what was cut may look like the end
+        raise TimeoutError
+    if response.status in range(200, 300):
         return _Answer()
-    words = " ".join(body.decode(errors="replace").split())[:WORDS]
-    said = "".join(letter if letter.isprintable() else "?" for letter in words)
+    return _judged(url, response.status, _beginning(response), response.headers.get("Retry-After", ""))
+
+
+def _beginning(response: BaseHTTPResponse) -> bytes:
+    """Of what a server has to say; what it has answered stands without it."""
+    try:
+        return response.read(LONGEST)
+    except WRONG:
+        return b""
+
+
+def _judged(url: Url, status: int, body: bytes, retry_after: str) -> _Answer:
+    said = _plainly(url, body.decode(errors="replace"))
     problem = f"{url.host}: HTTP {status}{f': {said}' if said else ''}"
     after = _seconds(retry_after)
     asked = f"; it asks for {after:.0f} s of patience" if after else ""
@@ -187,8 +215,11 @@ def _why(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def _without(url: str, text: str) -> str:
-    """Servers say what they were asked for."""
-    parsed, redactor = parse_url(url), Redactor()
-    redactor.learn([url, parsed.request_uri, parsed.auth or "", *(parsed.path or "").split("/"), parsed.query or ""])
-    return redactor.once_more(text)
+def _plainly(url: Url, text: str) -> str:
+    """The beginning of it, in one line that does nothing to a terminal. Servers say what they were asked for: what is
+    secret is taken out first, because of a secret that is cut too much is left.
+    """
+    redactor = Redactor()
+    redactor.learn([url.request_uri, url.auth or "", *_BETWEEN.split(url.request_uri)])
+    words = " ".join(redactor.once_more(text).split())[:WORDS]
+    return "".join(letter if letter.isprintable() else "?" for letter in words)
