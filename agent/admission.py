@@ -10,6 +10,7 @@ from agent.actions.action import Action, SlowAction
 from agent.journal import policy
 from agent.journal.policy import Ruling
 from agent.journal.taking import Incoming
+from shared.actions import LASTING
 from shared.errors import ActionError, InvalidTarget, MalformedMessage, ProtectedTarget
 from shared.messages import Order
 from shared.targets import Allowlist
@@ -95,7 +96,11 @@ class Admission:
 
     def _incoming(self, order: Order, own: str) -> Incoming:
         if action := self._actions.get(order.action):
-            return Incoming(order=order, action=own, key=action.key(order.target, order.arguments))
+            key = action.key(order.target, order.arguments)
+            if not order.lasting and order.action not in LASTING:  # whoever gave it takes it for a script's
+                why = f"{order.action} stays in force until something ends it: order it with a time"
+                return Incoming(order=order, refusal=f"unsupported: {why}")
+            return Incoming(order=order, action=own, key=key)
         if self._slow is None or (slow := self._slow.get(order.action)) is None:
             return Incoming(order=order, refusal=self._why_not(order.action))
         key = slow.key(order.target, order.arguments, order.id)

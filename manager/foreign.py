@@ -14,13 +14,12 @@ from manager.chronicle import Chronicle
 from manager.dead_letters import DeadLetters
 from manager.ledger.foreign import Admitted, Given
 from manager.ledger.ledger import Ledger
-from manager.ledger.orders import is_lasting
+from manager.ledger.orders import Audience, is_lasting
 from manager.persistence import store_all, until_stored
 from manager.roster import Members, Roster
 from manager.senders import Senders
 from manager.sources.correlator_thread import CorrelatorThread
 from shared import codec
-from shared.actions import LASTING
 from shared.broker import Consumer, Delivery
 from shared.errors import ForeignPolicy, IdTaken, MalformedMessage, MessageError, MessageTooLarge
 from shared.messages import Order
@@ -113,7 +112,7 @@ def _order(delivery: Delivery) -> Order:
 def _given(found: _Found, members: Members) -> Given:
     order = found.order
     audience = members.audience(order.location, order.agents)
-    return Given(order=order, body=found.delivery.body, audience=audience, lasting=_lasts(order))
+    return Given(order=order, body=found.delivery.body, audience=audience, lasting=_lasts(order, members, audience))
 
 
 def _check_depth(order: Order) -> None:
@@ -127,6 +126,6 @@ def _check_depth(order: Order) -> None:
         raise MalformedMessage("its alert is nested too deeply") from error
 
 
-def _lasts(order: Order) -> bool:
+def _lasts(order: Order, members: Members, audience: Audience) -> bool:
     """Blocks last whatever deadline they were given; of a script only its times tell."""
-    return is_lasting(order) or (order.operation == "add" and order.action in LASTING)
+    return is_lasting(order) or (order.operation == "add" and members.hold(order.action, audience.known))

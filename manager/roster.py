@@ -12,6 +12,7 @@ from msgspec import Struct
 from manager.ledger import agents
 from manager.ledger.agents import Agent
 from manager.ledger.orders import Audience
+from shared.actions import LASTING, SCRIPT, kind_of
 from shared.clock import Clock
 from shared.errors import UnknownAgent
 from shared.messages import Heartbeat
@@ -128,7 +129,9 @@ class Members:
     """Who was in the roster at one moment: whom an order is for. Never changes."""
 
     def __init__(self, some: Iterable[Agent]) -> None:
-        self._roles = {agent.id: frozenset(agent.heartbeat.roles) for agent in some}
+        heartbeats = {agent.id: agent.heartbeat for agent in some}
+        self._roles = {agent_id: frozenset(said.roles) for agent_id, said in heartbeats.items()}
+        self._actions = {agent_id: said.actions for agent_id, said in heartbeats.items()}
 
     def __contains__(self, agent_id: object) -> bool:
         return agent_id in self._roles
@@ -140,6 +143,14 @@ class Members:
     def servers(self) -> tuple[str, ...]:
         """Those with the server role, in order."""
         return tuple(agent_id for agent_id in self.ids() if "server" in self._roles[agent_id])
+
+    def hold(self, action: str, agents: Iterable[str]) -> bool:
+        """Whether what `action` does on `agents` is held until an end: what is built in says so, and one of them that
+        has it from an installed package. A script is held when its order says so.
+        """
+        if kind_of(action) != "script":
+            return action in LASTING
+        return any(self._actions.get(agent, {}).get(action, SCRIPT) != SCRIPT for agent in agents)
 
     def audience(self, location: str, named: Sequence[str]) -> Audience:
         """Whom an order for `location` and the agents `named` is for."""

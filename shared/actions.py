@@ -21,9 +21,10 @@ KINDS: dict[str, Kind] = {
     "restart-wazuh.exe": "nothing",
     "wazuh-slack": "nothing",
 }
-# Whose effect is held until an end, whatever an order's deadline is: what acts on nothing just happens. Of any other
-# only the order tells, and whether an agent has it from a package.
+# Whose effect is held until an end, whatever an order's deadline is: what acts on nothing just happens, and of a script
+# only the order tells.
 LASTING = frozenset(name for name, kind in KINDS.items() if kind != "nothing")
+SCRIPT = "script"  # the backend of what is in an agent's script folder; what a package brings has another
 
 
 def kind_of(action: str) -> Kind:

@@ -18,7 +18,6 @@ from shared.actions import KINDS
 from shared.messages import ONE_SHOT, Order
 
 ON_HOLD = ("the manager is paused, so this is on hold; after `thwart resume`, `thwart approve` lets it through",)
-SCRIPT = "script"  # the backend that agents name for what is in their script folder
 USED = "request id {} was used for something else; use a new one"
 
 
@@ -43,7 +42,8 @@ class Giving:
         """The wish in `terms`. Raises HTTPException, and as `actions.term`."""
         if bool(terms.agents) != (terms.location == "agent"):
             raise HTTPException(422, "name `agents` for location `agent`, and only then")
-        said = None if terms.timeout is UNSET else terms.timeout
+        said, members = None if terms.timeout is UNSET else terms.timeout, self._roster.members()
+        ends = members.hold(name_of(action), members.audience(terms.location, terms.agents).known)
         return OrderRequest(
             request_id=terms.request_id,
             action=name_of(action),
@@ -51,15 +51,11 @@ class Giving:
             arguments=tuple(arguments),
             location=terms.location,
             agents=terms.agents,
-            term=term(action, said, self._manual_timeout, ends=self._is_brought(action)),
+            term=term(action, said, self._manual_timeout, ends=ends),
             reason=terms.reason,
             issuer=issuer,
             dry_run=terms.dry_run,
         )
-
-    def _is_brought(self, action: str) -> bool:
-        """Whether some agent has it from an installed package: such a one is held until it ends, and no script is."""
-        return any(agent.heartbeat.actions.get(action, SCRIPT) != SCRIPT for agent in self._roster.agents())
 
     def notes(self, request: OrderRequest) -> tuple[str, ...]:
         """What is true of the order and easily overlooked."""

@@ -24,19 +24,20 @@ class Gate(Struct, frozen=True, kw_only=True):
 OPEN = Gate(limit=ADDRESSES)
 
 
-def gate(response: Response, target: str, order_id: str, *, running: bool) -> Gate:
+def gate(response: Response, target: str, order_id: str, *, one_shot: bool, running: bool) -> Gate:
     """The gate for an order of `response`; `running` says that its target is blocked somewhere already."""
-    limit = _usual(response, target) if response.limit is None else response.limit
-    counts = order_id if response.one_shot else target  # each time that it happens is one more
+    limit = _usual(response, target, one_shot=one_shot) if response.limit is None else response.limit
+    counts = order_id if one_shot else target  # each time that it happens is one more
     return Gate(limit=limit, counts="" if running else counts, approval=response.approval)
 
 
 def usual_limit(response: Response) -> int:
     """The limit for targets that are single addresses, where the response sets none."""
-    return _usual(response, "192.0.2.1") if response.command.kind in ("address", "script") else _usual(response, "")
+    target = "192.0.2.1" if response.command.kind in ("address", "script") else ""
+    return _usual(response, target, one_shot=response.one_shot)
 
 
-def _usual(response: Response, target: str) -> int:
-    if response.one_shot:
+def _usual(response: Response, target: str, *, one_shot: bool) -> int:
+    if one_shot:
         return ONE_SHOTS
     return ADDRESSES if response.location != "all" and names_host(target) else WIDE

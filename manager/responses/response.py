@@ -34,7 +34,10 @@ class Response(Struct, frozen=True, kw_only=True):
 
     @property
     def one_shot(self) -> bool:
-        """True when nothing is held: by the command's nature, or a script that is given no end."""
+        """True when nothing is held: by the command's nature, or a script that is given no end.
+
+        Agents may have what is no built-in action from a package, and hold it: see `Members.hold`.
+        """
         return self.command.one_shot or (self.command.kind == "script" and self.timeout is None)
 
     @property

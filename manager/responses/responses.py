@@ -101,7 +101,12 @@ class Responses:
         if where is None:
             return _refusal(response, target, "unroutable", "no agent is left, or the alert's has a name that none has")
         wish = Wish(response=response, place=where, target=target)
-        return wish if response.one_shot else self._escalated(wish, case)
+        return wish if self._just_happens(wish, case.members) else self._escalated(wish, case)
+
+    def _just_happens(self, wish: Wish, members: Members) -> bool:
+        """What a response without an end tells a script does; what agents have from a package stays in force."""
+        command = wish.response.command
+        return wish.response.one_shot and not members.hold(command.action, wish.place.everyone(members))
 
     def _escalated(self, wish: Wish, case: Case) -> Wish | None:
         identity, target = wish.response.identity, wish.target
@@ -116,7 +121,9 @@ class Responses:
 
 
 def _gate(wish: Wish, order_id: str) -> Gate:
-    return gate(wish.response, wish.target, order_id, running=wish.term is not None and wish.term.running)
+    term = wish.term
+    running = term is not None and term.running
+    return gate(wish.response, wish.target, order_id, one_shot=term is None, running=running)
 
 
 def _refusal(response: Response, target: str, reason: str, detail: str) -> Refusal:

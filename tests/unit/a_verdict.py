@@ -28,8 +28,9 @@ class Newcomers:
         return frozenset()
 
 
-def members(*servers: str, agents: tuple[str, ...] = ("web1", "web2")) -> Members:
-    some = [heartbeat(agent) for agent in agents] + [heartbeat(server, roles=("server",)) for server in servers]
+def members(*servers: str, agents: tuple[str, ...] = ("web1", "web2"), **said: object) -> Members:
+    """Servers, and `agents` whose heartbeats say this too."""
+    some = [heartbeat(agent, **said) for agent in agents] + [heartbeat(server, roles=("server",)) for server in servers]
     return Members(Agent(heartbeat=each, first_seen_at=START, seen_at=START) for each in some)
 
 

@@ -187,6 +187,9 @@ async def test_what_a_package_brings_ends_like_what_is_built_in(manager, giving)
     await manager.hear("web1", actions={"edge-block": "edge", "deny.sh": "script"})
     spans = {action: giving.asked(everywhere(), "ann", action=action).term for action in ("edge-block", "deny.sh", "x")}
     assert spans == {"edge-block": Term(timeout=HOURS), "deny.sh": Term(one_shot=True), "x": Term(one_shot=True)}
+    await manager.hear("web2", actions={"edge-block": "script"})
+    elsewhere = Terms(request_id="request-2", location="agent", agents=("web2",))
+    assert giving.asked(elsewhere, "ann", action="edge-block").term == Term(one_shot=True), "there it is a script"
 
 
 async def test_what_comes_too_late_for_a_one_shot_is_said(manager, giving):

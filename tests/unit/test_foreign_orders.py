@@ -179,6 +179,19 @@ async def test_who_joins_while_the_disk_is_full_is_expected_too(manager):
     assert await manager.states(order) == {"web1": "waiting", "web2": "waiting"}
 
 
+async def test_what_an_agent_has_from_a_package_lasts_whatever_its_deadline(manager):
+    """As what is built in does: it is shown, sent again, and lifted by its target."""
+    await manager.hear("web1", actions={"edge-block": "edge"})
+    order = an_order(timeout=None, deadline=START + 30, action="edge-block")
+    consumer = _Queue(order)
+    listening = asyncio.create_task(_orders(manager, consumer).run())
+    await asyncio.wait_for(consumer.acked.wait(), 10)
+    listening.cancel()
+    await manager.answer(order, "web1")
+    assert [each.action for each in await manager.ledger.blocks()] == ["edge-block"]
+    assert [lift.lifts for lift in await manager.unblock()] == [(order.id,)]
+
+
 async def test_an_agent_that_leaves_it_unanswered_is_sent_it_again(manager):
     """A living agent that lost it gets it once more, like one of ours."""
     await manager.hear("web1")

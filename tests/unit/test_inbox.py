@@ -1,10 +1,11 @@
 """What the agent makes of each delivery, before anything is carried out."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgpack
 
+from agent.actions.action import Action
 from agent.admission import Admission, Automatic
 from agent.inbox import Inbox, read
 from agent.journal.taking import Incoming, Rejected
@@ -27,11 +28,13 @@ def _automatic() -> Allowlist:
     return Allowlist.of([OWN], "this host's own address")
 
 
-def admission(roles: Sequence[str] = (), automatic: Automatic = _automatic) -> Admission:
+def admission(
+    roles: Sequence[str] = (), automatic: Automatic = _automatic, actions: Mapping[str, Action] | None = None
+) -> Admission:
     return Admission(
         AGENT,
         roles,
-        {"firewall-drop": FakeAction(HostClock())},
+        actions or {"firewall-drop": FakeAction(HostClock())},
         allow=Allowlist.of(["198.51.100.0/24"], "agent.allow"),
         automatic=automatic,
     )
@@ -52,8 +55,10 @@ def delivered(body: bytes, key: str = f"agent.{AGENT}") -> Delivery:
     )
 
 
-def judged(*orders: Order, roles: Sequence[str] = ()) -> list[Incoming | Rejected]:
-    return read([delivered(codec.encode(order)) for order in orders], admission(roles))
+def judged(
+    *orders: Order, roles: Sequence[str] = (), actions: Mapping[str, Action] | None = None
+) -> list[Incoming | Rejected]:
+    return read([delivered(codec.encode(order)) for order in orders], admission(roles, actions=actions))
 
 
 def an_order(target: str = ATTACKER, **said: object) -> Order:
@@ -92,6 +97,16 @@ def test_what_cannot_be_done_is_refused_with_the_reason() -> None:
     unknown, invalid = judged(an_order(action="make-coffee"), an_order("not an address"))
     assert unknown.refusal == "unknown-action: make-coffee"
     assert invalid.refusal.startswith("invalid-target: 'not an address'")
+
+
+def test_what_a_package_brings_is_not_begun_without_an_end() -> None:
+    """Whoever orders it like a script that just happens doesn't know that it is held, and could never lift it."""
+    orders = [an_order(action="edge-block", deadline=deadline) for deadline in (61.0, 62.0)]
+    once, held = judged(*orders, actions={"edge-block": FakeAction(HostClock())})
+    assert isinstance(once, Incoming)
+    assert once.refusal.startswith("unsupported: edge-block stays in force until something ends it")
+    assert isinstance(held, Incoming)
+    assert (held.key, held.refusal) == (ATTACKER, "")
 
 
 def test_a_delete_is_taken_whatever_it_is_about() -> None:

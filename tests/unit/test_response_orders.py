@@ -3,13 +3,14 @@
 import msgspec
 import pytest
 
+from manager.responses.breaker import ADDRESSES, ONE_SHOTS
 from manager.responses.enclosure import LIMIT, MARK
 from shared import codec
 from shared.ids import digest
 from shared.messages import Order
 from tests.unit.a_conf import block
 from tests.unit.a_manager import ATTACKER, START
-from tests.unit.a_verdict import Judge, alert
+from tests.unit.a_verdict import Judge, alert, members
 
 
 def test_an_order_says_what_and_why(judge: Judge):
@@ -47,6 +48,28 @@ def test_a_one_shot_has_a_minute_and_no_end(judge: Judge):
     (order,) = verdict.orders
     assert (order.timeout, order.expires_at, order.deadline) == (None, None, START + 60)
     assert (order.target, verdict.offences) == ("", ())
+
+
+EDGE = "<command><name>edge</name><executable>edge-block</executable></command>"
+
+
+def test_what_a_package_brings_is_in_force_until_it_is_lifted(judge: Judge):
+    """Without a timeout too, as what is built in: an agent holds it, and nobody could lift a one-shot."""
+    have_it = members("manager1", actions={"edge-block": "edge", "firewall-drop": "nftables"})
+    verdict = judge(EDGE + block(command="edge"), alert(), have_it)
+    (order,) = verdict.orders
+    assert (order.lasting, order.timeout, order.deadline) == (True, None, START + 30 * 86_400)
+    (offence,) = verdict.offences
+    assert (offence.order_id, verdict.gate(order).limit) == (order.id, ADDRESSES)
+
+
+def test_what_is_a_script_where_it_is_for_just_happens(judge: Judge):
+    """Whatever an agent that it is not for says of its name."""
+    others = members("manager1", agents=("web2",), actions={"edge-block": "edge"})
+    for who in (members("manager1", actions={"edge-block": "script"}), members("manager1"), others):
+        verdict = judge(EDGE + block(command="edge"), alert(), who)
+        (order,) = verdict.orders
+        assert (order.lasting, verdict.offences, verdict.gate(order).limit) == (False, (), ONE_SHOTS)
 
 
 def test_a_message_about_a_protected_address_is_sent_all_the_same(judge: Judge):

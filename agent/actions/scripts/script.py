@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from agent.actions.action import Call, Result
 from agent.actions.tools.process import Ended, Programs
+from shared.actions import SCRIPT
 from shared.errors import ActionError, InvalidTarget
 from shared.targets import names_address
 
@@ -33,7 +34,7 @@ class _Asked(Struct, frozen=True):
 class Script:
     """The script at `path()`, which is asked for each time and raises ActionError when it isn't to be started."""
 
-    backend = "script"
+    backend = SCRIPT
     at_once = 1
     just_happens = False
 
