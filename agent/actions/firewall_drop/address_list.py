@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 from agent.actions.action import Effect, Result
 from agent.actions.tools.lookout import Lookout
-from agent.actions.tools.tool import Tool
+from agent.actions.tools.problems import Problems, results, understood
 from shared.errors import ActionError, InvalidTarget
 from shared.targets import normalise_address, parse_network, text_of
 
-Command = tuple[str, Sequence[str]]  # for which key, and the tool's arguments
-Change = Callable[[Sequence[str]], dict[str, str]]  # of keys; the problems by key
+Change = Callable[[Sequence[str]], Problems]  # of keys
 
 
 class AddressList(ABC):
@@ -42,12 +41,12 @@ class AddressList(ABC):
         """Whether the firewall drops what is on the list. Raises ActionError."""
 
     @abstractmethod
-    def _put(self, keys: Sequence[str]) -> dict[str, str]:
-        """Puts all on the list, there already or not; the problems by key."""
+    def _put(self, keys: Sequence[str]) -> Problems:
+        """Puts all on the list, there already or not."""
 
     @abstractmethod
-    def _take_out(self, keys: Sequence[str]) -> dict[str, str]:
-        """Takes all off the list, on it or not; the problems by key."""
+    def _take_out(self, keys: Sequence[str]) -> Problems:
+        """Takes all off the list, on it or not."""
 
     def key(self, target: str, arguments: Sequence[str]) -> str:
         """The address or network in its one spelling; `arguments` make no difference to a firewall."""
@@ -73,20 +72,20 @@ class AddressList(ABC):
         return self._known is None or self._lookout.due()
 
     def _carried_out(self, effects: Sequence[Effect], change: Change) -> list[Result]:
-        keys, problems = _spelled(effect.key for effect in effects)
+        keys, problems = understood((effect.key for effect in effects), normalise_address)
         if keys:
             failed = self._tried(list(dict.fromkeys(keys.values())), change)
             problems |= {key: failed[spelled] for key, spelled in keys.items() if spelled in failed}
-        return [Result(key=effect.key, problem=problems.get(effect.key, "")) for effect in effects]
+        return results(effects, problems)
 
-    def _tried(self, keys: Sequence[str], change: Change) -> dict[str, str]:
+    def _tried(self, keys: Sequence[str], change: Change) -> Problems:
         try:
             return change(keys)
         except ActionError as error:
             self._known = None
             return dict.fromkeys(keys, str(error))
 
-    def _apply(self, keys: Sequence[str]) -> dict[str, str]:
+    def _apply(self, keys: Sequence[str]) -> Problems:
         self.prepare()
         said = self._put(keys)
         members = self._members()
@@ -95,7 +94,7 @@ class AddressList(ABC):
         missing = dict.fromkeys(set(keys) - done, f"{self.backend} took it, but it isn't on its list")
         return missing | said
 
-    def _revert(self, keys: Sequence[str]) -> dict[str, str]:
+    def _revert(self, keys: Sequence[str]) -> Problems:
         said = self._take_out(keys)
         members = self._members()
         self._left(members, lambda known: known - (set(keys) - members))
@@ -116,26 +115,3 @@ def keys_of(told: Iterable[str]) -> set[str]:
         return {text_of(parse_network(each)) for each in told}
     except InvalidTarget as error:
         raise ActionError(f"what is on the list can't be read: {error}") from error
-
-
-def one_by_one(tool: Tool, commands: Iterable[Command]) -> dict[str, str]:
-    """Runs the tool for each; the problems by key. One that fails stops no other."""
-    problems: dict[str, str] = {}
-    for key, arguments in commands:
-        try:
-            tool.run(*arguments)
-        except ActionError as error:
-            problems[key] = str(error)
-    return problems
-
-
-def _spelled(keys: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Each key as it is on the list, and the problems of those that can't be: what a sender wrote gets to no tool."""
-    spelled: dict[str, str] = {}
-    problems: dict[str, str] = {}
-    for key in keys:
-        try:
-            spelled[key] = normalise_address(key)
-        except InvalidTarget as error:
-            problems[key] = str(error)
-    return spelled, problems

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from agent.actions.firewall_drop.address_list import AddressList, keys_of
 from agent.actions.tools.halves import in_halves
 from agent.actions.tools.lookout import Lookout
+from agent.actions.tools.problems import Problems
 from agent.actions.tools.tool import Tool, Tools
 from shared.errors import ActionError
 
@@ -94,10 +95,10 @@ class Ipfw(AddressList):
                 return None
             raise
 
-    def _put(self, keys: Sequence[str]) -> dict[str, str]:
+    def _put(self, keys: Sequence[str]) -> Problems:
         return in_halves(keys, lambda some: self._run(added, some))
 
-    def _take_out(self, keys: Sequence[str]) -> dict[str, str]:
+    def _take_out(self, keys: Sequence[str]) -> Problems:
         return in_halves(keys, lambda some: self._run(deleted, some))
 
     def _run(self, arguments: Callable[[Sequence[str]], list[str]], keys: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from agent.actions.firewall_drop.chain import chains
 from agent.actions.tools.families import IPV6, Wanted, by_family, families, key_of
 from agent.actions.tools.halves import in_halves
 from agent.actions.tools.lookout import Lookout
+from agent.actions.tools.problems import Problems
 from agent.actions.tools.tool import Tool, Tools
 from shared.errors import ActionError
 from shared.targets import normalise_address
@@ -57,6 +58,7 @@ class Ipset:
         for version in families(self._ipv6):
             self._chains[version].probe()
             self._make(version)
+            self._chains[version].move_here()
 
     def apply(self, effects: Sequence[Effect]) -> list[Result]:
         return by_family(effects, self._put)
@@ -78,7 +80,7 @@ class Ipset:
         """Nothing tells of a set that was changed, so it is looked at from time to time."""
         return self._lookout.due() or any(each.moved() for each in self._chains.values())
 
-    def _put(self, version: int, wanted: Wanted) -> dict[str, str]:
+    def _put(self, version: int, wanted: Wanted) -> Problems:
         try:
             self._hold(version)
         except ActionError as error:
@@ -86,7 +88,7 @@ class Ipset:
         lines = {each: f"add {SETS[version]} {each} timeout {_timeout(left)}" for each, left in wanted.items()}
         return in_halves(list(wanted), lambda some: self._change(version, [lines[each] for each in some]))
 
-    def _take_out(self, version: int, wanted: Wanted) -> dict[str, str]:
+    def _take_out(self, version: int, wanted: Wanted) -> Problems:
         lines = {each: f"del {SETS[version]} {each}" for each in wanted}
         return in_halves(list(wanted), lambda some: self._change(version, [lines[each] for each in some]))
 

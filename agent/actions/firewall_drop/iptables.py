@@ -14,6 +14,7 @@ from agent.actions.tools.families import IPV6, Wanted, by_family, families, key_
 from agent.actions.tools.halves import in_halves
 from agent.actions.tools.lookout import Lookout
 from agent.actions.tools.places import LENGTHS
+from agent.actions.tools.problems import Problems
 from agent.actions.tools.tool import Tools
 from shared.errors import ActionError
 from shared.targets import normalise_address
@@ -44,6 +45,7 @@ class Iptables:
         for version in families(self._ipv6):
             self._chains[version].probe()
             self._chains[version].bring(always=True)
+            self._chains[version].move_here()
 
     def apply(self, effects: Sequence[Effect]) -> list[Result]:
         return by_family(effects, self._put)
@@ -64,7 +66,7 @@ class Iptables:
         """Nothing tells of what iptables-legacy changes, so it is looked at from time to time."""
         return self._lookout.due() or any(each.moved() for each in self._chains.values())
 
-    def _put(self, version: int, wanted: Wanted) -> dict[str, str]:
+    def _put(self, version: int, wanted: Wanted) -> Problems:
         chain = self._chains[version]
 
         def bring(some: Sequence[str]) -> None:
@@ -72,7 +74,7 @@ class Iptables:
 
         return in_halves(list(wanted), bring)
 
-    def _take_out(self, version: int, wanted: Wanted) -> dict[str, str]:
+    def _take_out(self, version: int, wanted: Wanted) -> Problems:
         try:
             self._chains[version].bring(gone=[_match(version, each) for each in wanted])
         except ActionError as error:

@@ -17,6 +17,7 @@ from itertools import count
 from agent.actions.firewall_drop.address_list import AddressList, keys_of
 from agent.actions.tools.halves import in_halves
 from agent.actions.tools.lookout import Lookout
+from agent.actions.tools.problems import Problems
 from agent.actions.tools.tool import Tool, Tools
 from shared.errors import ActionError, ToolHangs
 
@@ -104,16 +105,16 @@ class Netsh(AddressList):
         self._whole = set().union(*map(_both, pages))
         return set().union(*(keys for page in pages for keys in page))
 
-    def _apply(self, keys: Sequence[str]) -> dict[str, str]:
+    def _apply(self, keys: Sequence[str]) -> Problems:
         problems = super()._apply(keys)
         half = "netsh took it, but it isn't dropped both ways"
         return dict.fromkeys(set(keys) - self._whole, half) | problems
 
-    def _put(self, keys: Sequence[str]) -> dict[str, str]:
+    def _put(self, keys: Sequence[str]) -> Problems:
         pages = self._pages()
         there = set().union(*map(_both, pages))
         wanting = [key for key in keys if key not in there]
-        problems: dict[str, str] = {}
+        problems: Problems = {}
         for number in count(1):
             if not wanting:
                 break
@@ -123,7 +124,7 @@ class Netsh(AddressList):
             wanting = wanting[room:]
         return problems
 
-    def _fill(self, number: int, page: Page, keys: Sequence[str]) -> dict[str, str]:
+    def _fill(self, number: int, page: Page, keys: Sequence[str]) -> Problems:
         have = _both(page)
 
         def bring(some: Sequence[str]) -> None:
@@ -139,7 +140,7 @@ class Netsh(AddressList):
                 self._write(number, page, have)
         return problems
 
-    def _take_out(self, keys: Sequence[str]) -> dict[str, str]:
+    def _take_out(self, keys: Sequence[str]) -> Problems:
         pages = self._pages()
         try:
             for number, content in enumerate(without_gaps([_both(page) - set(keys) for page in pages]), start=1):

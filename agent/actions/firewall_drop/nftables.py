@@ -22,6 +22,7 @@ from agent.actions.firewall_drop.sets import CHAINS, TABLE, Wanted
 from agent.actions.tools.halves import in_halves
 from agent.actions.tools.netlink import Member, Netlink
 from agent.actions.tools.places import HOSTS, Place, Set, place_of
+from agent.actions.tools.problems import results, understood
 from shared.errors import ActionError, InvalidTarget
 from shared.targets import normalise_address
 
@@ -167,18 +168,12 @@ class Nftables:
             self._networks = None
 
     def _carry_out(self, effects: Sequence[Effect], commands: Commands) -> list[Result]:
-        places: dict[str, Place] = {}
-        problems: dict[str, str] = {}
-        for effect in effects:
-            try:
-                places[effect.key] = place_of(effect.key)
-            except InvalidTarget as error:
-                problems[effect.key] = str(error)
+        places, problems = understood((effect.key for effect in effects), place_of)
         # Of two effects in one place the later counts.
         wanted = {places[effect.key]: effect.left for effect in effects if effect.key in places}
         failed = self._in_chunks(wanted, commands)
         problems |= {key: failed[place] for key, place in places.items() if place in failed}
-        return [Result(key=effect.key, problem=problems.get(effect.key, "")) for effect in effects]
+        return results(effects, problems)
 
     def _in_chunks(self, wanted: Wanted, commands: Commands) -> dict[Place, str]:
         """What failed, with nft's words."""

@@ -9,9 +9,10 @@ Facts are from npfctl(8), npf.conf(5), and its source (npf_tableset.c).
 import re
 from collections.abc import Mapping, Sequence
 
-from agent.actions.firewall_drop.address_list import AddressList, keys_of, one_by_one
+from agent.actions.firewall_drop.address_list import AddressList, keys_of
 from agent.actions.tools.halves import in_halves
 from agent.actions.tools.lookout import Lookout
+from agent.actions.tools.problems import Problems, one_by_one
 from agent.actions.tools.tool import Tool, Tools
 from shared.errors import ActionError
 
@@ -99,7 +100,7 @@ class Npf(AddressList):
                 return ""
             raise
 
-    def _put(self, keys: Sequence[str]) -> dict[str, str]:
+    def _put(self, keys: Sequence[str]) -> Problems:
         there, rules = self._hosts(), self._rules()
         hosts = [key for key in keys if "/" not in key and key not in there]
         commands = (
@@ -108,9 +109,9 @@ class Npf(AddressList):
             for way, end in ENDS.items()
             if "/" in key and (way, key) not in rules
         )
-        return self._on_table("add", hosts, there) | one_by_one(self._npfctl, commands)
+        return self._on_table("add", hosts, there) | one_by_one(self._npfctl.run, commands)
 
-    def _take_out(self, keys: Sequence[str]) -> dict[str, str]:
+    def _take_out(self, keys: Sequence[str]) -> Problems:
         there, rules = self._hosts(), self._rules()
         hosts = [key for key in keys if key in there]
         commands = (
@@ -119,14 +120,14 @@ class Npf(AddressList):
             for way in ENDS
             for number in rules.get((way, key), ())
         )
-        return self._on_table("rem", hosts, there) | one_by_one(self._npfctl, commands)
+        return self._on_table("rem", hosts, there) | one_by_one(self._npfctl.run, commands)
 
-    def _on_table(self, command: str, hosts: Sequence[str], there: set[str]) -> dict[str, str]:
+    def _on_table(self, command: str, hosts: Sequence[str], there: set[str]) -> Problems:
         if len(hosts) > FEW:
             failed = in_halves(hosts, lambda some: self._replace(command, some, there))
             if len(failed) < len(hosts):
                 return failed  # else it may be an npfctl that can't do it: NetBSD has had `replace` since 9.1
-        return one_by_one(self._npfctl, ((host, on_table(command, host)) for host in hosts))
+        return one_by_one(self._npfctl.run, ((host, on_table(command, host)) for host in hosts))
 
     def _replace(self, command: str, some: Sequence[str], there: set[str]) -> None:
         after = there.union(some) if command == "add" else there.difference(some)

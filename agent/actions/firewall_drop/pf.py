@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from itertools import islice
 
-from agent.actions.firewall_drop.address_list import AddressList, keys_of, one_by_one
+from agent.actions.firewall_drop.address_list import AddressList, keys_of
 from agent.actions.tools.halves import in_halves
 from agent.actions.tools.lookout import Lookout
+from agent.actions.tools.problems import Problems, one_by_one
 from agent.actions.tools.tool import Tool, Tools
 from shared.errors import ActionError
 from shared.targets import Network, parse_network, text_of
@@ -135,30 +136,30 @@ class Pf(AddressList):
             raise
         return keys_of(each for each in listed.split() if not each.startswith("!"))  # that is kept out of a network
 
-    def _put(self, keys: Sequence[str]) -> dict[str, str]:
+    def _put(self, keys: Sequence[str]) -> Problems:
         failed = self._on_table("add", keys)
         return failed | self._end_connections([key for key in keys if key not in failed])
 
-    def _take_out(self, keys: Sequence[str]) -> dict[str, str]:
+    def _take_out(self, keys: Sequence[str]) -> Problems:
         return self._on_table("delete", keys)
 
-    def _on_table(self, command: str, keys: Sequence[str]) -> dict[str, str]:
+    def _on_table(self, command: str, keys: Sequence[str]) -> Problems:
         def all_at_once(some: Sequence[str]) -> None:
             self._pfctl.run(*on_table(self.anchor, command, some))
 
         return in_halves(keys, all_at_once)
 
-    def _end_connections(self, keys: Sequence[str]) -> dict[str, str]:
+    def _end_connections(self, keys: Sequence[str]) -> Problems:
         """What has a state is let through without a look at any rule."""
         going_on = "it is blocked, but connections that were open go on"
         try:
             if len(keys) > FEW:
                 keys = [*self._connections(keys)]
-            said = one_by_one(self._pfctl, ((key, ending_all_by(key)) for key in keys))
+            said = one_by_one(self._pfctl.run, ((key, ending_all_by(key)) for key in keys))
             if self._connections(keys):
                 left = self._connections(keys, "-vv")
                 commands = ((key, ending_one(number)) for key in left for number in sorted(left[key]))
-                said |= one_by_one(self._pfctl, islice(commands, MOST))
+                said |= one_by_one(self._pfctl.run, islice(commands, MOST))
                 return {key: f"{going_on}: {said.get(key, 'pfctl ended none')}" for key in self._connections(keys)}
         except ActionError as error:
             return dict.fromkeys(keys, f"{going_on}: {error}")

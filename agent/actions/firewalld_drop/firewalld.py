@@ -25,7 +25,8 @@ from agent.actions.firewalld_drop.firewalld_zone import HOSTS, NAME, NETWORKS, S
 from agent.actions.tools.halves import in_halves
 from agent.actions.tools.lookout import Lookout
 from agent.actions.tools.netlink import Member, Netlink
-from agent.actions.tools.places import LENGTHS, Place, Set, place_of
+from agent.actions.tools.places import LENGTHS, Set, place_of
+from agent.actions.tools.problems import Problems, one_by_one, results, understood
 from shared.errors import ActionError, InvalidTarget
 from shared.targets import normalise_address
 
@@ -107,13 +108,13 @@ class Firewalld:
             problems = self._make(keys, there=there) if keys else {}
         except ActionError as error:
             problems = dict.fromkeys(keys, str(error))
-        return [Result(key=each.key, problem=problems.get(each.key, "")) for each in effects]
+        return results(effects, problems)
 
-    def _make(self, keys: Iterable[str], *, there: bool) -> dict[str, str]:
+    def _make(self, keys: Iterable[str], *, there: bool) -> Problems:
         """What could not be done, with firewalld's words. Raises ActionError when that is so for all."""
         known = self._now()
         before = self._in_force()
-        places, problems = _places(keys)
+        places, problems = understood(keys, place_of)
         differing = {key: place for key, place in places.items() if (key in before) != there}
         if not differing:
             return problems
@@ -130,7 +131,7 @@ class Firewalld:
             self._connections.end(said_yes)
         return problems | self._not_seen(said_yes, known, there=there)
 
-    def _not_seen(self, keys: Iterable[str], known: int | None, *, there: bool) -> dict[str, str]:
+    def _not_seen(self, keys: Iterable[str], known: int | None, *, there: bool) -> Problems:
         """firewalld has said yes to these: those that the kernel has otherwise nevertheless."""
         now = self._now()
         after = self._in_force()
@@ -139,7 +140,7 @@ class Firewalld:
         words = "firewalld said yes, but the kernel has it otherwise; restart firewalld"
         return {key: words for key in keys if (key in after) != there}
 
-    def _networks(self, version: int, keys: Sequence[str], *, there: bool) -> dict[str, str]:
+    def _networks(self, version: int, keys: Sequence[str], *, there: bool) -> Problems:
         """In the set as far as they may be there, the others as sources of the zone."""
         if not keys:
             return {}
@@ -150,16 +151,16 @@ class Firewalld:
         others = [key for key in keys if key not in inside]
         return problems | self._one_by_one(ZONE, "addSource" if there else "removeSource", NAME, others)
 
-    def _in_set(self, name: str, keys: Sequence[str], before: Collection[str], *, there: bool) -> dict[str, str]:
+    def _in_set(self, name: str, keys: Sequence[str], before: Collection[str], *, there: bool) -> Problems:
         """One by one, or the whole set anew when these are so many, or firewalld disagrees with the kernel."""
-        problems: dict[str, str] = {}
+        problems: Problems = {}
         if _is_soon_done(len(keys), len(before)):
             problems = self._one_by_one(IPSET, "addEntry" if there else "removeEntry", name, keys)
             keys = [key for key, words in problems.items() if words.startswith(DISAGREES)]
             before = self._members(name) if keys else ()
         return problems | dict.fromkeys(keys, "") | self._whole(name, keys, before, there=there)
 
-    def _whole(self, name: str, keys: Sequence[str], before: Collection[str], *, there: bool) -> dict[str, str]:
+    def _whole(self, name: str, keys: Sequence[str], before: Collection[str], *, there: bool) -> Problems:
         members = dict.fromkeys(before)
 
         def write(some: Sequence[str]) -> None:
@@ -171,14 +172,8 @@ class Firewalld:
 
         return in_halves(keys, write)
 
-    def _one_by_one(self, interface: str, method: str, where: str, keys: Sequence[str]) -> dict[str, str]:
-        problems: dict[str, str] = {}
-        for key in keys:
-            try:
-                self._bus.ask(interface, method, "ss", where, key)
-            except ActionError as error:
-                problems[key] = str(error)
-        return problems
+    def _one_by_one(self, interface: str, method: str, where: str, keys: Sequence[str]) -> Problems:
+        return one_by_one(self._bus.ask, ((key, (interface, method, "ss", where, key)) for key in keys))
 
     def _in_force(self) -> set[str]:
         """What firewalld remembers does nothing when its sets aren't in the kernel, or don't feed the zone."""
@@ -221,18 +216,6 @@ def _network(source: str) -> str:
         return normalise_address(source) if "/" in source else ""
     except InvalidTarget:
         return ""
-
-
-def _places(keys: Iterable[str]) -> tuple[dict[str, Place], dict[str, str]]:
-    """Where each is, and what is wrong with the others."""
-    places: dict[str, Place] = {}
-    problems: dict[str, str] = {}
-    for key in keys:
-        try:
-            places[key] = place_of(key)
-        except InvalidTarget as error:
-            problems[key] = str(error)
-    return places, problems
 
 
 def _of_hosts(keys: Iterable[str], version: int) -> list[str]:

@@ -13,8 +13,9 @@ from collections.abc import Collection, Sequence
 from msgspec import Struct
 
 from agent.actions.tools.families import key_of
+from agent.actions.tools.problems import Problems, one_by_one
 from agent.actions.tools.tool import Tool, Tools
-from shared.errors import ActionError, InvalidTarget
+from shared.errors import InvalidTarget
 
 SYSTEMS = ("FreeBSD", "OpenBSD", "NetBSD")
 NOWHERE = {4: "127.0.0.1", 6: "::1"}
@@ -49,12 +50,12 @@ class BsdRoutes:
     def listed(self, version: int, among: Collection[str] = ()) -> set[str]:
         return {each.name for each in self._all(version) if each.ours}
 
-    def put(self, version: int, names: Sequence[str]) -> dict[str, str]:
+    def put(self, version: int, names: Sequence[str]) -> Problems:
         others = {each.name: each.gateway for each in self._all(version) if not each.ours}
         taken = {name: f"route: there is one already, by {others[name]}" for name in names if name in others}
         return taken | self._each(version, "add", [name for name in names if name not in taken])
 
-    def take(self, version: int, names: Sequence[str]) -> dict[str, str]:
+    def take(self, version: int, names: Sequence[str]) -> Problems:
         return self._each(version, "delete", names)
 
     def moved(self) -> bool:
@@ -63,14 +64,8 @@ class BsdRoutes:
     def _all(self, version: int) -> list[Listed]:
         return parsed(self._netstat.run(*listing(version)), version)
 
-    def _each(self, version: int, command: str, names: Sequence[str]) -> dict[str, str]:
-        failed: dict[str, str] = {}
-        for name in names:
-            try:
-                self._route.run(*changing(version, command, name))
-            except ActionError as error:
-                failed[name] = str(error)
-        return failed
+    def _each(self, version: int, command: str, names: Sequence[str]) -> Problems:
+        return one_by_one(self._route.run, ((name, changing(version, command, name)) for name in names))
 
 
 def listing(version: int) -> list[str]:

@@ -13,6 +13,7 @@ from collections.abc import Collection, Sequence
 from agent.actions.route_null.route_news import RouteNews
 from agent.actions.tools.families import families, key_of
 from agent.actions.tools.halves import in_halves
+from agent.actions.tools.problems import Problems
 from agent.actions.tools.tool import Tool, Tools
 from shared.errors import ActionError
 
@@ -58,7 +59,7 @@ class LinuxRoutes:
         shown = (line.split() for line in lines if line.startswith("blackhole "))
         return {key_of(version, words[1]) for words in shown if str(TABLE) in words}
 
-    def put(self, version: int, names: Sequence[str]) -> dict[str, str]:
+    def put(self, version: int, names: Sequence[str]) -> Problems:
         ruled = any(map(_is_ours, self._ip.run(f"-{version}", "rule", "show", "table", str(TABLE)).splitlines()))
         before = [] if ruled else [f"rule add {RULE}"]
 
@@ -68,7 +69,7 @@ class LinuxRoutes:
 
         return in_halves(names, add)
 
-    def take(self, version: int, names: Sequence[str]) -> dict[str, str]:
+    def take(self, version: int, names: Sequence[str]) -> Problems:
         return in_halves(names, lambda some: self._batch(version, [f"route del {_route(name)}" for name in some]))
 
     def moved(self) -> bool:

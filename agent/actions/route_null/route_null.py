@@ -13,6 +13,7 @@ from typing import Protocol
 from agent.actions.action import Effect, Result
 from agent.actions.tools.families import Wanted, by_family
 from agent.actions.tools.lookout import Lookout
+from agent.actions.tools.problems import Problems
 from shared.errors import ActionError
 from shared.targets import normalise_address
 
@@ -31,10 +32,10 @@ class Routes(Protocol):
     def listed(self, version: int, among: Collection[str] = ()) -> Collection[str]:
         """What is in force of one family, or at least what is of `among`. Raises ActionError."""
 
-    def put(self, version: int, names: Sequence[str]) -> dict[str, str]:
+    def put(self, version: int, names: Sequence[str]) -> Problems:
         """Adds routes that aren't there; what failed, with the tool's words."""
 
-    def take(self, version: int, names: Sequence[str]) -> dict[str, str]:
+    def take(self, version: int, names: Sequence[str]) -> Problems:
         """Removes routes that are there; what failed."""
 
     def moved(self) -> bool:
@@ -85,7 +86,7 @@ class RouteNull:
         self._routes.moved()  # what it has heard meanwhile were our own changes
         return results
 
-    def _make(self, version: int, wanted: Wanted, *, there: bool) -> dict[str, str]:
+    def _make(self, version: int, wanted: Wanted, *, there: bool) -> Problems:
         """Makes one family's be in force, or not; what failed."""
         try:
             before = self._routes.listed(version, wanted)

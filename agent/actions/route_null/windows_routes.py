@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from agent.actions.tools.families import key_of
 from agent.actions.tools.places import LENGTHS
+from agent.actions.tools.problems import Problems
 from agent.actions.tools.tool import Tool, Tools
 from shared.errors import ActionError, InvalidTarget, ToolHangs
 from shared.targets import normalise_address
@@ -59,7 +60,7 @@ class WindowsRoutes:
     def listed(self, version: int, among: Collection[str] = ()) -> set[str]:
         return {name for each in self._ours(version) if (name := _name(each, version))}
 
-    def put(self, version: int, names: Sequence[str]) -> dict[str, str]:
+    def put(self, version: int, names: Sequence[str]) -> Problems:
         routes = self._seen.get(version) or self._all(version)
         loopback = _loopback(routes, version)
         others = {_name(each, version): each.by for each in routes}
@@ -67,7 +68,7 @@ class WindowsRoutes:
         new = {name: adding(version, name, loopback) for name in names if name not in taken}
         return taken | self._each(version, new, there=True)
 
-    def take(self, version: int, names: Sequence[str]) -> dict[str, str]:
+    def take(self, version: int, names: Sequence[str]) -> Problems:
         loopback = _loopback(self._seen.get(version) or self._all(version), version)
         return self._each(version, {name: deleting(version, name, loopback) for name in names}, there=False)
 
@@ -83,7 +84,7 @@ class WindowsRoutes:
         own = [each.interface for each in routes if each.prefix == OWN[version]]
         return [each for each in routes if each.interface in own and each.metric == METRIC]
 
-    def _each(self, version: int, commands: dict[str, list[str]], *, there: bool) -> dict[str, str]:
+    def _each(self, version: int, commands: dict[str, list[str]], *, there: bool) -> Problems:
         """What failed, with netsh's words. A script says nothing of each line that anybody could read, so that what it
         has left undone is tried once more by itself; when not even the first of all can be, no other.
         """
@@ -92,7 +93,7 @@ class WindowsRoutes:
             self._script(commands.values())
             listed = self.listed(version)
             left = [name for name in left if (name in listed) != there]
-        failed: dict[str, str] = {}
+        failed: Problems = {}
         for name in left:
             try:
                 self._netsh.run(*commands[name])

@@ -1,8 +1,4 @@
-"""IPv4 and IPv6 apart, for firewalls whose tools have one program, one set or one chain for each of them.
-
-The rule it keeps: what goes to a tool is spelled anew from the parsed address, so nothing that a sender wrote gets
-there.
-"""
+"""IPv4 and IPv6 apart, for firewalls whose tools have one program, one set or one chain for each of them."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +6,7 @@ from pathlib import Path
 
 from agent.actions.action import Effect, Result
 from agent.actions.tools.places import LENGTHS, Place, place_of
-from shared.errors import InvalidTarget
+from agent.actions.tools.problems import results, understood
 
 IPV6 = Path("/proc/thread-self/net/if_inet6")  # not there when the kernel was started without IPv6
 
@@ -27,20 +23,15 @@ def by_family(effects: Sequence[Effect], carry_out: CarryOut) -> list[Result]:
     """Calls `carry_out` once for each family; a result for each effect, in order. The later of two in one place counts,
     and what is no address is answered so.
     """
+    places, problems = understood((effect.key for effect in effects), place_of)
+    names = {key: _spelled(place) for key, place in places.items()}
     wanted: dict[int, dict[str, float | None]] = defaultdict(dict)
-    names: dict[str, str] = {}
-    problems: dict[str, str] = {}
     for effect in effects:
-        try:
-            place = place_of(effect.key)
-        except InvalidTarget as error:
-            problems[effect.key] = str(error)
-        else:
-            names[effect.key] = _spelled(place)
-            wanted[place.set.version][names[effect.key]] = effect.left
+        if effect.key in places:
+            wanted[places[effect.key].set.version][names[effect.key]] = effect.left
     failed = {name: words for version, some in wanted.items() for name, words in carry_out(version, some).items()}
     problems |= {key: failed[name] for key, name in names.items() if name in failed}
-    return [Result(key=effect.key, problem=problems.get(effect.key, "")) for effect in effects]
+    return results(effects, problems)
 
 
 def key_of(version: int, listed: str) -> str:
