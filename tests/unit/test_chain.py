@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from agent.actions.firewall_drop.chain import DELETED, Seen, changes, seen
+from agent.actions.firewall_drop.chain_rules import DELETED, Seen, changes, seen
 
 RULE = re.compile(r"-A ours (-s \S+) -j DROP")
 HOOKED = "-N ours\n-A INPUT -j ours\n-A INPUT -p tcp -j ACCEPT\n-A FORWARD -j ours\n"

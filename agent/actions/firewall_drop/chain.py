@@ -7,43 +7,30 @@ or nothing: no rule is there twice, and none is missing meanwhile.
 iptables-restore(8): `-w` waits for the lock that every iptables takes, `--noflush` leaves alone what isn't named, and a
 chain that is named is emptied. iptables(8): `-S` lists rules as they would be added. The exit codes are 1, 2 and 4, the
 last when somebody held the lock. Both are the same with iptables-legacy and iptables-nft.
+
+These two are firewalls of their own, of which a host's `iptables` is one (xtables-nft(8)): neither lists or deletes the
+other's rules, and the kernel obeys both. What an earlier run has by the other one is moved here.
 """
 
 import re
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 
-from msgspec import Struct
+import structlog
 
+from agent.actions.firewall_drop.chain_rules import Seen, changes, expected, removal, rules_after, seen
 from agent.actions.tools.netlink import Netlink
 from agent.actions.tools.tool import Tool, Tools
 from shared.errors import ActionError, ToolHangs
 
-HOOKS = ("INPUT", "FORWARD")  # packets for containers never see INPUT
 PROGRAMS = {4: "iptables", 6: "ip6tables"}
 WAIT = ("-w", "5")  # s for the lock; less than a tool may take, so that the words are iptables' own
-# What is deleted rule by rule is looked for from the first one on: of 10,000, iptables-nft deletes 1,000 in 3 s, and
-# writes all of them anew in 0.13 s.
-DELETED = 20
+# Tables of iptables-legacy in use. Only to list one makes it, and then every packet comes through it.
+LEGACY = {
+    version: Path(f"/proc/thread-self/net/{name}_names") for version, name in {4: "ip_tables", 6: "ip6_tables"}.items()
+}
 
-
-class Seen(Struct, frozen=True):
-    """What is there: rules of ours, as matches. Behind one that isn't ours nobody can tell what they do."""
-
-    exists: bool
-    rules: tuple[str, ...]
-    behind: tuple[str, ...]
-    pure: bool  # nothing else is in the chain
-    jumps: dict[str, tuple[int, ...]]  # to the chain, by where from: their places there, from 0
-
-    @property
-    def hooked(self) -> bool:
-        """Every packet comes through the chain, once, before anything else may accept it."""
-        return all(self.jumps[hook] == (0,) for hook in HOOKS)
-
-    @property
-    def in_force(self) -> tuple[str, ...]:
-        """The matches that are really dropped."""
-        return self.rules if self.hooked else ()
+log = structlog.get_logger()
 
 
 class Others:
@@ -58,9 +45,13 @@ class Others:
 
     def changes(self) -> int | None:
         """So many; None with iptables-legacy, whose changes nobody counts. Takes 20 µs. Raises ActionError."""
+        return self._netlink.generation() - self.ours if self.by_nft() else None
+
+    def by_nft(self) -> bool:
+        """Whether this host's `iptables` is iptables-nft. Raises ActionError."""
         if self._by_nft is None:
             self._by_nft = "nf_tables" in self._iptables.run("--version")
-        return self._netlink.generation() - self.ours if self._by_nft else None
+        return self._by_nft
 
 
 class Chain:
@@ -69,8 +60,8 @@ class Chain:
     def __init__(self, name: str, version: int, ours: str, tools: Tools, others: Others) -> None:
         self.surprised = False  # others have changed something that had been read
         self._name = name
-        self._rule = re.compile(f"-A {name} ({ours}) -j DROP")
-        self._list, self._change = Tool(PROGRAMS[version], tools), Tool(f"{PROGRAMS[version]}-restore", tools)
+        self._rule, self._version = re.compile(f"-A {name} ({ours}) -j DROP"), version
+        self._tools, (self._list, self._change) = tools, _programs(version, "", tools)
         self._others = others
         self._seen: Seen | None = None
         self._at: int | None = None  # so many changes of others had been made when it was seen
@@ -97,6 +88,27 @@ class Chain:
         """Raises ActionError when nothing at all can be changed."""
         self._change.run(*WAIT, "--noflush", said=_said([]))
 
+    def move_here(self) -> None:
+        """What the other variant of iptables has is here afterwards, and only then isn't there. Raises ActionError."""
+        other = "legacy" if self._others.by_nft() else "nft"
+        listing, change = _programs(self._version, f"-{other}", self._tools)
+        try:
+            there = self._elsewhere(listing) if other == "nft" or _has_filter(self._version) else None
+        except ActionError:  # it isn't installed or can't be used, so nobody has done anything with it
+            return
+        if there is None:
+            return
+        self.bring([*there.rules, *there.behind], always=True)
+        try:
+            change.run(*WAIT, "--noflush", said=_said(removal(there, self._name)))
+        except ActionError as error:
+            log.warning(f"what an earlier run has in force can't be taken back: {error}", action="left")
+
+    def _elsewhere(self, listing: Tool) -> Seen | None:
+        """None when the chain isn't there. Raises ActionError."""
+        found = seen(listing.run(*WAIT, "-S"), self._name, self._rule)
+        return found if found.exists else None
+
     def bring(self, wanted: Collection[str] = (), gone: Collection[str] = (), *, always: bool = False) -> bool:
         """Returns once the rules for the matches `wanted` are there and those for `gone` are not, and packets come to
         them; True when that took a change. With `always` it makes also a chain without rules. Raises ActionError: then
@@ -109,7 +121,7 @@ class Chain:
         problem = self._write(lines)
         after = self._after(problem, expected(before, wanted, gone, always=always))
         idle = not (before.pure and before.hooked)  # then ours have come into force by this that weren't
-        self.surprised |= idle or set(after.rules) != _rules(before, wanted, gone)
+        self.surprised |= idle or set(after.rules) != rules_after(before, wanted, gone)
         if again := changes(after, self._name, wanted, gone, always=always):  # others have changed it since it was read
             self.surprised = True
             problem = self._write(again)
@@ -155,72 +167,18 @@ def chains(name: str, ours: Callable[[int], str], tools: Tools) -> dict[int, Cha
     return {version: Chain(name, version, ours(version), tools, others) for version in PROGRAMS}
 
 
-def seen(listing: str, name: str, rule: re.Pattern[str]) -> Seen:
-    """What `iptables -S` tells."""
-    lines = listing.splitlines()
-    ours = [rule.fullmatch(line) for line in lines if line.startswith(f"-A {name} ")]
-    known = ours.index(None) if None in ours else len(ours)
-    return Seen(
-        f"-N {name}" in lines,
-        tuple(each[1] for each in ours[:known] if each is not None),
-        tuple(each[1] for each in ours[known:] if each is not None),
-        known == len(ours),
-        {hook: _jumps([line for line in lines if line.startswith(f"-A {hook} ")], name) for hook in HOOKS},
-    )
+def _programs(version: int, variant: str, tools: Tools) -> tuple[Tool, Tool]:
+    """What lists, and what changes."""
+    program = f"{PROGRAMS[version]}{variant}"
+    return Tool(program, tools), Tool(f"{program}-restore", tools)
 
 
-def changes(before: Seen, name: str, wanted: Collection[str], gone: Collection[str], *, always: bool) -> list[str]:
-    """What iptables-restore is to be told; nothing when all is as it should be."""
-    target = _rules(before, wanted, gone)
-    lines = _rule_changes(before, name, target)
-    if not target and not always:
-        return lines
-    lines = lines if before.exists or lines[:1] == [_anew(name)] else [_anew(name), *lines]
-    for hook in HOOKS:
-        if before.jumps[hook] != (0,):
-            lines += [f"-D {hook} -j {name}"] * len(before.jumps[hook]) + [f"-I {hook} 1 -j {name}"]
-    return lines
-
-
-def expected(before: Seen, wanted: Collection[str], gone: Collection[str], *, always: bool) -> Seen:
-    """What is there once the changes are made."""
-    rules = tuple(_rules(before, wanted, gone))
-    if not rules and not always:
-        return Seen(before.exists, (), (), True, before.jumps)
-    return Seen(True, rules, (), True, dict.fromkeys(HOOKS, (0,)))
-
-
-def _rule_changes(before: Seen, name: str, target: Collection[str]) -> list[str]:
-    there = dict.fromkeys(before.rules)
-    gone = [each for each in there if each not in target]
-    if not before.pure or len(there) < len(before.rules) or len(gone) > DELETED or _are_mistaken(gone, target):
-        return [_anew(name), *(f"-A {name} {each} -j DROP" for each in target)]
-    added = [f"-A {name} {each} -j DROP" for each in target if each not in there]
-    return [f"-D {name} {each} -j DROP" for each in gone] + added
-
-
-def _are_mistaken(gone: Collection[str], kept: Collection[str]) -> bool:
-    """Whether a rule might be deleted for another: ip6tables-nft 1.8.9 looks at a source's address, not at its length,
-    and takes 2001:db8::/48 out when it is told 2001:db8::/32.
-    """
-    addresses = {each.partition("/")[0] for each in gone}
-    return bool(gone) and any(each.partition("/")[0] in addresses for each in kept)
-
-
-def _rules(before: Seen, wanted: Collection[str], gone: Collection[str]) -> Collection[str]:
-    """Those that are to be there, each once."""
-    without = set(gone)
-    kept = (each for each in (*before.rules, *before.behind) if each not in without)
-    return dict.fromkeys([*kept, *wanted]).keys()
+def _has_filter(version: int) -> bool:
+    try:
+        return "filter" in LEGACY[version].read_text().split()
+    except OSError:  # there is none, or it isn't ours to look at, and neither is the firewall
+        return False
 
 
 def _said(lines: Sequence[str]) -> str:
     return "".join(f"{line}\n" for line in ("*filter", *lines, "COMMIT"))
-
-
-def _anew(name: str) -> str:
-    return f":{name} - [0:0]"
-
-
-def _jumps(rules: Sequence[str], name: str) -> tuple[int, ...]:
-    return tuple(place for place, rule in enumerate(rules) if rule.endswith(f" -j {name}") and len(rule.split()) == 4)
