@@ -61,8 +61,11 @@ class TestIpCustomblock(HostContract, CulpritContract):
         assert set(subject.seen()) == others
 
     def test_a_link_leads_nowhere(self, subject: Folder, tmp_path: Path) -> None:
-        """Whoever may write into the folder doesn't get a file made elsewhere."""
+        """Whoever may write into the folder doesn't get a file made elsewhere, and blocks nobody by it."""
         subject.folder.mkdir()
+        (subject.folder / "203.0.113.90").symlink_to(__file__)
+        assert subject.action.inspect() == {}
+        reverted(subject, ["203.0.113.90"])
         (subject.folder / "203.0.113.9").symlink_to(tmp_path / "elsewhere")
         (result,) = subject.action.apply([effect("203.0.113.9", None)])
         assert result.problem.startswith(str(subject.folder / "203.0.113.9"))

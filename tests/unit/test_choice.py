@@ -144,6 +144,15 @@ def test_what_an_earlier_run_may_have_used_is_what_carries_nothing_out() -> None
     assert actions.others("firewall-drop") == [one, other]
 
 
+def test_only_what_may_cut_the_host_off_is_suspected_of_it() -> None:
+    """Once, by the name that the journal has for it: a locked account has never kept a broker from answering."""
+    firewall, account = Backend("pf"), Backend("usermod", name="disable-account")
+    firewall.network = True
+    pf = firewall.candidate()
+    actions = chosen({"firewall-drop": [pf], "pf": [pf], "disable-account": [account.candidate()]})
+    assert actions.cutting() == ["firewall-drop"]
+
+
 def test_each_firewall_can_be_named_in_the_settings() -> None:
     """By the name that heartbeats have for it, and no other; who mistypes it is shown all of them."""
     named = get_args(ActionsSettings.__annotations__["firewall"])

@@ -234,11 +234,14 @@ def test_who_must_stay_is_refused_at_once(kept: Path, name: str) -> None:
 
 
 @pytest.mark.root
-def test_an_agent_remembers_beside_its_journal(etc: OwnEtc, tmp_path: Path) -> None:
+def test_an_agent_remembers_beside_its_journal(etc: OwnEtc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not in it: a journal that is lost, or set aside as damaged, locks nobody out. The rest is settings, too."""
-    host, wanted = HostSettings(state_dir=str(tmp_path)), ActionsSettings(never_disable=("bob",))
+    ended: list[str] = []
+    monkeypatch.setattr(Shadow, "end_sessions", lambda _, name, standing: ended.append(name))
+    host, wanted = HostSettings(state_dir=str(tmp_path)), ActionsSettings(never_disable=("bob",), end_sessions=True)
     action = BUILT_IN["disable-account"][0].make(AgentSettings(agent=host, actions=wanted).actions)
     _done(etc, action.apply)
+    assert ended == ["alice"]
     assert msgspec.json.decode((tmp_path / "accounts.json").read_bytes()) == {"alice": WAS}
     with pytest.raises(InvalidTarget, match="bob is never to be disabled"):
         action.key("bob", ())
