@@ -241,6 +241,10 @@ class ActionError(ThwartError):
     """An action can't be carried out on this host."""
 
 
+class FileChanged(ActionError):
+    """A file that was to be replaced isn't any more what it was when it was read."""
+
+
 class ToolHangs(ActionError):
     """A program of the host didn't end within its time, now or a moment ago."""
 

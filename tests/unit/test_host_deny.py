@@ -2,7 +2,11 @@
 
 import fcntl
 import os
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -218,10 +222,8 @@ def test_what_cannot_be_written_is_told(etc: Path) -> None:
 def locked(etc: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Another process is at it, and doesn't end."""
     monkeypatch.setattr(whole_file, "PATIENCE", 0.05)
-    descriptor = os.open(etc, os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    yield
-    os.close(descriptor)
+    with whole_file.alone(etc):
+        yield
 
 
 @pytest.mark.usefixtures("locked")
@@ -230,6 +232,74 @@ def test_two_at_once_wait_for_each_other(etc: Path) -> None:
     (result,) = HostDeny(etc=etc, file=DENY).apply(_effects(KEY))
     assert "another process has had it locked for 0.05 s" in result.problem
     assert not (etc / DENY).exists()
+
+
+def test_nobody_who_may_only_read_keeps_us_waiting(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A local user, or a service that was broken into, may lock the folder and the file for ever: all may open them."""
+    monkeypatch.setattr(whole_file, "PATIENCE", 0.05)
+    (etc / DENY).touch()
+    with ExitStack() as theirs:
+        for path in (etc, etc / DENY):
+            descriptor = os.open(path, os.O_RDONLY)
+            theirs.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _done(HostDeny(etc=etc, file=DENY).apply(_effects(KEY)))
+        with whole_file.alone(etc):
+            (lock,) = (each for each in etc.iterdir() if each.name != DENY)
+            assert lock.stat().st_mode & 0o7777 == 0o600
+    assert [each.name for each in etc.iterdir()] == [DENY]
+
+
+def test_the_lock_of_a_killed_process_is_free(etc: Path) -> None:
+    """And nobody takes one that was taken away while it waited for it: two would have one."""
+    (etc / whole_file.LOCK).touch()
+    taken = threading.Lock()
+
+    def enter(_: int) -> bool:
+        with whole_file.alone(etc):
+            was_free = taken.acquire(blocking=False)
+            os.sched_yield()
+            if was_free:
+                taken.release()
+            return was_free
+
+    with ThreadPoolExecutor(4) as many:
+        assert all(many.map(enter, range(200)))
+    assert not list(etc.iterdir())
+
+
+def test_what_others_write_meanwhile_is_not_lost(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program adds its line, and takes one of ours, while ours are on their way to the disk."""
+    action = HostDeny(etc=etc, file=DENY)
+    _done(action.apply(_effects(V6)))
+    assert action.inspect() == {V6: None}
+    flush, writes = os.fsync, iter((b"ALL: 198.51.100.7\n", b"ALL: 198.51.100.8\n"))
+
+    def meanwhile(descriptor: int) -> None:
+        flush(descriptor)
+        if line := next(writes, b""):
+            (etc / DENY).write_bytes(line)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    _done(action.apply(_effects(KEY)))
+    assert (etc / DENY).read_text() == f"{OURS}ALL: 198.51.100.8\n"
+    assert action.moved()
+    assert action.inspect() == {KEY: None}
+
+
+def test_who_never_stops_writing_is_not_written_over(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The order fails, to be tried again later."""
+    flush, numbers = os.fsync, count()
+
+    def meanwhile(descriptor: int) -> None:
+        flush(descriptor)
+        (etc / DENY).write_text(f"# {next(numbers)}\n")
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    (result,) = HostDeny(etc=etc, file=DENY).apply(_effects(KEY))
+    assert result.problem == f"{etc / DENY}: somebody else goes on changing it"
+    assert [each.name for each in etc.iterdir()] == [DENY]
+    assert (etc / DENY).read_text().startswith("# ")
 
 
 def test_nothing_is_written_that_is_there_already(etc: Path) -> None:

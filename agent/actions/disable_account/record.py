@@ -50,7 +50,8 @@ class Record(Generic[T]):
     def write(self, things: Mapping[str, T]) -> None:
         """Returns when it would survive a power cut. Raises ActionError."""
         if things != self.read():
-            whole_file.replace(self._path, msgspec.json.format(msgspec.json.encode(things)) + b"\n", mode=MODE)
+            content, was = msgspec.json.format(msgspec.json.encode(things)) + b"\n", whole_file.read(self._path)
+            whole_file.replace(self._path, content, was=was, mode=MODE)
 
     def mark(self) -> Mark | None:
         """Another value once it has changed."""

@@ -11,15 +11,18 @@ import platform
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import tenacity
+
 from agent.actions.action import Effect, Result
 from agent.actions.host_deny.hosts_access import Line, Rule, line_for, lines, rule_in, who_lets_in
 from agent.actions.tools import whole_file
 from agent.actions.tools.whole_file import Mark
-from shared.errors import ActionError
+from shared.errors import ActionError, FileChanged
 from shared.targets import normalise_address
 
 DENY, ALLOW = "hosts.deny", "hosts.allow"
 MODE = 0o644
+ATTEMPTS = 5  # while others write, too
 LIBRARIES = {"FreeBSD": "libwrap.so.6"}
 LIBRARY = "libwrap.so.0"
 # Since OpenSSH 9.8 what judges a client is a program of its own.
@@ -100,14 +103,24 @@ class HostDeny:
 
     def _changed(self, keys: Collection[str], change: Change, *, wanted: bool) -> dict[str, str]:
         """What failed, once the file was written and read again."""
-        unseen = self.moved()
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(FileChanged),
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            reraise=True,
+        )
+        problems = attempts(self._write, keys, change, wanted=wanted)
+        there = _Files(self._etc, self.backend).in_force()
+        return {key: "somebody else has changed the file" for key in keys if (key in there) != wanted} | problems
+
+    def _write(self, keys: Collection[str], change: Change, *, wanted: bool) -> dict[str, str]:
+        """What is not to be written. Raises ActionError, and FileChanged when it is to be tried again."""
         files = _Files(self._etc, self.backend)
+        unseen = self.moved()
         problems = self._let_in(keys, files.above) if wanted else {}
         files.keep(change(files.ours, [key for key in keys if key not in problems]))
         if not unseen:
             self._seen = self._marks()
-        there = _Files(self._etc, self.backend).in_force()
-        return {key: "somebody else has changed the file" for key in keys if (key in there) != wanted} | problems
+        return problems
 
     def _let_in(self, keys: Collection[str], rules: Sequence[Rule]) -> dict[str, str]:
         """A line that keeps nobody out isn't written."""
@@ -138,7 +151,7 @@ class _Files:
             errors="surrogateescape"
         )
         if content != self._content:
-            whole_file.replace(self._path, content, mode=MODE)
+            whole_file.replace(self._path, content, was=self._content, mode=MODE)
 
     def in_force(self) -> Collection[str]:
         """Whom our lines keep out: those that no line above lets in."""

@@ -1,41 +1,46 @@
 """Files that others read, and write, at any time: read, made anew beside, and put in their place as a whole.
 
-The rule it keeps: whoever looks, at any moment and after any crash, finds the old file or the new one. What replaces a
-file has its owner, mode and attributes, and what Thwart's processes do to a folder's files they do one after the other.
+The rule it keeps: whoever looks, at any moment and after any crash, finds the old file or the new one, and nothing that
+somebody else has written meanwhile is lost. What replaces a file has its owner, mode and attributes, and what Thwart's
+processes do to a folder's files they do one after the other.
 """
 
 import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import tenacity
 
-from shared.errors import ActionError
+from shared.errors import ActionError, FileChanged
 
 PATIENCE = 2.0  # s for another process; one of Thwart's takes some ms
 PAUSE = 0.02  # s between two attempts
 OWN = "thwart"  # ends the name of the file that is to replace another
+LOCK = f".{OWN}.lock"
 
 Mark = tuple[int, int, int, int]
+T = TypeVar("T")
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Nobody else who asks is in here meanwhile. The lock is on the folder itself, so that no file is left in it.
+    """Nobody else who asks is in here meanwhile. The lock is a file that nobody else may open, for that long: on what
+    all may read, the folder itself, everybody could take one and keep it.
 
     Raises ActionError when it isn't free for too long, or there is no such folder.
     """
+    path = folder / LOCK
+    with _told(path):
+        descriptor = _patiently(lambda: _owned(path), path)
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise ActionError(f"{folder}: {error.strerror}") from error
-    try:
-        _lock(fcntl.flock, descriptor, folder)
         yield
     finally:
+        with suppress(OSError):  # one that is left is the next one's
+            path.unlink()
         os.close(descriptor)
 
 
@@ -48,7 +53,7 @@ def wait_for_others(lock: Path) -> None:
     except OSError as error:
         raise ActionError(f"{lock}: {error.strerror}") from error
     try:
-        _lock(fcntl.lockf, descriptor, lock)
+        _patiently(lambda: fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB), lock)
     finally:
         os.close(descriptor)
 
@@ -71,10 +76,11 @@ def read(path: Path) -> bytes:
             return b""
 
 
-def replace(path: Path, content: bytes, *, mode: int) -> None:
-    """Puts `content` in the file's place, and returns when that would survive a power cut. A new file gets `mode`.
+def replace(path: Path, content: bytes, *, was: bytes, mode: int) -> None:
+    """Puts `content` in the place of what `was` in the file, and returns when that would survive a power cut.
 
-    What a link leads to is replaced, and not the link. Raises ActionError.
+    A new file gets `mode`. What a link leads to is replaced, and not the link. Raises ActionError, and FileChanged when
+    something else is in the file by now.
     """
     with _told(path):
         real = Path(os.path.realpath(path))
@@ -82,6 +88,8 @@ def replace(path: Path, content: bytes, *, mode: int) -> None:
         new.unlink(missing_ok=True)  # a killed process may have left one
         try:
             _write(new, content, lambda descriptor: _make_like(real, new, descriptor, mode))
+            if read(real) != was:  # at the last moment: the disk has taken its time
+                raise FileChanged(f"{path}: somebody else goes on changing it")
             os.replace(new, real)
         finally:
             new.unlink(missing_ok=True)
@@ -115,7 +123,21 @@ def _flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _lock(how: Callable[[int, int], None], descriptor: int, path: Path) -> None:
+def _owned(lock: Path) -> int:
+    """A descriptor of `lock`, as it is there now. Raises BlockingIOError when another process has it."""
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        there = mark(lock)
+        if there is None or there[0] != os.fstat(descriptor).st_ino:
+            raise BlockingIOError  # whoever had it has taken it away since we opened it
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _patiently(attempt: Callable[[], T], lock: Path) -> T:
     attempts = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(BlockingIOError),
         stop=tenacity.stop_after_delay(PATIENCE),
@@ -123,9 +145,9 @@ def _lock(how: Callable[[int, int], None], descriptor: int, path: Path) -> None:
         reraise=True,
     )
     try:
-        attempts(how, descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return attempts(attempt)
     except BlockingIOError as error:
-        raise ActionError(f"{path}: another process has had it locked for {PATIENCE:g} s") from error
+        raise ActionError(f"{lock}: another process has had it locked for {PATIENCE:g} s") from error
 
 
 @contextmanager
