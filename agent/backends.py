@@ -5,7 +5,7 @@ run and doesn't any more is emptied once what does has it all.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import structlog
 
@@ -13,6 +13,7 @@ from agent.actions.action import Action
 from agent.actions.choice import Actions
 from agent.executor import Executor
 from agent.journal.journal import Journal
+from agent.journal.planning import Name
 from agent.trouble import Trouble
 from shared.errors import ActionError
 
@@ -28,26 +29,15 @@ class Backends:
 
     def __init__(self, actions: Actions, executor: Executor, journal: Journal, trouble: Trouble) -> None:
         self._actions, self._executor, self._journal, self._trouble = actions, executor, journal, trouble
-        self._former: list[tuple[str, Action]] = []
+        self._former: dict[tuple[str, Action], bool] = {}  # True: it was used, for sure
 
     async def choose(self) -> None:
         """Chooses, and says aloud if nothing here can block."""
-        before = await self._journal.backends()
         await self._choose(None)
-        known = {name for name, _ in before}
-        # Of an action that no journal tells of, whatever there may be on such a host could have something in force.
-        self._former = [
-            (name, each)
-            for name in self._actions.own
-            for each in self._actions.others(name)
-            if name not in known or (name, each.backend) in before
-        ]
 
     async def leave_former(self) -> None:
         """Takes off what earlier runs have in force by what isn't used any more."""
-        known = await self._journal.backends()
-        for name, former in tuple(self._former):
-            used = (name, former.backend) in known
+        for (name, former), used in tuple(self._former.items()):
             try:
                 problem = await self._executor.take_over(name, former, used=used)
             except ActionError as error:
@@ -55,8 +45,9 @@ class Backends:
             if problem:
                 self._trouble.say(f"former {name}", f"what {former.backend} has in force for {name}: {problem}")
             else:
-                self._former.remove((name, former))
                 await self._journal.leave([(name, former.backend)])
+                del self._former[name, former]
+                self._executor.formers.remove(name, former)
                 self._trouble.over(f"former {name}")
 
     async def look(self) -> None:
@@ -68,10 +59,28 @@ class Backends:
         await self.leave_former()
 
     async def _choose(self, names: Collection[str] | None) -> None:
+        had = set(self._actions.own)
         await self._executor.between_turns(lambda: self._actions.choose(names))
-        backends = {name: action.backend for name, action in self._actions.own.items()}
-        await self._journal.use(backends, self._actions.aliases)
+        chosen = {name: action.backend for name, action in self._actions.own.items()}
+        former = self._formers(chosen.keys() - had, await self._journal.backends())
+        await self._journal.use(chosen, self._actions.aliases, [(name, each.backend) for name, each in former])
+        for (name, each), used in former.items():
+            self._former[name, each] = used
+            if used:
+                self._executor.formers.add(name, each)
         self._tell()
+
+    def _formers(self, names: Collection[str], known: Mapping[Name, bool]) -> dict[tuple[str, Action], bool]:
+        """What may have something in force for these actions and isn't used for it; True when it was, for sure. Of an
+        action that no journal tells of that is whatever there may be on such a host.
+        """
+        told = {name for name, _ in known}
+        return {
+            (name, each): known.get((name, each.backend), False)
+            for name in names
+            for each in self._actions.others(name)
+            if name not in told or (name, each.backend) in known
+        }
 
     def _tell(self) -> None:
         if lack := self._actions.lack():

@@ -6,9 +6,10 @@ it had done to the host is done again, which changes nothing.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import chain
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from msgspec import Struct
 
 from agent.actions.action import Action, Effect, Result
 from agent.errands import Errands, Slow
+from agent.formers import Formers
 from agent.journal.holding import Hold
 from agent.journal.journal import Journal
 from agent.journal.planning import FOREVER, Name, Turn, Work
@@ -36,7 +38,7 @@ PAUSE = 2.0  # s after a turn that could not be written down
 FIRST_RETRY, LONGEST_RETRY = 10.0, 600.0  # s until what failed on the host is tried again
 
 T = TypeVar("T")
-_How = Callable[[Action], Callable[[Sequence[Effect]], list[Result]]]
+_How = Callable[[str, Action, Sequence[Effect]], list[Result]]
 
 
 class Lifted(Struct, frozen=True, kw_only=True):
@@ -80,6 +82,7 @@ class Executor:
         self._failed = False  # a turn since this was last set
         self.errands = Errands(journal, slow or _None(), workers=workers, trouble=trouble, tell=self._tell)
         self._watch = Watch(journal, actions, metrics=metrics, trouble=trouble)
+        self.formers = Formers()
         # called when something that may cut this host off has come into force, and what is said of it is in the outbox
         self.when_applied: Callable[[], None] = lambda: None
         self.when_settled: Callable[[Settled], None] = lambda settled: None  # called with all that was
@@ -117,12 +120,19 @@ class Executor:
                 await self._in_thread(self._actions[name].prepare)
             if not found:
                 return ""
+            self.formers.add(name, former)
             await self._apply_anew(await self._journal.names())
-            if self._failed:
-                return "not everything could be taken over"
-            effects = [Effect(key=key, target=key) for key in found]
+            needed = await self._only_there(name, found)
+            effects = [Effect(key=key, target=key) for key in found if key not in needed]
             results = await self._in_thread(lambda: former.revert(effects))
-        return next((each.problem for each in results if each.problem), "")
+        missing = ["not everything could be taken over"] if needed else []
+        return next(chain((each.problem for each in results if each.problem), missing), "")
+
+    async def _only_there(self, name: str, keys: Iterable[str]) -> set[str]:
+        """Those of `keys` that are to be in force, and aren't by what carries this action out now."""
+        wanted = (await self._journal.standing(name)).ends
+        in_force = await self._in_thread(self._actions[name].inspect)
+        return {key for key in keys if key in wanted and key not in in_force and (name, key) not in self.off}
 
     async def start(self) -> None:
         """What is due is ended, what should be in force is applied again for the time left, silently, and what an
@@ -252,10 +262,8 @@ class Executor:
         def is_off(work: Work) -> bool:
             return bool(off) and work.name in off
 
-        reverts = self._do(
-            turn.works, lambda work: work.revert or (work.apply and is_off(work)), lambda action: action.revert
-        )
-        applies = self._do(turn.works, lambda work: work.apply and not is_off(work), lambda action: action.apply)
+        reverts = self._do(turn.works, lambda work: work.revert or (work.apply and is_off(work)), self._revert)
+        applies = self._do(turn.works, lambda work: work.apply and not is_off(work), _apply)
         names = [(work.action, work.key) for work in turn.works]
         return {name: Outcome(revert=reverts.get(name, DONE), apply=applies.get(name, DONE)) for name in names}
 
@@ -284,7 +292,10 @@ class Executor:
             why = f": {self._unsupported[name]}" if name in self._unsupported else ""
             problem = f"{name} can't be carried out on this host any more{why}"
             return [Result(key=each.key, problem=problem) for each in effects]
-        return how(action)(effects)
+        return how(name, action, effects)
+
+    def _revert(self, name: str, action: Action, effects: Sequence[Effect]) -> list[Result]:
+        return self.formers.revert(name, effects, action.revert(effects))
 
     def _may_cut_off(self, work: Work) -> bool:
         action = self._actions.get(work.action)
@@ -356,6 +367,10 @@ class _Retry:
     def is_due(self, now: float, *, all_of_it: bool = False) -> bool:
         """With `all_of_it`: whether everything in force is to be applied again, and not only what is to go."""
         return self.at is not None and now >= self.at and (self._all_of_it or not all_of_it)
+
+
+def _apply(name: str, action: Action, effects: Sequence[Effect]) -> list[Result]:
+    return action.apply(effects)
 
 
 def _effect(work: Work, boot: float) -> Effect:

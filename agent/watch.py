@@ -49,6 +49,7 @@ class Watch:
         self._closely = True  # look, whatever the actions say
         self._unsure: set[str] = set()  # look at these, whatever they say
         self._known: set[str] = set()  # of the actions those that were looked at; others may come at any time
+        self._taken_over: set[tuple[str, str]] = set()  # of actions the former backends that were looked at
         self._release: float | None = None
         self._drift: dict[Name, Found] = {}
         self._untried: deque[Name] = deque()  # what is known to differ and no turn has tried to put right yet
@@ -92,12 +93,14 @@ class Watch:
 
     async def take_over(self, name: str, former: Action, in_thread: InThread) -> dict[str, float | None]:
         """What `former` has in force for this action, which something else carries out now: seconds left by key. What
-        is in no journal is held from now on. Raises ActionError, StoreError.
+        is in no journal at the first look is held from now on. Raises ActionError, StoreError.
         """
         before = self._journal.now().boot
         left: dict[str, float | None] = await in_thread(former.inspect)
         seen = Seen(left=left, before=before, after=self._journal.now().boot)
-        await self._hold(name, seen, compare(await self._journal.standing(name), seen).found)
+        if (name, former.backend) not in self._taken_over:
+            await self._hold(name, seen, compare(await self._journal.standing(name), seen).found)
+            self._taken_over.add((name, former.backend))
         return left
 
     async def first_look(self, in_thread: InThread) -> None:

@@ -1,12 +1,17 @@
-"""What has carried each action out on this host: noted before it may, and kept until nothing by it is in force."""
+"""What has carried each action out on this host, or may have before this journal began: noted first, and kept until
+nothing by it is in force.
+"""
 
 from collections.abc import Collection, Mapping
 
 from agent.journal.planning import Name
 from shared.store import Connection
 
-_KNOWN = "SELECT action, backend FROM backends"
-_USE = "INSERT INTO backends (action, backend) VALUES (?, ?) ON CONFLICT DO NOTHING"
+_KNOWN = "SELECT action, backend, used FROM backends"
+_USE = """
+INSERT INTO backends (action, backend, used) VALUES (?, ?, 1) ON CONFLICT (action, backend) DO UPDATE SET used = 1
+"""
+_SUSPECT = "INSERT INTO backends (action, backend, used) VALUES (?, ?, 0) ON CONFLICT DO NOTHING"
 _LEAVE = "DELETE FROM backends WHERE action = ? AND backend = ?"
 _MERGE = (
     """
@@ -20,14 +25,15 @@ ON CONFLICT DO NOTHING
 )
 
 
-def known(connection: Connection) -> frozenset[Name]:
-    """Each action with each backend that may have something in force for it."""
-    return frozenset((row["action"], row["backend"]) for row in connection.execute(_KNOWN))
+def known(connection: Connection) -> dict[Name, bool]:
+    """Each action with each backend that may have something in force for it; True when it was used, by this journal."""
+    return {(row["action"], row["backend"]): bool(row["used"]) for row in connection.execute(_KNOWN)}
 
 
-def use(connection: Connection, backends: Mapping[str, str]) -> None:
-    """These actions are carried out by these backends from now on."""
+def use(connection: Connection, backends: Mapping[str, str], suspected: Collection[Name]) -> None:
+    """These actions are carried out by these backends from now on; `suspected` may have been, as far as is known."""
     connection.executemany(_USE, backends.items())
+    connection.executemany(_SUSPECT, suspected)
 
 
 def leave(connection: Connection, names: Collection[Name]) -> None:

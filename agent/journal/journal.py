@@ -129,16 +129,18 @@ class Journal:
         """Lets what was adopted go; see `adoption.release`."""
         await self._write(lambda connection, _: adoption.release(connection))
 
-    async def backends(self) -> frozenset[Name]:
-        """Each action with each backend that may have something in force for it."""
+    async def backends(self) -> dict[Name, bool]:
+        """Each action with each backend that may have something in force for it; see `backends.known`."""
         return await self.store.read(backends.known)
 
-    async def use(self, chosen: Mapping[str, str], aliases: Mapping[str, str]) -> None:
-        """What carries actions out from now on, and which names of theirs are another's; see `backends`."""
+    async def use(
+        self, chosen: Mapping[str, str], aliases: Mapping[str, str], suspected: Collection[Name] = ()
+    ) -> None:
+        """What carries actions out from now on, and may have before, and which names are another's; see `backends`."""
 
         def work(connection: Connection) -> None:
             backends.merge(connection, aliases)
-            backends.use(connection, chosen)
+            backends.use(connection, chosen, suspected)
 
         await self.store.run(work)
 

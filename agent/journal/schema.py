@@ -93,6 +93,7 @@ CREATE INDEX IF NOT EXISTS tombstones_by_age ON tombstones (forget_at);
 CREATE TABLE IF NOT EXISTS backends (
     action TEXT NOT NULL,
     backend TEXT NOT NULL,
+    used INTEGER NOT NULL,              -- 0: before this journal began, perhaps
     PRIMARY KEY (action, backend)
 );
 

@@ -10,21 +10,31 @@ from shared.messages import Expiry
 from shared.settings import ActionsSettings
 from tests.stage.fake_action import FakeAction
 from tests.unit.a_choosing_host import AChoosingHost
-from tests.unit.a_host import ATTACKER, HostClock
+from tests.unit.a_host import ATTACKER, Crash, HostClock, killed
 
 OTHER = "203.0.113.10"
 
 
 class Firewall(FakeAction):
-    """One of several on a host. `together` is what both have in force whenever it is told to end something."""
+    """One of several on a host. `together` is what both have in force whenever it is told to end something. It may keep
+    no time, as iptables does, and kill the process when it is told so.
+    """
 
     def __init__(self, clock: HostClock, backend: str, name: str = "firewall-drop") -> None:
         super().__init__(clock, name)
         self.backend = backend
         self.watched: FakeAction | None = None
         self.together: list[set[str]] = []
+        self.deadly, self.timeless = False, False
+
+    def apply(self, effects: Sequence[Effect]) -> list[Result]:
+        results = super().apply(effects)
+        self._ends = dict.fromkeys(self._ends) if self.timeless else self._ends
+        return results
 
     def revert(self, effects: Sequence[Effect]) -> list[Result]:
+        if self.deadly:
+            raise Crash
         if self.watched is not None:
             self.together.append(self.inspect().keys() & self.watched.inspect().keys())
         return super().revert(effects)
@@ -66,21 +76,49 @@ async def test_what_a_former_backend_blocks_is_taken_off_once_the_next_one_block
     assert host.iptables.inspect() == {ATTACKER: pytest.approx(600.0), OTHER: None}
     await host.reconciled()
     await host.restart()
-    assert await host.journal.backends() == {("firewall-drop", "iptables")}  # nobody asks nftables any more
+    assert await host.journal.backends() == {("firewall-drop", "iptables"): True}  # nobody asks nftables any more
     assert host.answers("o1") == [("applied", "new")]
 
 
 async def test_what_the_next_one_cannot_block_the_former_goes_on_blocking(host: TwoFirewalls) -> None:
-    """It is tried again with everything else that failed, and then taken off."""
+    """That alone. It is tried again with everything else that failed, and then taken off."""
     await host.do(host.add("o1"), host.add("o2", OTHER))
     host.settings, host.iptables.failing[OTHER] = ActionsSettings(firewall="iptables"), "no room"
     await host.restart()
-    assert host.blocks() == ({ATTACKER, OTHER}, {ATTACKER})
+    assert host.blocks() == ({OTHER}, {ATTACKER})
     assert "what nftables has in force for firewall-drop: not everything could be taken over" in str(host.trouble)
     host.iptables.failing.clear()
     await host.backends.look()
     assert host.blocks() == (set(), {ATTACKER, OTHER})
     assert str(host.trouble) == ""
+
+
+async def test_who_is_let_go_is_by_a_former_backend_as_well(host: TwoFirewalls) -> None:
+    """Though that goes on blocking what the next one can't; if it fails, the answer says so."""
+    await host.do(host.add("o1"), host.add("o2", OTHER))
+    host.settings, host.iptables.failing[OTHER] = ActionsSettings(firewall="iptables"), "no room"
+    await host.restart()
+    host.iptables.failing.clear()
+    host.nftables.failing[OTHER] = "busy"
+    await host.do(host.delete("d1", "o2", target=OTHER))
+    assert host.answers("d1") == [("failed", "nftables, which was used before: busy")]
+    host.nftables.failing.clear()
+    await host.after(10.0)
+    assert host.blocks() == (set(), {ATTACKER})
+    await host.backends.look()
+    assert host.blocks() == (set(), {ATTACKER})
+    assert str(host.trouble) == ""
+
+
+@pytest.mark.parametrize("away", [0.0, 100.0])
+async def test_what_is_over_when_the_backend_changes_is_over(host: TwoFirewalls, away: float) -> None:
+    """A former one that keeps no time still has what ended while the agent was away: nobody adopts that."""
+    host.nftables.timeless = True
+    await host.do(host.add("o1"), host.add("o2", OTHER, timeout=60.0))
+    host.settings = ActionsSettings(firewall="iptables")
+    host.clock.pass_(away)
+    await host.restart()
+    assert host.blocks() == (set(), {ATTACKER} if away else {ATTACKER, OTHER})
 
 
 async def test_a_former_backend_that_cannot_tell_is_said_and_asked_again(host: TwoFirewalls) -> None:
@@ -111,6 +149,22 @@ async def test_a_lost_journal_lifts_nothing_though_the_backend_changed_as_well(h
     assert host.iptables.inspect() == {ATTACKER: pytest.approx(600.0)}
     await host.do(host.add("o1", timeout=600.0))
     assert host.answers("o1") == [("applied", "new")]
+
+
+async def test_a_lost_journal_s_former_backend_is_known_until_it_is_empty(host: TwoFirewalls) -> None:
+    """A crash in the middle of emptying it is followed by another try."""
+    host.nftables.timeless = True
+    await host.do(host.add("o1"), host.add("o2", OTHER))
+    host.settings = ActionsSettings(firewall="iptables")
+    host.close()
+    host.path.unlink()
+    host._open()
+    host.nftables.deadly = True
+    await killed(host.start)
+    host.nftables.deadly = False
+    await host.restart()
+    assert host.blocks() == (set(), {ATTACKER, OTHER})
+    assert await host.journal.backends() == {("firewall-drop", "iptables"): True}
 
 
 async def test_what_was_never_used_and_cannot_tell_is_no_trouble(tmp_path: Path) -> None:
@@ -156,6 +210,20 @@ async def test_what_should_be_in_force_is_once_its_backend_is_back(host: TwoFire
     host.nftables.tamper({OTHER: None})
     await host.backends.look()
     assert host.blocks() == ({ATTACKER}, set())
+
+
+async def test_what_appears_takes_over_from_a_former_one_too(host: TwoFirewalls) -> None:
+    """That comes back later still, and is emptied then."""
+    await host.do(host.add("o1", timeout=None))
+    host.nftables.missing = host.iptables.missing = "not found"
+    await host.restart()
+    host.iptables.missing = ""
+    await host.backends.look()
+    assert host.blocks() == ({ATTACKER}, {ATTACKER})
+    assert str(host.trouble) == "what nftables has in force for firewall-drop: not found"
+    host.nftables.missing = ""
+    await host.backends.look()
+    assert host.blocks() == (set(), {ATTACKER})
 
 
 async def test_an_address_blocked_under_two_names_of_one_backend_is_one_effect(tmp_path: Path) -> None:
