@@ -61,10 +61,12 @@ def test_of_very_many_addresses_some_are_named() -> None:
 
 def test_a_log_line_is_no_markup() -> None:
     """Nobody is called, and nothing is a link, by what an attacker had logged."""
-    line = "<!channel> <http://evil/|bank> *bold* & @here"
+    line = "<!channel> <http://evil/|bank> [bank](http://evil/) *bold* & @here, root@web1"
     message = told(alert(full_log=line, data={"srcip": "<!here>"}))
     (attachment,) = message["attachments"]
-    assert attachment["text"] == "&lt;!channel&gt; &lt;http://evil/|bank&gt; *bold* &amp; @here"
+    assert attachment["text"] == (
+        "&lt;!channel&gt; &lt;http://evil/|bank&gt; [bank]\u2060(http://evil/) *bold* &amp; @\u2060here, root@web1"
+    )
     assert attachment["mrkdwn_in"] == []
     assert (message["mrkdwn"], message["link_names"], message["unfurl_links"]) == (False, False, False)
     assert "<" not in json.dumps(message)

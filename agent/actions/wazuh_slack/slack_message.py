@@ -1,10 +1,12 @@
 """What is written to a Slack channel: one message, however many alerts or ends it tells of. Pure.
 
-The rule it keeps: whatever an attacker wrote into a log is text there, never a mention, a link or markup. `&`, `<` and
-`>` are what Slack gives a meaning (docs.slack.dev, "Formatting message text"); attachments have markup only where
-`mrkdwn_in` says so. Mattermost, Rocket.Chat and Discord (with `/slack` behind its URL) take the same.
+The rule it keeps: whatever an attacker wrote into a log calls nobody, and no link leads elsewhere than it says. `&`,
+`<` and `>` are what Slack gives a meaning (docs.slack.dev, "Formatting message text"); attachments have markup only
+where `mrkdwn_in` says so. Mattermost, Rocket.Chat and Discord (with `/slack` behind its URL) take the same, but to them
+`@all` is a mention and `[bank](https://evil)` a link, so that something without width is put in between.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -21,6 +23,8 @@ LONGEST = 300  # characters of what an alert says
 LONGEST_LOG = 1_500
 WARNING, DANGER = 5, 8  # rule levels from which on it is one
 _SPECIAL = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+_BEGINS = re.compile(r"(?<!\w)@(?=\w)|\](?=\()")  # of a mention, and the middle of a link
+_JOINER = "\N{WORD JOINER}"
 
 
 class Telling(Struct, frozen=True, kw_only=True):
@@ -152,4 +156,4 @@ def _text(value: object, longest: int = LONGEST) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.translate(_SPECIAL)
+    return _BEGINS.sub(rf"\g<0>{_JOINER}", text).translate(_SPECIAL)
