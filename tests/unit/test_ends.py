@@ -93,6 +93,16 @@ async def test_what_can_not_be_told_is_trouble_until_something_is(channel: Chann
     await eventually(lambda: str(channel.trouble) == "")
 
 
+async def test_a_webhook_that_nobody_may_look_at_ends_nothing(channel: Channel) -> None:
+    """The agent runs on: an order to tell of something is refused, with why."""
+    channel.ends._webhook = Webhook(file="x" * 300)  # for root there is no better one
+    channel.end("10.0.0.1")
+    await eventually(lambda: not channel.ends._gathered)
+    channel.ends._webhook = Webhook(file=str(channel.file))
+    channel.end("10.0.0.2")
+    await eventually(channel.texts)
+
+
 async def test_without_a_webhook_nothing_is_told(channel: Channel) -> None:
     """And nothing is wrong: most hosts have none."""
     channel.file.rename(channel.file.with_name("away"))

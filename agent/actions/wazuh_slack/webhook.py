@@ -5,6 +5,7 @@ answer or in a log, has more of the URL than its host. A server that is busy (42
 section 10.2.3) is asked again when it says so, if that is within the time; a redirection is not followed.
 """
 
+import os
 import re
 import ssl
 import threading
@@ -62,8 +63,8 @@ class Webhook:
         self._cuts: set[Callable[[], None]] = set()  # of what is under way
 
     def is_there(self) -> bool:
-        """Whether this host has one."""
-        return self._file.exists()
+        """Whether this host has one. Where nobody may look there is none."""
+        return os.path.exists(self._file)
 
     def url(self) -> str:
         """What is in the file just now. Raises ActionError."""
