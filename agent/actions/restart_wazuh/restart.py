@@ -53,7 +53,7 @@ class RestartWazuh:
         `daemon` this process isn't the one that its service runs. After `settle` seconds it is looked at once more.
         """
         self._tools = Toolbox(tools or Tools(limit=LIMIT))
-        self.name, self._windows = name, system == "Windows"
+        self.name, self._system, self._windows = name, system, system == "Windows"
         self._service, self._root, self._settle = service, root, settle
         self._stopped = threading.Event()
         self._services = services_here(system, root, self._tools)
@@ -104,7 +104,9 @@ class RestartWazuh:
         if self.name == NAMES[1] and not self._windows:
             raise ActionError("only on Windows")
         if self._services is None:
-            raise ActionError("services of this system are unknown: it has a script of that name instead")
+            raise ActionError(
+                f"how services are restarted on {self._system} is unknown: put a script of that name into agent.scripts"
+            )
         usual = [*(WHOLE if self._windows else CHECKED), OWN]
         services, named = self._services, [self._service] if self._service else usual
         for service in named:
