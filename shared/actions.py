@@ -24,6 +24,7 @@ KINDS: dict[str, Kind] = {
 # Whose effect is held until an end, whatever an order's deadline is: what acts on nothing just happens, and of a script
 # only the order tells.
 LASTING = frozenset(name for name, kind in KINDS.items() if kind != "nothing")
+TELLING = frozenset({"wazuh-slack"})  # changes nothing on a host: however many there are, no harm is done
 SCRIPT = "script"  # the backend of what is in an agent's script folder; what a package brings has another
 
 

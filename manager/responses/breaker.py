@@ -6,9 +6,10 @@ Pure: what is counted, and up to where. The count itself is in the ledger, so th
 from msgspec import Struct
 
 from manager.responses.response import Response
+from shared.actions import TELLING
 from shared.targets import names_host
 
-ADDRESSES = 2_000  # single addresses, on some agents
+ADDRESSES = 2_000  # single addresses, on some agents, and messages that tell of them
 WIDE = 20  # what goes wrong at large when it goes wrong: networks, accounts, anything on `all`
 ONE_SHOTS = 3  # restarts and the like
 
@@ -38,6 +39,7 @@ def usual_limit(response: Response) -> int:
 
 
 def _usual(response: Response, target: str, *, one_shot: bool) -> int:
-    if one_shot:
+    tells = response.command.action in TELLING
+    if one_shot and not tells:
         return ONE_SHOTS
-    return ADDRESSES if response.location != "all" and names_host(target) else WIDE
+    return ADDRESSES if response.location != "all" and (tells or names_host(target)) else WIDE

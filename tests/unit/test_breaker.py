@@ -124,10 +124,11 @@ async def test_a_clock_that_is_set_back_does_not_trip_it_for_ever(incident):
         ({"location": "all"}, WIDE),
         ({"command": "disable-account"}, WIDE),
         ({"command": "restart-wazuh"}, ONE_SHOTS),
+        ({"command": "wazuh-slack"}, ADDRESSES),
     ],
 )
 async def test_the_usual_limits(incident, options, count):
-    """2,000 single addresses; 20 accounts, or of anything on `all`; 3 restarts."""
+    """2,000 single addresses, or messages; 20 accounts, or of anything on `all`; 3 restarts."""
     with incident(block("<timeout>600</timeout>", **options)) as here:
         await here.manager.hear("web1")
         taken = await here.attackers(0.0, *addresses(count + 1))
