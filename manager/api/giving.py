@@ -18,6 +18,7 @@ from shared.actions import KINDS
 from shared.messages import ONE_SHOT, Order
 
 ON_HOLD = ("the manager is paused, so this is on hold; after `thwart resume`, `thwart approve` lets it through",)
+LONGEST_WHY = 200  # characters of an agent's words; `thwart agents show` has them whole
 USED = "request id {} was used for something else; use a new one"
 
 
@@ -98,12 +99,16 @@ def _unable(action: str, agents: Sequence[Agent]) -> tuple[str, ...]:
     whys = {each.agent_id: each.unsupported.get(action, "") for each in told if action not in each.actions}
     if not whys:
         return ()
-    said = [f"{agent} ({why})" if why else agent for agent, why in whys.items()]
+    said = [f"{agent} ({_short(why)})" if why else agent for agent, why in whys.items()]
     more = f" and {len(said) - SHOWN} more" if len(said) > SHOWN else ""
     known = {name for each in told for name in each.actions}
     near = [] if action in KINDS or any(whys.values()) else get_close_matches(action, known | set(KINDS))
     meant = f"; is {' or '.join(near)} meant?" if near else ""
     return (f"can't carry {action} out, by their own word: {', '.join(said[:SHOWN])}{more}{meant}",)
+
+
+def _short(why: str) -> str:
+    return why if len(why) <= LONGEST_WHY else f"{why[:LONGEST_WHY]}…"
 
 
 def _same(request: OrderRequest, placed: Placed) -> bool:

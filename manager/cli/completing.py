@@ -3,6 +3,7 @@
 Which manager, and whose token, is as the command line says so far, or the environment.
 """
 
+import shlex
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -26,14 +27,22 @@ def _from(offers: "Callable[[Client], Iterable[Offer]]") -> Complete:
     def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> "list[CompletionItem]":
         from click.shell_completion import CompletionItem
 
+        from shared.tables import plain
+
         try:
             with _client(ctx) as client:
                 some = dict(offers(client))
         except Exception:  # an error's words would end up in the middle of what is being typed
             return []
-        return [CompletionItem(value, help=word) for value, word in some.items() if value.startswith(incomplete)]
+        fit = (value for value in some if value.startswith(incomplete) and _is_a_word(value))
+        return [CompletionItem(value, help=plain(some[value])) for value in fit]
 
     return complete
+
+
+def _is_a_word(value: str) -> bool:
+    """Shells put it onto the command line as it is, and it may be from a log or an agent: `x;reboot` would be run."""
+    return shlex.quote(value) == value
 
 
 def _client(ctx: click.Context) -> "Client":

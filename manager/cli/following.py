@@ -14,6 +14,7 @@ from manager.cli.shows.table import as_json
 from manager.client import Client
 from manager.ledger.views import OrderStory
 from shared.command_line import SHORT
+from shared.tables import plain
 
 LONGEST = 5.0  # s; who has not answered by then will be heard of in `thwart orders`
 PAUSE = 0.05  # s between two looks
@@ -59,7 +60,7 @@ def say(given: Given, opening: str) -> None:
     ids: Sequence[str] = [order.id[:SHORT] for order in given.orders]
     click.echo(f"{opening} (order {', '.join(ids)})" if ids else opening, err=True)
     for note in given.notes:
-        click.echo(f"note: {note}", err=True)
+        click.echo(plain(f"note: {note}"), err=True)
 
 
 def _awaited(story: OrderStory, living: set[str]) -> bool:

@@ -113,7 +113,7 @@ def send(good: Sequence[Line], bad: Sequence[Line], request_id: str, part: Part)
 def report(summary: Summary, noun: str, done: str, output: Literal["table", "json"]) -> bool:
     """Prints it; False when the manager declined something."""
     for note in summary.notes:
-        click.echo(f"note: {note}", err=True)
+        click.echo(plain(f"note: {note}"), err=True)
     for each in summary.declined[:SHOWN]:
         click.echo(plain(f"line {each.number}: {each.why}"), err=True)
     if output == "json":

@@ -63,6 +63,19 @@ async def test_a_script_is_told_once_with_its_arguments(manager, broker):
         assert (done.returncode, "is deny.sh meant?" in done.stderr) == (1, True)
 
 
+async def test_no_word_of_an_agent_steers_a_terminal(manager, broker):
+    """What it says of itself is shown in short and without control characters, and is never typed for a person."""
+    async with Hands(broker, "web1") as web1:
+        hostile = {"deny.sh": "script\nplain\ndeny-all", "deny;reboot": "script", "deny$(reboot)": "script"}
+        await web1.beat("web1", actions=hostile, unsupported={"host-deny": "\x1b]2;me\x07\x9b31m" + "no" * 5_000})
+        await known(manager, "web1")
+        assert completed(manager, "order", "de") == {"deny.sh"}
+        done = manager.thwart("order", "host-deny", ATTACKER, "--all", "--no-wait")
+        assert (done.returncode, "by their own word: web1 (" in done.stderr, len(done.stderr) < 600) == (0, True, True)
+        shown = manager.thwart("agents", "show", "web1").stdout
+        assert all(each.isprintable() for each in (done.stderr + shown).replace("\n", ""))
+
+
 def test_what_can_not_be_ordered_is_said_in_a_sentence(manager):
     """A wrong wish is refused with what is wrong, a protected address with who protects it, and nothing is ordered."""
     wish = {"request_id": "request-1", "action": "host-deny", "target": ATTACKER, "location": "all"}
