@@ -61,13 +61,15 @@ def test_what_others_wrote_stays_as_it_is(etc: Path, file: str) -> None:
 
 @pytest.mark.root
 def test_owner_and_mode_stay(etc: Path) -> None:
-    """Who could read it can read it, and nobody else."""
+    """Who could read it can read it, and nobody else; when it was changed is known to who looks for that."""
     (etc / DENY).touch()
+    os.utime(etc / DENY, (0.0, 0.0))
     os.chown(etc / DENY, 1_234, 1_235)
     (etc / DENY).chmod(0o640)
     _done(HostDeny(etc=etc, file=DENY).apply(_effects(KEY)))
     found = (etc / DENY).stat()
     assert (found.st_uid, found.st_gid, found.st_mode & 0o7777) == (1_234, 1_235, 0o640)
+    assert found.st_mtime > 0.0
 
 
 def test_a_new_file_can_be_read_by_all(etc: Path) -> None:
@@ -114,9 +116,9 @@ def test_a_link_stays_one(etc: Path, tmp_path: Path) -> None:
 )
 def test_whom_hosts_allow_lets_in_is_not_said_to_be_kept_out(etc: Path, line: str) -> None:
     """The order fails with the file, the line, and what to do; nothing is written."""
-    (etc / ALLOW).write_text(f"# first\n{line}\n")
+    (etc / ALLOW).write_text(f"# first, \\\n  which goes on\n{line}\n")
     (result,) = HostDeny(etc=etc, file=DENY).apply(_effects(KEY))
-    assert f"{etc / ALLOW}:" in result.problem
+    assert f"{etc / ALLOW}:{4 if 'deny' in line else 3} lets it in" in result.problem
     assert "host_deny_file" in result.problem
     assert not (etc / DENY).exists()
 

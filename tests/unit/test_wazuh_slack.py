@@ -145,6 +145,17 @@ async def test_what_was_cut_off_is_not_told_again(channel: Channel) -> None:
     assert channel.answers("o1")[0][1].startswith("interrupted: ")
 
 
+async def test_an_agent_that_stops_waits_for_no_server(channel: Channel) -> None:
+    """One that asks for patience isn't asked again."""
+    channel.server.plan(says(503, Retry_After="3"))
+    await channel.take(channel.alert(1))
+    channel.clock.pass_(1.0)
+    await channel.begin()
+    await eventually(lambda: channel.server.bodies)
+    await channel.executor.errands.end(0.0)
+    assert len(channel.server.bodies) == 1
+
+
 async def test_the_url_of_a_command_is_used_as_wazuh_does(channel: Channel) -> None:
     """`<extra_args>` has it there; what is for different channels is told in different messages."""
     channel.file.unlink()
