@@ -6,7 +6,6 @@ accounts are refused.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import structlog
@@ -16,12 +15,12 @@ from agent.actions.action import Effect, Result
 from agent.actions.disable_account.accounts import Account, Accounts, Standing, merged
 from agent.actions.disable_account.record import Record
 from agent.actions.tools.lookout import Lookout
+from agent.actions.tools.problems import Problems, one_by_one, results
 from shared.errors import ActionError, InvalidTarget
 from shared.targets import normalise_account
 
 ROOT = "root"
 
-Problems = dict[str, str]  # by key, the words
 _Do = Callable[[Collection[str], "_Host"], Problems]
 _Judge = Callable[[Collection[str], "_Host", "_Host", Problems], Problems]
 
@@ -96,7 +95,7 @@ class DisableAccount:
         except ActionError as error:
             self._seen = None
             problems = dict.fromkeys(keys, str(error))
-        return [Result(key=effect.key, problem=problems.get(effect.key, "")) for effect in effects]
+        return results(effects, problems)
 
     def _watched(self, keys: Collection[str], do: _Do, judge: _Judge) -> Problems:
         """What failed. Afterwards it is as known what is in force as it was before: the others were looked at, too."""
@@ -117,9 +116,7 @@ class DisableAccount:
         if some:
             self._accounts.wait_for_others()
             self._record.write({**host.kept, **{key: host.open(key) for key in some}})
-        for key in some:
-            problems |= _tried(key, partial(self._accounts.close, key))
-        return problems
+        return problems | one_by_one(self._accounts.close, ((key, (key,)) for key in some))
 
     def _closed(self, keys: Collection[str], before: "_Host", after: "_Host", problems: Problems) -> Problems:
         """What is not closed, and is as it is to be when it is open, needs no reminder."""
@@ -129,14 +126,11 @@ class DisableAccount:
         return dict.fromkeys((key for key in keys if key not in there), "it was closed, and isn't") | problems
 
     def _open(self, keys: Collection[str], host: "_Host") -> Problems:
-        problems: Problems = {}
         some = [key for key in keys if not host.is_open(key)]
         if some:
             self._accounts.wait_for_others()
-        for key in some:
-            now = host.accounts[key].standing
-            problems |= _tried(key, partial(self._accounts.restore, key, now, host.open(key)))
-        return problems
+        changes = ((key, (key, host.accounts[key].standing, host.open(key))) for key in some)
+        return one_by_one(self._accounts.restore, changes)
 
     def _opened(self, keys: Collection[str], before: "_Host", after: "_Host", problems: Problems) -> Problems:
         done = {key for key in keys if after.is_open(key)}
@@ -180,11 +174,3 @@ def _refusal(key: str, accounts: Mapping[str, Account]) -> str:
     if key not in accounts:
         return f"{key} is no account of this host's own; a directory's can be closed there"
     return accounts[key].refusal
-
-
-def _tried(key: str, do: Callable[[], None]) -> Problems:
-    try:
-        do()
-    except ActionError as error:
-        return {key: str(error)}
-    return {}
