@@ -9,6 +9,7 @@ from contextlib import suppress
 from importlib.metadata import version
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.actions.choice import Actions
 from agent.actions.slow_actions import SlowActions
@@ -26,6 +27,9 @@ from shared.messages import Heartbeat
 from shared.topology import EVENTS
 
 EVERY = 10.0  # s
+REASONS = ("unsupported", "passed_over")
+SHORT = 80  # characters of a reason where there are too many of them
+MOST = 1_000  # characters of what troubles it, where nothing else is said
 SETTLE = 3.0  # s that the first one waits for the agent's queue, so that what it brings has somewhere to go
 
 
@@ -38,6 +42,16 @@ class Self(Struct, frozen=True, kw_only=True):
     hostname: str
     roles: tuple[str, ...]
     labels: dict[str, str]
+
+
+def fitting(said: Heartbeat) -> Heartbeat:
+    """As much of it as managers take: the reasons go first. An agent that isn't heard of at all would be worse."""
+    reasons = {name: {each: why[:SHORT] for each, why in getattr(said, name).items()} for name in REASONS}
+    bare = replace(said, unsupported={}, passed_over={})
+    trouble = "; ".join(filter(None, (said.trouble[:MOST], "it is more than can be said what it can carry out")))
+    least = replace(bare, actions={}, addresses=(), trouble=trouble)
+    some = (said, replace(said, **reasons), bare)
+    return next((each for each in some if len(codec.encode(each)) <= codec.MAX_HEARTBEAT), least)
 
 
 class Heartbeats:
@@ -127,6 +141,6 @@ class Heartbeats:
             routing_key=f"heartbeat.{heartbeat.agent_id}",
             kind="heartbeat",
             message_id=digest("heartbeat", heartbeat.agent_id, heartbeat.at),
-            body=codec.encode(heartbeat),
+            body=codec.encode(fitting(heartbeat)),
             transient=True,
         )
