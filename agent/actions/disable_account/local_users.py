@@ -1,18 +1,15 @@
 """Accounts of Windows: its local users, read by PowerShell's `Get-LocalUser` and changed by `net user`.
 
 What `net user` prints is in the host's language, so that it is never read. Sources: the manual pages of Get-LocalUser
-(Microsoft.PowerShell.LocalAccounts), ConvertTo-Csv, `net user` and `taskkill`; the well-known SIDs for the numbers.
+(Microsoft.PowerShell.LocalAccounts), `net user` and `taskkill`; the well-known SIDs for the numbers.
 """
 
-import csv
 from collections.abc import Mapping
 
 from agent.actions.disable_account.accounts import Account, Standing
+from agent.actions.tools.powershell import listed
 from agent.actions.tools.tool import Tool, Tools
-from shared.errors import ActionError
 
-LISTED = ("Name", "Enabled", "SID")
-LISTING = f"Get-LocalUser | Select-Object {','.join(LISTED)} | ConvertTo-Csv -NoTypeInformation"
 PEOPLE = 1_000  # the last number of a SID: smaller ones are Windows' own, 500 is the administrator's
 
 
@@ -32,10 +29,7 @@ class LocalUsers:
             tool.find()
 
     def look(self) -> Mapping[str, Account]:
-        printed = self._powershell.run("-NoProfile", "-NonInteractive", "-Command", LISTING)
-        rows = list(csv.DictReader(printed.splitlines()))
-        if not rows or any(set(LISTED) - row.keys() for row in rows):
-            raise ActionError(f"powershell: Get-LocalUser: expected {', '.join(LISTED)}, and it said {printed[:80]!r}")
+        rows = listed(self._powershell, "Get-LocalUser", "Name", "Enabled", "SID")
         return {row["Name"].lower(): _account(row["Name"], row["Enabled"], row["SID"]) for row in rows}
 
     def mark(self) -> object:

@@ -5,7 +5,6 @@ LSB's rules for init scripts (`status` ends with 0 when it runs), in FreeBSD's s
 ("is running as pid 433."), and in OpenBSD's rcctl(8) (`check` ends with 0 when it runs; rc.subr(8) has `_` for `-`).
 """
 
-import csv
 import re
 import sys
 import time
@@ -18,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from agent.actions.restart_wazuh.detached import WAIT
+from agent.actions.tools.powershell import COMMAND, listed
 from agent.actions.tools.tool import Tool, Tools
 from shared.errors import ActionError, ToolHangs
 
@@ -25,7 +25,6 @@ BOOTED = "run/systemd/system"  # sd_booted(3)
 UNITS = ("etc", "run", "usr/local/lib", "usr/lib", "lib")  # systemd.unit(5), as far as programs are installed
 DETACHED = Path(__file__).with_name("detached.py")
 RUNS = "running"  # where nobody says as which process
-LISTING = "Get-CimInstance Win32_Service | Select-Object Name,ProcessId | ConvertTo-Csv -NoTypeInformation"
 LISTED_FOR = 60.0  # s for which Windows' list of services is believed
 
 _PIDS = re.compile(r"\bpids? ([0-9 ]+)")
@@ -198,21 +197,16 @@ class ByPowerShell:
         return "" if number == "0" else number
 
     def restart(self, service: str) -> None:
-        self._command(f"Restart-Service -Name {_quoted(service)} -Force -ErrorAction Stop")
+        self._powershell.run(*COMMAND, f"Restart-Service -Name {_quoted(service)} -Force -ErrorAction Stop")
 
     def restart_apart(self, service: str) -> None:
-        words = ("-NoProfile", "-NonInteractive", "-Command", f"Restart-Service -Name {_quoted(service)} -Force")
-        self._command(f"Start-Process powershell -WindowStyle Hidden -ArgumentList {','.join(map(_quoted, words))}")
+        words = ",".join(map(_quoted, (*COMMAND, f"Restart-Service -Name {_quoted(service)} -Force")))
+        self._powershell.run(*COMMAND, f"Start-Process powershell -WindowStyle Hidden -ArgumentList {words}")
 
     def _listed(self) -> dict[str, str]:
         """Process numbers by name, in lower case: Windows knows no difference."""
-        rows = list(csv.DictReader(self._command(LISTING).splitlines()))
-        if not rows or any({"Name", "ProcessId"} - row.keys() for row in rows):
-            raise ActionError("powershell: Win32_Service: it lists no names and process numbers")
+        rows = listed(self._powershell, "Get-CimInstance Win32_Service", "Name", "ProcessId")
         return {row["Name"].lower(): row["ProcessId"] for row in rows}
-
-    def _command(self, words: str) -> str:
-        return self._powershell.run("-NoProfile", "-NonInteractive", "-Command", words)
 
 
 def services_here(system: str, root: Path, tools: Toolbox) -> Services | None:
