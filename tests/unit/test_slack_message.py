@@ -50,6 +50,17 @@ def test_several_rules_are_told_the_worst_first() -> None:
     ]
 
 
+def test_alerts_of_one_rule_are_told_together() -> None:
+    """Though its description has the address in it; what they have in common is said."""
+    many = [
+        {"rule": {"id": "5712", "level": 10, "description": f"tried from {each} as {user}"}, "data": {"srcip": each}}
+        for each, user in (("10.0.0.1", "root"), ("10.0.0.2", "root"), ("10.0.0.2", "a b"))
+    ]
+    (attachment,) = told(*many)["attachments"]
+    assert attachment["title"] == "3 × tried from … as …"
+    assert fields([attachment])[0]["Source"] == "10.0.0.1, 10.0.0.2"
+
+
 def test_of_very_many_addresses_some_are_named() -> None:
     """Each once."""
     alerts = [alert(data={"srcip": f"10.0.0.{number % 30}", "dstuser": "root"}) for number in range(60)]

@@ -56,9 +56,9 @@ def telling(alert: Mapping[str, Any], target: str) -> Telling:
 
 def of_alerts(some: Sequence[Telling], host: str) -> bytes:
     """One message for all of them."""
-    groups: dict[tuple[str, str], list[Telling]] = defaultdict(list)
+    groups: dict[str, list[Telling]] = defaultdict(list)
     for each in some:
-        groups[each.rule, each.what].append(each)
+        groups[each.rule or each.what].append(each)
     ordered = sorted(groups.values(), key=lambda group: (-_worst(group), -len(group)))
     attachments = [_group(group) for group in ordered[:GROUPS]]
     if rest := ordered[GROUPS:]:
@@ -86,7 +86,7 @@ def of_ends(some: Sequence[Expiry], more: int, host: str) -> bytes:
 
 def _group(group: Sequence[Telling]) -> dict[str, Any]:
     first = group[0]
-    title = first.what if len(group) == 1 else f"{len(group)} × {first.what}"
+    title = first.what if len(group) == 1 else f"{len(group)} × {_common(each.what for each in group)}"
     fields = {
         "Rule": f"{first.rule} (level {first.level})" if first.rule else "",
         "Agent": _named(each.agent for each in group),
@@ -94,6 +94,12 @@ def _group(group: Sequence[Telling]) -> dict[str, Any]:
         "User": _named(each.user for each in group),
     }
     return _attachment(_worst(group), title, fields, first.line if len(group) == 1 else "")
+
+
+def _common(texts: Iterable[str]) -> str:
+    """What all of them say, word for word: many a rule's description has the address in it."""
+    words = zip(*(text.split(" ") for text in dict.fromkeys(texts)), strict=False)
+    return " ".join(some[0] if len(set(some)) == 1 else "…" for some in words)
 
 
 def _attachment(level: int, title: str, fields: Mapping[str, str], text: str = "") -> dict[str, Any]:
