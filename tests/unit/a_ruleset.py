@@ -97,9 +97,3 @@ def ended(correlator: Correlator, lines: Iterable[LogLine]) -> list[tuple[Rule, 
     listen(correlator, seen)
     feed_all(correlator, lines)
     return seen
-
-
-def final_of(correlator: Correlator, lines: Iterable[LogLine]) -> tuple[str, str, str]:
-    """The rule, the level and the decoder that the last of the lines ends with."""
-    rule, event = ended(correlator, lines)[-1]
-    return rule.id, str(rule.level), event.decoder.name if event.decoder else ""

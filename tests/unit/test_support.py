@@ -18,7 +18,6 @@ from shared.store import Store
 
 HERE = Path(sys.executable).parent
 PLANTED = [f"Pl4nted{number}Zq" for number in range(20)]
-URL_PASSWORDS = PLANTED[:4]
 
 MANAGER = f"""
 # password: {PLANTED[4]}

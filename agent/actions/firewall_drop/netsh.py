@@ -17,6 +17,7 @@ from itertools import count
 from agent.actions.firewall_drop.address_list import AddressList, keys_of
 from agent.actions.tools.halves import in_halves
 from agent.actions.tools.lookout import Lookout
+from agent.actions.tools.places import with_length
 from agent.actions.tools.problems import Problems
 from agent.actions.tools.tool import Tool, Tools
 from shared.errors import ActionError, ToolHangs
@@ -57,11 +58,6 @@ def _addresses(keys: Collection[str]) -> str:
     if not keys:
         raise ValueError("without an address a rule is for everybody")
     return f"remoteip={','.join(map(with_length, sorted(keys)))}"
-
-
-def with_length(key: str) -> str:
-    """A host with its prefix length, as netsh shows it."""
-    return key if "/" in key else f"{key}/{128 if ':' in key else 32}"
 
 
 def told(printed: str, page: int) -> Page:

@@ -7,6 +7,7 @@ behind this one do, and whatever isn't TCP.
 from collections.abc import Sequence
 from contextlib import suppress
 
+from agent.actions.tools.places import with_length
 from agent.actions.tools.tool import Tool, Tools
 from shared.errors import ActionError
 
@@ -44,4 +45,4 @@ def _any_of(peers: Sequence[str]) -> list[str]:
 
 def _ipv6(key: str) -> str:
     """With its length, because an address alone is taken apart at its last colon, for a port."""
-    return f"inet6:{key if '/' in key else f'{key}/128'}"
+    return f"inet6:{with_length(key)}"

@@ -66,6 +66,11 @@ def place_of(key: str) -> Place:
     return _host_of(key) or _network_of(key)
 
 
+def with_length(key: str) -> str:
+    """The same with its prefix length, also when it is a host: `203.0.113.9/32`."""
+    return key if "/" in key else f"{key}/{LENGTHS[6 if ':' in key else 4]}"
+
+
 def _host_of(key: str) -> Place | None:
     """The same for an address in its one spelling, four times as fast: a start with many effects has many of them."""
     version, family = (6, AF_INET6) if ":" in key else (4, AF_INET)
