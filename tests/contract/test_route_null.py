@@ -4,8 +4,10 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from agent.actions.action import Action, Effect, Result
 from agent.actions.route_null.linux_routes import LinuxRoutes
@@ -132,6 +134,29 @@ def test_a_table_that_nobody_looks_into_is_no_block(subject: ByIp, web: Host) ->
         assert _problems(subject.action.apply([_effect(BLOCKED4)])) == []
     assert set(subject.action.inspect()) == subject.seen() == {BLOCKED4, BLOCKED6}
     assert web.run("ip", "rule").count("lookup 8484") == 1
+
+
+@pytest.mark.root
+def test_what_has_ended_does_not_come_back_with_the_rule(subject: ByIp, web: Host) -> None:
+    """A block that ends while nobody looks into the table isn't in force once more when the next one is."""
+    assert _problems(subject.action.apply([_effect(BLOCKED4), _effect(BLOCKED6)])) == []
+    web.run("ip", "rule", "del", "pref", "84")
+    assert _problems(subject.action.revert([_effect(BLOCKED4)])) == []
+    assert _problems(subject.action.apply([_effect(OTHER4)])) == []
+    assert subject.seen() == {OTHER4, BLOCKED6}
+
+
+@pytest.mark.root
+def test_one_of_many_is_one_start_of_a_program(subject: ByIp, web: Host, tmp_path: Path) -> None:
+    """However many there are, and whether it comes or goes."""
+    (tmp_path / "ip").write_text(f'#!/bin/sh\necho >> {tmp_path}/runs\nexec /usr/sbin/ip "$@"\n')
+    (tmp_path / "ip").chmod(0o755)
+    counted = subject.made(replace(subject.tools, path=f"{tmp_path}:{subject.tools.path}"))
+    assert _problems(counted.apply([_effect(key) for key in subject.many])) == []
+    (tmp_path / "runs").write_text("")
+    assert _problems(counted.apply([_effect(BLOCKED4)])) == []
+    assert _problems(counted.revert([_effect(BLOCKED4)])) == []
+    assert (tmp_path / "runs").read_text().count("\n") == 2
 
 
 @pytest.mark.root

@@ -8,10 +8,11 @@ The rule it keeps: nobody's route is touched, and what has one already isn't blo
 second path to there, and let half of the connections through.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
+from agent.actions.route_null.by_listing import ByListing
 from agent.actions.tools.families import key_of
 from agent.actions.tools.problems import Problems, one_by_one
 from agent.actions.tools.tool import Tool, Tools
@@ -39,6 +40,7 @@ class BsdRoutes:
 
     def __init__(self, tools: Tools = Tools()) -> None:
         self._route, self._netstat = Tool("route", tools), Tool("netstat", tools)
+        self._by_listing = ByListing(self.backend, self.listed)
 
     def families(self) -> tuple[int, ...]:
         return (4, 6)
@@ -47,19 +49,25 @@ class BsdRoutes:
         self._route.find()
         self._netstat.run(*listing(4))
 
-    def listed(self, version: int, among: Collection[str] = ()) -> set[str]:
+    def listed(self, version: int) -> set[str]:
         return {each.name for each in self._all(version) if each.ours}
 
     def put(self, version: int, names: Sequence[str]) -> Problems:
+        return self._by_listing.make(version, names, self._add, there=True)
+
+    def take(self, version: int, names: Sequence[str]) -> Problems:
+        return self._by_listing.make(version, names, self._delete, there=False)
+
+    def moved(self) -> bool:
+        return False
+
+    def _add(self, version: int, names: Sequence[str]) -> Problems:
         others = {each.name: each.gateway for each in self._all(version) if not each.ours}
         taken = {name: f"route: there is one already, by {others[name]}" for name in names if name in others}
         return taken | self._each(version, "add", [name for name in names if name not in taken])
 
-    def take(self, version: int, names: Sequence[str]) -> Problems:
+    def _delete(self, version: int, names: Sequence[str]) -> Problems:
         return self._each(version, "delete", names)
-
-    def moved(self) -> bool:
-        return False
 
     def _all(self, version: int) -> list[Listed]:
         return parsed(self._netstat.run(*listing(version)), version)

@@ -3,7 +3,7 @@
 What they send still arrives, unless the host checks return paths (`rp_filter`): a TCP connection never comes about,
 a lone UDP packet is heard. It needs no firewall, and costs a packet nothing, however many routes there are.
 
-The rule it keeps: done means that the system lists the route. Routes know no end: the executor's `revert` ends them.
+The rule it keeps: done means that the system has the route. Routes know no end: the executor's `revert` ends them.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -29,14 +29,16 @@ class Routes(Protocol):
     def check(self) -> None:
         """Changes nothing. Raises ActionError with what is missing."""
 
-    def listed(self, version: int, among: Collection[str] = ()) -> Collection[str]:
-        """What is in force of one family, or at least what is of `among`. Raises ActionError."""
+    def listed(self, version: int) -> Collection[str]:
+        """What is in force of one family. Raises ActionError."""
 
     def put(self, version: int, names: Sequence[str]) -> Problems:
-        """Adds routes that aren't there; what failed, with the tool's words."""
+        """Puts routes in force that may be so already; what failed, with the tool's words. Raises ActionError when all
+        did.
+        """
 
     def take(self, version: int, names: Sequence[str]) -> Problems:
-        """Removes routes that are there; what failed."""
+        """Removes routes that may not be there. As `put` otherwise."""
 
     def moved(self) -> bool:
         """Whether somebody else may have changed routes since it was last asked; False where nobody tells."""
@@ -88,13 +90,8 @@ class RouteNull:
 
     def _make(self, version: int, wanted: Wanted, *, there: bool) -> Problems:
         """Makes one family's be in force, or not; what failed."""
+        change = self._routes.put if there else self._routes.take
         try:
-            before = self._routes.listed(version, wanted)
-            differing = [name for name in wanted if (name in before) != there]
-            change = self._routes.put if there else self._routes.take
-            failed = change(version, differing) if differing else {}
-            after = self._routes.listed(version, differing) if differing else before
+            return change(version, list(wanted))
         except ActionError as error:
             return dict.fromkeys(wanted, str(error))
-        words = f"{self.backend} said yes, but the route is {'not ' if there else 'still '}there"
-        return {name: failed.get(name, words) for name in differing if (name in after) != there}

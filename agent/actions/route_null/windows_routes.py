@@ -17,6 +17,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from agent.actions.route_null.by_listing import ByListing
 from agent.actions.tools.families import key_of
 from agent.actions.tools.places import LENGTHS
 from agent.actions.tools.problems import Problems
@@ -48,6 +49,7 @@ class WindowsRoutes:
 
     def __init__(self, tools: Tools = Tools()) -> None:
         self._netsh = Tool("netsh", tools)
+        self._by_listing = ByListing(self.backend, self.listed)
         self._seen: dict[int, list[Listed]] = {}  # at the last look, which comes before each change
 
     def families(self) -> tuple[int, ...]:
@@ -57,10 +59,19 @@ class WindowsRoutes:
         self._netsh.find()
         _loopback(self._all(4), 4)
 
-    def listed(self, version: int, among: Collection[str] = ()) -> set[str]:
+    def listed(self, version: int) -> set[str]:
         return {name for each in self._ours(version) if (name := _name(each, version))}
 
     def put(self, version: int, names: Sequence[str]) -> Problems:
+        return self._by_listing.make(version, names, self._add, there=True)
+
+    def take(self, version: int, names: Sequence[str]) -> Problems:
+        return self._by_listing.make(version, names, self._delete, there=False)
+
+    def moved(self) -> bool:
+        return False
+
+    def _add(self, version: int, names: Sequence[str]) -> Problems:
         routes = self._seen.get(version) or self._all(version)
         loopback = _loopback(routes, version)
         others = {_name(each, version): each.by for each in routes}
@@ -68,12 +79,9 @@ class WindowsRoutes:
         new = {name: adding(version, name, loopback) for name in names if name not in taken}
         return taken | self._each(version, new, there=True)
 
-    def take(self, version: int, names: Sequence[str]) -> Problems:
+    def _delete(self, version: int, names: Sequence[str]) -> Problems:
         loopback = _loopback(self._seen.get(version) or self._all(version), version)
         return self._each(version, {name: deleting(version, name, loopback) for name in names}, there=False)
-
-    def moved(self) -> bool:
-        return False
 
     def _all(self, version: int) -> list[Listed]:
         self._seen[version] = parsed(self._netsh.run(*listing(version)))
