@@ -64,8 +64,8 @@ def command(
     """Run all that one host needs until Ctrl-C: a private RabbitMQ node, the manager, and an agent.
 
     It is no supervisor: when one part ends, all end, with exit code 1; systemd and containers are for what has to stay
-    up. Blocks stay in force when it stops, and end on time. The settings that it doesn't make itself can be given in
-    the environment, as THWART_<SECTION>_<KEY>.
+    up. Blocks stay in force when it stops, and end on time by nftables and ipset, by anything else once an agent runs
+    again. The settings that it doesn't make itself can be given in the environment, as THWART_<SECTION>_<KEY>.
 
     \b
     Examples:
@@ -119,6 +119,8 @@ def _check(plan: "Plan") -> None:
 
 def _what_now(plan: "Plan") -> str:
     """For who has just started it."""
+    from manager.up.running import STAY
+
     found = plan.api == options.API_URL and plan.token_file == options.token_file()
     variables = f"  export THWART_API_URL={plan.api} THWART_API_TOKEN_FILE={plan.token_file}\n"
     came_from = os.environ.get("SSH_CONNECTION", "").partition(" ")[0]
@@ -131,7 +133,7 @@ def _what_now(plan: "Plan") -> str:
         "  thwart block 203.0.113.9 --for 10m # and thwart unblock\n"
         "  thwart orders                      # what was ordered, and why\n"
         f"  thwart-agent effects --config {plan.state / 'agent.toml'}\n"
-        "Ctrl-C stops all of it; blocks stay in force and end on time."
+        f"Ctrl-C stops all of it; {STAY}."
     )
 
 

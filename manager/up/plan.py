@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from manager.api import tokens
 
+SBIN = ("/usr/sbin", "/sbin")  # where programs are that a user's PATH may lack, also root's after `su`
 Settings = Mapping[str, Mapping[str, Any]]  # section -> key -> value
 
 
@@ -76,7 +77,7 @@ def written(settings: Settings) -> str:
 def environment(settings: Settings, outer: Mapping[str, str]) -> dict[str, str]:
     """`outer` without what would overrule `settings`; every other setting can still be given in it."""
     ours = {f"THWART_{section}_{key}".upper() for section, keys in settings.items() for key in keys}
-    path = ":".join((outer.get("PATH", "/usr/bin:/bin"), "/usr/sbin", "/sbin"))
+    path = ":".join((outer.get("PATH", "/usr/bin:/bin"), *SBIN))
     return {name: value for name, value in outer.items() if name not in ours} | {"PATH": path}
 
 

@@ -31,6 +31,7 @@ READY = 30.0  # s for a daemon to be of use
 STOPPING = 15.0  # s for it to stop in good order
 NFTABLES = "libnftables.so.1"  # what the agent will load, if it is there
 COMMANDS = Path(sys.executable).parent  # where `thwart` and `thwart-agent` are
+STAY = "blocks stay in force, and end on time by nftables and ipset, by anything else once an agent runs again"
 ENDERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Tell = Callable[[str], None]
@@ -63,7 +64,7 @@ def _until_one_ends(plan: Plan, stack: ExitStack, tell: Tell, of_use: Callable[[
     of_use()
     os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
     parts.check()
-    raise PartEnded("the RabbitMQ node's epmd ended by itself; everything else was stopped, blocks stay in force")
+    raise PartEnded(f"the RabbitMQ node's epmd ended by itself; everything else was stopped, {STAY}")
 
 
 class Parts:
@@ -91,12 +92,12 @@ class Parts:
             if not child.running:
                 raise PartEnded(
                     f"the {name} ended by itself ({child.ending}), see what it said above; "
-                    "everything else was stopped, blocks stay in force and end on time"
+                    f"everything else was stopped, {STAY}"
                 )
         if not self._broker_runs():
             raise PartEnded(
                 f"the RabbitMQ node ended by itself, see {self._plan.state / 'broker' / 'server.log'}; everything else "
-                "was stopped, blocks stay in force and end on time"
+                f"was stopped, {STAY}"
             )
 
     def wait_for(self, of_use: Callable[[Agents], bool]) -> None:
@@ -139,7 +140,7 @@ def _until_interrupted(tell: Tell) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        tell("everything has stopped; blocks stay in force and end on time")
+        tell(f"everything has stopped; {STAY}")
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
@@ -156,10 +157,15 @@ def require(plan: Plan) -> None:
         raise ActionError("the agent changes the firewall and reads logs: run this as root, with sudo")
     if not SERVER.exists():
         raise BrokerError(f"{SERVER}: not found; install RabbitMQ: apt-get install rabbitmq-server")
-    if not (_has_nftables() or shutil.which("iptables")):
+    if not (_has_nftables() or _found("iptables")):
         raise ActionError(f"{NFTABLES}: not found, nor iptables; install nftables: apt-get install nftables")
-    if not plan.logs and not shutil.which("journalctl"):
+    if not plan.logs and not _found("journalctl"):
         raise SettingsError("there is neither /var/log/auth.log nor a systemd journal; name a log file with --log")
+
+
+def _found(program: str) -> bool:
+    """Where the daemons will look for it, which is more than a PATH without /usr/sbin tells."""
+    return shutil.which(program, path=environment({}, os.environ)["PATH"]) is not None
 
 
 def _has_nftables() -> bool:

@@ -106,18 +106,21 @@ def test_what_is_missing_is_said_with_what_to_install(
     monkeypatch.setattr(running, "NFTABLES", "libc.so.6")
     running.require(a_plan(tmp_path, tmp_path / "auth.log"))
     monkeypatch.setattr(running, name, value)
+    monkeypatch.setattr(plan, "SBIN", ())
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(kind, match=words):
         running.require(a_plan(tmp_path, tmp_path / "auth.log"))
 
 
 def test_iptables_will_do_where_nftables_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The agent falls back to it."""
+    """The agent falls back to it, and finds it where a PATH without sbin doesn't."""
     monkeypatch.setattr(running.os, "geteuid", lambda: 0)
     monkeypatch.setattr(running, "SERVER", Path("/"))
     monkeypatch.setattr(running, "NFTABLES", "libnowhere.so.1")
+    monkeypatch.setattr(plan, "SBIN", (str(tmp_path / "sbin"),))
     monkeypatch.setenv("PATH", str(tmp_path))
-    (tmp_path / "iptables").touch(mode=0o755)
+    (tmp_path / "sbin").mkdir()
+    (tmp_path / "sbin" / "iptables").touch(mode=0o755)
     running.require(a_plan(tmp_path, tmp_path / "auth.log"))
 
 
@@ -129,6 +132,7 @@ def test_without_root_or_anything_to_follow_it_says_so(tmp_path: Path, monkeypat
     monkeypatch.setattr(running.os, "geteuid", lambda: 0)
     monkeypatch.setattr(running, "SERVER", Path("/"))
     monkeypatch.setattr(running, "NFTABLES", "libc.so.6")
+    monkeypatch.setattr(plan, "SBIN", ())
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SettingsError, match="--log"):
         running.require(a_plan(tmp_path))
