@@ -7,9 +7,9 @@ and forgotten with the process.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
 import structlog
@@ -68,6 +68,8 @@ class Errands:
         self._workers = workers  # for each action, so that one which hangs has its own and nobody else's
         self._threads = ThreadPoolExecutor(max_workers=MOST, thread_name_prefix="slow-actions")
         self._out: dict[asyncio.Task[None], Sequence[Errand]] = {}
+        self._beginning = asyncio.Lock()
+        self._kept: list[Name] = []  # lanes in which somebody else is at work
         self._later: dict[Name, float] = {}  # lanes, and by the boot clock until when their call may still end us
         self._rests: dict[Name, tuple[float, float]] = {}  # until when by the boot clock, and for how long
         self._next: float | None = None
@@ -99,6 +101,23 @@ class Errands:
 
     async def begin(self) -> None:
         """Starts what can be started. Raises StoreError."""
+        async with self._beginning:
+            await self._begin()
+
+    @asynccontextmanager
+    async def kept(self, lane: Name) -> AsyncIterator[bool]:
+        """Nothing is started in this lane meanwhile; False when somebody is at work in it."""
+        async with self._beginning:
+            free = lane not in self._busy()
+            self._kept += [lane] if free else []
+        try:
+            yield free
+        finally:
+            if free:
+                self._kept.remove(lane)
+                self.work.set()
+
+    async def _begin(self) -> None:
         for task in [each for each in self._out if each.done()]:
             del self._out[task]
             task.result()
@@ -116,7 +135,7 @@ class Errands:
         owes, self._owes = self._owes, False  # what fails meanwhile is owed, though this look doesn't see it
         try:
             begun = await self._journal.begin(
-                busy=[each.lane for some in self._out.values() for each in some] + self._awaited(now),
+                busy=self._busy(),
                 limit=self._workers,
                 at_once=self._actions.at_once,
                 owed=[name for name, (until, _) in self._rests.items() if until > now] if owes else None,
@@ -127,10 +146,11 @@ class Errands:
         self._owes = self._owes or begun.owed
         return begun
 
-    def _awaited(self, now: float) -> list[Name]:
-        """The lanes whose call may still end this process."""
+    def _busy(self) -> list[Name]:
+        """The lanes in which somebody is at work, or whose call may still end this process."""
+        now = self._journal.now().boot
         self._later = {lane: until for lane, until in self._later.items() if until > now}
-        return list(self._later)
+        return [each.lane for some in self._out.values() for each in some] + list(self._later) + self._kept
 
     def _together(self, errands: Iterable[Errand]) -> Iterator[Sequence[Errand]]:
         """Those that one call does."""

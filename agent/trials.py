@@ -125,11 +125,14 @@ class Trials:
         """Nobody can look up what it did. What just happens has nothing that could be reverted."""
         key = action.key(request.target, request.arguments, ORDER)
         action.prepare(request.arguments)
-        await self._refuse(action.name, key, request.target)
         lasting = not action.just_happens
         call = Call(key=key, target=request.target, arguments=request.arguments, lasting=lasting)
         revert = (lambda: action.revert([call])) if lasting else None
-        steps = await asyncio.to_thread(_steps, lambda: action.apply([call]), revert, lambda: None)
+        async with self._executor.errands.kept((action.name, request.target or key)) as free:
+            if not free:
+                raise ActionError(f"{action.name} is at work on {request.target} just now; try again in a moment")
+            await self._refuse(action.name, key, request.target)
+            steps = await asyncio.to_thread(_steps, lambda: action.apply([call]), revert, lambda: None)
         return _answer(action.backend, steps)
 
     async def _refuse(self, name: str, key: str, target: str) -> None:

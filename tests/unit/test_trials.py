@@ -1,5 +1,6 @@
 """Trying an action out: what is seen is told, what must not be touched isn't, and nothing is left behind."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,16 @@ import pytest
 
 from agent.actions.action import Action, Call, Effect, Result
 from agent.actions.ip_customblock import IpCustomblock
+from agent.actions.tools.process import Limits
 from agent.trials import Offered, TrialAnswer, TrialRequest
 from shared.errors import ActionError
 from tests.unit.a_host import ATTACKER, AHost
+from tests.unit.a_script_host import ScriptHost
 from tests.unit.a_trial import ALIAS, ALLOWED, PROTECTED, trials
+from tests.waiting import eventually
 
 OTHER = "203.0.113.10"
+SLOWLY = 'read -r line; echo "$line" >> said; touch began; while [ ! -e go ]; do sleep 0.01; done\n'
 
 
 class Sham(IpCustomblock):
@@ -189,6 +194,37 @@ async def test_a_script_is_told_both(host: AHost, tmp_path: Path) -> None:
     assert told(answer) == [("applied", None, ""), ("reverted", None, "")]
     assert (answer.works, answer.backend) == (True, "script")
     assert (tmp_path / "said").read_text().splitlines() == ["add", "delete"]
+
+
+async def test_an_order_for_what_is_tried_waits_until_that_is_over(tmp_path: Path) -> None:
+    """Else the trial's `delete` would take back what the order has put in force."""
+    host = ScriptHost(tmp_path, Limits(whole=10.0, grace=5.0))
+    host.script("note.sh", SLOWLY)
+    trial = asyncio.create_task(tried(host, tmp_path, "note.sh", ATTACKER))
+    await eventually(lambda: (host.notes / "began").exists())
+    await host.take(host.order("note.sh", timeout=60.0))
+    await host.executor.errands.begin()
+    assert host.executor.errands.out == 0
+    (host.notes / "go").touch()
+    assert (await trial).works
+    await host.errands()
+    assert host.commands() == ["add", "delete", "add"]
+    assert host.answers() == [("applied", "new")]
+    host.close()
+
+
+async def test_what_is_ordered_just_now_is_not_tried(tmp_path: Path) -> None:
+    """Though nobody knows yet that it is in force."""
+    host = ScriptHost(tmp_path, Limits(whole=10.0, grace=5.0))
+    host.script("note.sh", SLOWLY)
+    await host.take(host.order("note.sh", timeout=60.0))
+    await host.executor.errands.begin()
+    answer = await tried(host, tmp_path, "note.sh", ATTACKER)
+    assert answer.error == f"note.sh is at work on {ATTACKER} just now; try again in a moment"
+    (host.notes / "go").touch()
+    await host.errands()
+    assert host.commands() == ["add"]
+    host.close()
 
 
 async def test_a_script_that_fails_is_told(host: AHost, tmp_path: Path) -> None:
