@@ -213,7 +213,7 @@ def _print_lifted(answer: "LiftAnswer", target: str | None) -> None:
     elif not (answer.lifted or answer.problems):
         click.echo(f"nothing is in force on {target or 'this host'}{' itself' if answer.covered else ''}")
     for each in answer.lifted:
-        orders = "one order" if each.orders == 1 else f"{each.orders} orders" if each.orders else "no order, adopted"
+        orders = "one order" if each.orders == 1 else f"{each.orders} orders" if each.orders else "no order"
         click.echo(f"lifted {each.action} on {each.target}, held by {orders}")
     for network in answer.covered:
         click.echo(f"{target} is still covered by {network}; `thwart-agent lift {network}` ends that")

@@ -35,7 +35,7 @@ class LiftedEffect(Struct, frozen=True, kw_only=True, order=True):
 
     action: str
     target: str
-    orders: int  # that held it, or were to; none: it was adopted
+    orders: int  # that held it, or were to; none: it was adopted, or could not be ended before
 
 
 class LiftAnswer(Struct, frozen=True, kw_only=True):

@@ -25,10 +25,10 @@ from shared.messages import Order
 from shared.store import Connection, Row
 
 _ENDED = """
-SELECT h.action, h.key, e.target FROM (
+SELECT h.action, h.key, COALESCE(e.target, '') AS target FROM (
     SELECT action, key, ends FROM holders WHERE lifted = 1 AND +slow = 1
     UNION ALL SELECT action, key, ends FROM holders WHERE lifted = 0 AND slow = 1 AND ends <= ?
-) h JOIN effects e ON e.action = h.action AND e.key = h.key ORDER BY h.ends
+) h LEFT JOIN effects e ON e.action = h.action AND e.key = h.key ORDER BY h.ends
 """
 _ACTIONS = """
 WITH RECURSIVE actions (action) AS (

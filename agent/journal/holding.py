@@ -14,7 +14,9 @@ _COMING = "SELECT id, body, action, forget_at FROM orders WHERE status IS NULL A
 
 
 class Hold(Struct, frozen=True, kw_only=True):
-    """An order that holds an effect, or that was taken and is to hold one; or nobody's hold on what was adopted."""
+    """An order that holds an effect, or that was taken and is to hold one; or nobody's hold on what was adopted, or
+    could not be ended.
+    """
 
     order_id: str
     action: str

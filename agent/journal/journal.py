@@ -81,9 +81,12 @@ class Journal:
         )
 
     async def lift(self, chosen: Callable[[Hold], bool]) -> list[Hold]:
-        """Ends what is `chosen` of all that is in force or about to be: marks it, for the next turn to carry out."""
+        """Ends what is `chosen` of all that is in force or about to be: marks it, for the next turn to carry out. What
+        could not be ended before is among it.
+        """
 
         def work(connection: Connection, now: Now) -> list[Hold]:
+            adoption.take_back(connection, chosen)
             some = [each for each in holds(connection) if chosen(each)]
             for each in some:
                 taking.bury(connection, each.order_id, each.forget_at)

@@ -76,6 +76,20 @@ async def test_what_could_not_be_ended_is_not_told_as_lifted(host: AHost) -> Non
     assert host.in_force() == {}
 
 
+async def test_what_could_not_be_ended_before_is_tried_again_by_who_asks_for_it(host: AHost) -> None:
+    """At once, and nothing else of that kind; what fails again is named."""
+    await host.do(host.add("o2", OTHER))
+    host.action.failing = {ATTACKER: "busy", OTHER: "busy"}
+    await host.do(host.delete("d1", "o1"), host.delete("d2", "o2"))
+    again = await control.lift(host.executor, LiftRequest(target=ATTACKER))
+    assert (again.lifted, again.problems) == ((), (f"firewall-drop on {ATTACKER}: it is to be reverted still",))
+    host.action.failing.clear()
+    answer = await control.lift(host.executor, LiftRequest(target=ATTACKER))
+    assert [(each.target, each.orders) for each in answer.lifted] == [(ATTACKER, 0)]
+    assert set(host.in_force()) == {OTHER}
+    assert host.ends("o1") == [("lifted", "failed")]
+
+
 class Accounts(FakeAction):
     """What keeps accounts out, in books alone."""
 

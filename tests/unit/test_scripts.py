@@ -550,6 +550,34 @@ async def test_what_fails_while_something_is_looked_for_is_tried_again(host: Scr
     assert host.commands() == ["add", "delete", "delete"]
 
 
+async def test_a_revert_that_failed_is_tried_again_by_who_asks_for_it(host: ScriptHost) -> None:
+    """A person who has mended what was wrong need not wait for the rest to be over."""
+    host.script("note.sh", NOTES_ALL + "case $line in *delete*) [ -e mended ] || exit 4;; esac\n")
+    await host.carry_out(host.order("note.sh", timeout=60.0))
+    await host.errands_after(60.0)
+    (host.notes / "mended").touch()
+    running = create_task(host.executor.errands.run())
+    done = await host.executor.lift(lambda hold: True)
+    host.executor.errands.stop()
+    await running
+    assert [(each.action, each.target) for each in done.orders] == [("note.sh", ATTACKER)]
+    assert (host.commands(), done.problems) == (["add", "delete", "delete"], {})
+
+
+async def test_who_asks_for_a_revert_that_ends_meanwhile_is_not_kept_waiting(host: ScriptHost) -> None:
+    """There is nothing left to be reverted then."""
+    host.script("note.sh", NOTES_ALL + "case $line in *delete*) [ -e mended ] || exit 4;; esac\n")
+    await host.carry_out(host.order("note.sh", timeout=60.0))
+    await host.errands_after(60.0)
+    (host.notes / "mended").touch()
+    host.clock.pass_(errands.FIRST_REST)
+    await host.executor.errands.begin()
+    asked = await host.journal.lift(lambda hold: True)
+    await host.errands()
+    assert await host.journal.still_held([each.order_id for each in asked]) == []
+    assert host.commands() == ["add", "delete", "delete"]
+
+
 async def test_a_one_shot_that_failed_is_no_trouble(host: ScriptHost) -> None:
     """Its answer says so, once; nothing is owed, so heartbeats don't say it for ever and nothing is looked for."""
     host.script("fail.sh", "exit 1\n")
