@@ -8,7 +8,6 @@ The rule it keeps: nobody's route is touched, and what has one already isn't blo
 metrics of both interfaces.
 """
 
-import os
 import re
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
@@ -19,7 +18,7 @@ from msgspec import Struct
 
 from agent.actions.route_null.by_listing import ByListing
 from agent.actions.tools.families import key_of
-from agent.actions.tools.places import LENGTHS
+from agent.actions.tools.places import with_length
 from agent.actions.tools.problems import Problems
 from agent.actions.tools.tool import Tool, Tools
 from shared.errors import ActionError, InvalidTarget, ToolHangs
@@ -124,23 +123,19 @@ def listing(version: int) -> list[str]:
 
 def adding(version: int, name: str, interface: int) -> list[str]:
     """The arguments that add one. Without a next hop it is the interface alone."""
-    where = [f"prefix={_prefix(version, name)}", f"interface={interface}"]
+    where = [f"prefix={with_length(name)}", f"interface={interface}"]
     return ["interface", FAMILIES[version], "add", "route", *where, f"metric={METRIC}", "store=active"]
 
 
 def deleting(version: int, name: str, interface: int) -> list[str]:
     """The arguments that delete one."""
-    where = [f"prefix={_prefix(version, name)}", f"interface={interface}"]
+    where = [f"prefix={with_length(name)}", f"interface={interface}"]
     return ["interface", FAMILIES[version], "delete", "route", *where, "store=active"]
 
 
 def parsed(text: str) -> list[Listed]:
     """The routes of a listing, whose columns are two words, the metric, the prefix, the interface, and by what."""
     return [Listed(prefix.lower(), int(metric), int(index), by) for metric, prefix, index, by in _ROUTE.findall(text)]
-
-
-def _prefix(version: int, name: str) -> str:
-    return name if "/" in name else f"{name}/{LENGTHS[version]}"
 
 
 def _loopback(routes: Sequence[Listed], version: int) -> int:
@@ -163,15 +158,9 @@ def _name(route: Listed, version: int) -> str:
 def _file(text: str) -> Iterator[Path]:
     """A file with that in it, for as long as it is needed. Raises ActionError."""
     try:
-        handle, name = tempfile.mkstemp(prefix="thwart-", suffix=".netsh")
+        with tempfile.TemporaryDirectory(prefix="thwart-") as folder:
+            path = Path(folder, "commands.netsh")
+            path.write_text(text, encoding="ascii")
+            yield path
     except OSError as error:
         raise ActionError(f"no script can be written for netsh: {error.strerror}") from error
-    path = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(text)
-        yield path
-    except OSError as error:
-        raise ActionError(f"no script can be written for netsh: {error.strerror}") from error
-    finally:
-        path.unlink(missing_ok=True)
