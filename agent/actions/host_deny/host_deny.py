@@ -16,6 +16,7 @@ import tenacity
 from agent.actions.action import Effect, Result
 from agent.actions.host_deny.hosts_access import Line, Rule, line_for, lines, rule_in, who_lets_in
 from agent.actions.tools import whole_file
+from agent.actions.tools.problems import Problems, results
 from agent.actions.tools.whole_file import Mark
 from shared.errors import ActionError, FileChanged
 from shared.targets import normalise_address
@@ -99,9 +100,9 @@ class HostDeny:
                 problems = self._changed(keys, change, wanted=wanted)
         except ActionError as error:
             problems = dict.fromkeys(keys, str(error))
-        return [Result(key=effect.key, problem=problems.get(effect.key, "")) for effect in effects]
+        return results(effects, problems)
 
-    def _changed(self, keys: Collection[str], change: Change, *, wanted: bool) -> dict[str, str]:
+    def _changed(self, keys: Collection[str], change: Change, *, wanted: bool) -> Problems:
         """What failed, once the file was written and read again."""
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(FileChanged),
@@ -112,7 +113,7 @@ class HostDeny:
         there = _Files(self._etc, self.backend).in_force()
         return {key: "somebody else has changed the file" for key in keys if (key in there) != wanted} | problems
 
-    def _write(self, keys: Collection[str], change: Change, *, wanted: bool) -> dict[str, str]:
+    def _write(self, keys: Collection[str], change: Change, *, wanted: bool) -> Problems:
         """What is not to be written. Raises ActionError, and FileChanged when it is to be tried again."""
         files = _Files(self._etc, self.backend)
         unseen = self.moved()
@@ -122,7 +123,7 @@ class HostDeny:
             self._seen = self._marks()
         return problems
 
-    def _let_in(self, keys: Collection[str], rules: Sequence[Rule]) -> dict[str, str]:
+    def _let_in(self, keys: Collection[str], rules: Sequence[Rule]) -> Problems:
         """A line that keeps nobody out isn't written."""
         found = {key: who_lets_in(key, rules) for key in keys} if rules else {}
         return {
