@@ -98,6 +98,8 @@ def names_host(target: str) -> bool:
 def normalise_account(text: str) -> str:
     """The one spelling of an account's name. Raises InvalidTarget for what no system's user is called."""
     name = text.strip()
+    if names_address(name):
+        raise InvalidTarget(f"{name} is an address, and no account's name")
     if not _ACCOUNT.fullmatch(name):
         raise InvalidTarget(f"{text[:80]!r} is not an account's name")
     return name

@@ -235,6 +235,13 @@ def test_what_could_be_an_option_or_a_path_is_no_account(name: str) -> None:
         normalise_account(name)
 
 
+@pytest.mark.parametrize("address", ["203.0.113.9", "203.0.113.0/24", "2001:db8::9"])
+def test_an_address_is_no_account(address: str) -> None:
+    """Who mixes actions up is told so, and not that such an account is missing."""
+    with pytest.raises(InvalidTarget, match=f"{address} is an address, and no account's name"):
+        normalise_account(address)
+
+
 @given(ADDRESSES)
 def test_zones_are_taken_off(address) -> None:
     """Interfaces and resolvers are named with zones that no packet carries."""
