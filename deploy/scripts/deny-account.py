@@ -9,7 +9,8 @@
     auth required pam_listfile.so item=user sense=deny file=/etc/security/denied-users onerr=succeed
 
 A script that asks `check_keys` is told to `abort` when its key is in force already, and without a <timeout> what it
-does is held until somebody lifts it. Each step is safe twice: after a crash or a reboot the agent says it again.
+does is held until `thwart-agent lift` on that host. Each step is safe twice: after a crash or a reboot the agent says
+it again.
 """
 
 import fcntl
@@ -27,6 +28,8 @@ def main() -> None:
     account = parameters["alert"].get("data", {}).get("dstuser", "")
     if not account or account == "root":
         sys.exit(f"{account or 'nobody'} is not to be kept out")
+    if not parameters["extra_args"]:
+        sys.exit("name the file in <extra_args>")
     if message["command"] == "add" and not may_go_on(account):
         return
     keep(Path(parameters["extra_args"][0]), account, denied=message["command"] == "add")
