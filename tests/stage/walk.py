@@ -59,15 +59,15 @@ class Walk:
         self.text += f"{words}\n\n"
 
     def types(self, line: str, *, stdin: str = "") -> str:
-        """Runs the `thwart …` in `line`; what it printed. What stands behind it may be `| tail -N`."""
-        typed = line[line.index("thwart ") :].partition(" | tail -")
+        """Runs the `thwart …` in `line`; what it printed. What stands behind it may be `| tail -N` or `| grep WORD`."""
+        typed, _, narrowed = line[line.index("thwart ") :].partition(" | ")
         paths = {shown: path for path, shown in self._names.items()}
-        command, *arguments = (paths.get(word, word) for word in typed[0].split())
+        command, *arguments = (paths.get(word, word) for word in typed.split())
         printed = self._in_terminal([str(COMMANDS / command), *arguments], stdin)
         for path, shown in self._names.items():
             printed = printed.replace(path, shown)
         lines = [each.rstrip() for each in printed.strip().splitlines()]
-        shown = "\n".join(lines[-int(typed[2] or 0) :])
+        shown = "\n".join(_narrowed(lines, narrowed))
         self.text += f"```console\n$ {line}\n{shown}\n```\n\n"
         return printed
 
@@ -123,6 +123,7 @@ def play(guard: Guard, folder: Path) -> str:
         walk.fleet.start()
         _check(walk)
         _explain(walk)
+        _go_further(walk)
         _put_right(walk)
     finally:
         walk.fleet.close()
@@ -146,6 +147,13 @@ def _explain(walk: Walk) -> None:
     assert f"firewall-drop {ATTACKER}" in printed, printed
 
 
+def _go_further(walk: Walk) -> None:
+    walk.says("Nothing of `web1` shall go to that address either, for a day. Can it do that, and by what? Then do it:")
+    assert "route-null" in walk.types("thwart agents show web1 | grep route-null")
+    walk.types(f"thwart order route-null {ATTACKER} --agent web1 --for 1d --reason scanner")
+    assert f"blackhole {ATTACKER}" in walk.fleet.hosts["web1"].run("ip", "route", "show", "table", "all")
+
+
 def _put_right(walk: Walk) -> None:
     walk.says("Then the backup doesn't run. Is its host blocked, and why?")
     walk.attacked_from(BACKUP, ("root",))
@@ -163,6 +171,13 @@ def _put_right(walk: Walk) -> None:
     walk.types("thwart blocks")
     wait_for(lambda: not walk.fleet.api("/v1/allow", AllowListing).behind, BLOCKED)
     walk.types("thwart allow list")
+
+
+def _narrowed(lines: Sequence[str], how: str) -> Sequence[str]:
+    program, _, word = how.partition(" ")
+    if program == "grep":
+        return [each for each in lines if word in each]
+    return lines[-int(word.lstrip("-") or 0) :]
 
 
 def _all_of(terminal: int) -> str:
