@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.actions.action import Action, Effect, Result
-from agent.actions.disable_account.accounts import Accounts
+from agent.actions.disable_account.accounts import PASSED, Accounts
 from agent.actions.disable_account.directory import Directory
 from agent.actions.disable_account.disable_account import DisableAccount
 from agent.actions.disable_account.local_users import LocalUsers
@@ -76,7 +76,7 @@ class OnLinux:
             name for name, state, *_ in map(str.split, self._etc.run("passwd", "-Sa").splitlines()) if state == "L"
         }
         fields = (line.split(":") for line in self._etc.run("getent", "shadow").splitlines())
-        return {name for name, *rest in fields if rest[6] == "1"} & locked
+        return {name for name, *rest in fields if rest[6] == str(PASSED)} & locked
 
     def flush(self) -> None:
         for name in self.seen():

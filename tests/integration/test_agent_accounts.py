@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.actions.disable_account.accounts import PASSED
 from shared.messages import Order
 from tests.integration.an_agent import AnAgent, a_delete, an_order
 from tests.stage import enter
@@ -38,7 +39,7 @@ class WithEtc(AnAgent):
     def closed(self) -> set[str]:
         """The accounts of people that are locked and have expired, as `getent` has them."""
         fields = (line.split(":") for line in self.etc.run("getent", "shadow").splitlines())
-        return {name for name, password, *rest in fields if password.startswith("!") and rest[5] == "1"}
+        return {name for name, password, *rest in fields if password.startswith("!") and rest[5] == str(PASSED)}
 
     def denied(self) -> list[str]:
         path = self.etc.folder / "hosts.deny"

@@ -1,5 +1,6 @@
 """disable-account: what is remembered of an account, and that it is as it was afterwards."""
 
+import shlex
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import structlog
 
 from agent.actions.action import Effect
 from agent.actions.catalogue import BUILT_IN
+from agent.actions.disable_account.accounts import PASSED
 from agent.actions.disable_account.directory import Directory, accounts_in
 from agent.actions.disable_account.disable_account import DisableAccount
 from agent.actions.disable_account.local_users import LocalUsers
@@ -26,7 +28,9 @@ from tests.stage.simulators import macos_accounts, windows_accounts
 from tests.stage.simulators.host import load, save
 from tests.stage.simulators.install import install
 
-WAS = {"number": "20000", "locked": False, "passwordless": False, "expires": None}
+STOOD = {"number": "20000", "locked": False, "passwordless": False, "expires": None}
+WAS = {"standing": STOOD, "sessions": False}
+OPEN = (HASHED, "")
 ALICE = [Effect(key="alice", target="alice", left=60.0)]
 
 
@@ -54,7 +58,7 @@ def kept(tmp_path: Path) -> Path:
         (f"!{HASHED}", ""),  # locked before
         (f"!{HASHED}", "21915"),
         (HASHED, "1"),  # expired before
-        (f"!{HASHED}", "1"),  # nothing to do
+        (f"!{HASHED}", "1"),  # as usermod(8) advises
         ("!", ""),  # as useradd leaves it: for keys alone
         ("*", ""),
         ("!!", ""),
@@ -68,7 +72,7 @@ def test_an_account_is_as_it_was_before(etc: OwnEtc, kept: Path, password: str, 
     for _ in range(2):
         _done(etc, _action(kept).apply)
         assert etc.shadow("alice")[1][0] == "!"
-        assert etc.shadow("alice")[7] == "1"
+        assert etc.shadow("alice")[7] == str(PASSED)
     for _ in range(2):
         _done(etc, _action(kept).revert)
         assert (etc.shadow("alice")[1], etc.shadow("alice")[7]) == (password, expires)
@@ -153,6 +157,66 @@ def test_what_others_change_meanwhile_is_theirs(etc: OwnEtc, kept: Path) -> None
     etc.run("usermod", "--unlock", "--expiredate", "", "alice")
     _done(etc, action.revert)
     assert (etc.shadow("alice")[1], etc.shadow("alice")[7]) == (HASHED, "")
+
+
+@pytest.mark.root
+def test_what_an_administrator_closes_meanwhile_stays_closed(etc: OwnEtc, kept: Path) -> None:
+    """As usermod(8) advises: no key works afterwards."""
+    action = _action(kept)
+    _done(etc, action.apply)
+    etc.run("usermod", "--lock", "--expiredate", "1", "alice")
+    assert etc.call(action.inspect) == {}
+    _done(etc, action.apply)
+    _done(etc, action.revert)
+    assert etc.shadow("alice")[7] == "1"
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("again", ["userdel", "usermod"])
+def test_who_has_no_password_any_more_is_given_none(etc: OwnEtc, kept: Path, again: str) -> None:
+    """It was taken meanwhile, or the account made anew with the same uid: there is nothing to unlock."""
+    action = _action(kept)
+    _done(etc, action.apply)
+    if again == "userdel":
+        etc.run("userdel", "alice")
+        etc.run("useradd", "--uid", "20000", "alice")
+        _done(etc, action.apply)
+    else:
+        etc.run("usermod", "--password", "!", "alice")
+    _done(etc, action.revert)
+    assert (etc.shadow("alice")[1], etc.shadow("alice")[7]) == ("!", "")
+
+
+@pytest.mark.root
+def test_a_lost_record_is_said_and_opens_nobody(etc: OwnEtc, kept: Path) -> None:
+    """Nobody knows how it stood. It is told as in force, so that it is found, and who opens it by hand is done."""
+    _done(etc, _action(kept).apply)
+    kept.unlink()
+    action = _action(kept)
+    assert etc.call(action.inspect) == {"alice": None}
+    _done(etc, action.apply)
+    (result,) = etc.call(lambda: action.revert(ALICE))
+    opens = "usermod --unlock --expiredate '' alice"
+    assert result.problem.endswith(f"the record of how it stood before is lost; as root, `{opens}` opens it")
+    assert etc.shadow("alice")[1] == f"!{HASHED}"
+    etc.run(*shlex.split(opens))
+    _done(etc, action.revert)
+    assert (etc.shadow("alice")[1], etc.shadow("alice")[7]) == OPEN
+    assert etc.call(action.inspect) == {}
+
+
+@pytest.mark.root
+def test_what_was_never_closed_is_forgotten_by_the_next_run(etc: OwnEtc, kept: Path) -> None:
+    """One was killed in between. Whom an administrator locks out later is locked out after an order, too."""
+    kept.parent.mkdir()
+    kept.write_bytes(msgspec.json.encode({"alice": WAS}))
+    action = _action(kept)
+    etc.call(action.prepare)
+    etc.run("usermod", "--lock", "alice")
+    _done(etc, action.apply)
+    etc.call(_action(kept).prepare)
+    _done(etc, action.revert)
+    assert (etc.shadow("alice")[1], etc.shadow("alice")[7]) == (f"!{HASHED}", "")
 
 
 @pytest.mark.root
@@ -287,7 +351,58 @@ def test_sessions_that_go_on_leave_the_account_closed(etc: OwnEtc, kept: Path, t
     with structlog.testing.capture_logs() as logged:
         _done(etc, _action(kept, tools, ends_sessions=True).apply)
     assert [(each["action"], each["target"]) for each in logged] == [("sessions_not_ended", "alice")]
-    assert etc.shadow("alice")[7] == "1"
+    assert etc.shadow("alice")[7] == str(PASSED)
+
+
+@pytest.mark.root
+def test_sessions_are_ended_by_the_next_run(etc: OwnEtc, kept: Path, tmp_path: Path) -> None:
+    """One was killed between closing the account and that; and afterwards they aren't ended again."""
+    seen = tmp_path / "seen"
+    tools = _tools(tmp_path, pkill=f"echo $@ >> {seen}")
+    died = _action(kept, tools, ends_sessions=True)
+    died._end_sessions = _killed
+    with pytest.raises(KeyboardInterrupt):
+        etc.call(lambda: died.apply(ALICE))
+    for _ in range(2):
+        _done(etc, _action(kept, tools, ends_sessions=True).apply)
+    assert seen.read_text() == "--signal KILL --euid 20000\n"
+
+
+@pytest.mark.root
+def test_who_shares_a_uid_is_not_put_out(etc: OwnEtc, kept: Path, tmp_path: Path) -> None:
+    """Their processes can't be told apart: the account is closed, and the log says what wasn't done."""
+    etc.add(["deploy"])
+    tools = _tools(tmp_path, pkill=f"touch {tmp_path}/seen")
+    with structlog.testing.capture_logs() as logged:
+        _done(etc, _action(kept, tools, ends_sessions=True).apply)
+    assert [each["problem"] for each in logged] == ["deploy would be put out as well, with the same uid"]
+    assert not (tmp_path / "seen").exists()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ("passwd: alice:x: alice::", "pwconv"),
+        (f"passwd: alice:x: alice:{HASHED}:", "pwconv"),
+        ("shadow: :99999: :-1:", "damaged"),
+        ("passwd: ^ alice:x:0:0::/:/bin/sh\n", "uid 0"),
+    ],
+)
+def test_what_usermod_and_pam_take_for_another_account_stays(etc: OwnEtc, kept: Path, wrong: str, why: str) -> None:
+    """Closing would be said and come to nothing, or change what it shouldn't: of two lines the first counts."""
+    name, old, new = wrong.split(" ")
+    path = etc.folder / name.removesuffix(":")
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text(
+        f"{new}{''.join(lines)}"
+        if old == "^"
+        else "".join(each.replace(old, new) if each.startswith("alice:") else each for each in lines)
+    )
+    before = (etc.folder / "shadow").read_bytes()
+    (result,) = etc.call(lambda: _action(kept).apply(ALICE))
+    assert why in result.problem
+    assert (etc.folder / "shadow").read_bytes() == before
 
 
 @pytest.mark.root
@@ -364,6 +479,10 @@ def test_dscl_is_read_whatever_it_prints() -> None:
         "bob": ("", False),
     }
     assert found["bob"].refusal
+
+
+def _killed(*_: object) -> bool:
+    raise KeyboardInterrupt
 
 
 _usermod = "/usr/sbin/usermod"

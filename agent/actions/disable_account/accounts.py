@@ -8,7 +8,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
-PASSED = 1  # the day since 1970 on which a closed account has expired; 0 may mean never (shadow(5))
+# The day since 1970 on which a closed account has expired: 0 may mean never (shadow(5)), and 1 is what usermod(8) tells
+# people to take, so that theirs can be told from ours.
+PASSED = 2
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -16,16 +18,17 @@ class Standing(Struct, frozen=True, kw_only=True):
 
     number: str  # the system's own name for it; when somebody else is given the account's name, it is another
     locked: bool = False  # its password opens nothing
-    passwordless: bool = False
+    passwordless: bool = False  # it has none, behind the lock either
     expires: int | None = None  # days since 1970, where accounts expire
 
 
 class Account(Struct, frozen=True, kw_only=True):
-    """An account of this host's own. `refusal` says why it must never be closed."""
+    """An account of this host's own."""
 
     standing: Standing
     closed: bool = False
-    refusal: str = ""
+    opens: str = ""  # what opens it by hand, if it is closed as nobody else does it
+    refusal: str = ""  # why it must never be closed
 
 
 class Accounts(Protocol):
@@ -60,13 +63,13 @@ class Accounts(Protocol):
 
 def merged(kept: Standing | None, found: Standing) -> Standing:
     """How an account is to stand when it is open again: as it did before it was closed, by what was kept, except for
-    what somebody else has changed since.
+    what somebody else has changed since. Whether there is a password behind a lock closing doesn't change.
     """
     if kept is None or kept.number != found.number:
         return found
     return Standing(
         number=found.number,
-        locked=kept.locked and found.locked,
-        passwordless=kept.passwordless if found.locked else found.passwordless,
+        locked=found.locked and (kept.locked or kept.passwordless != found.passwordless),
+        passwordless=found.passwordless,
         expires=kept.expires if found.expires == PASSED else found.expires,
     )

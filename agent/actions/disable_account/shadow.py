@@ -15,6 +15,7 @@ from agent.actions.tools.tool import Tool, Tools
 from shared.errors import ActionError
 
 LOCK = "!"
+IN_SHADOW = "x"  # in the place of a password in /etc/passwd: whatever is there otherwise, pam_unix(8) takes
 PEOPLE = {"UID_MIN": 1_000, "UID_MAX": 60_000}  # where /etc/login.defs doesn't say (login.defs(5))
 NOBODY_FOUND = 1  # pkill's exit code (pkill(1))
 
@@ -40,9 +41,10 @@ class Shadow:
             raise ActionError(f"{self._shadow}: not found; accounts that are kept elsewhere can't be closed from here")
 
     def look(self) -> Mapping[str, Account]:
-        shadow = dict(_entries(self._shadow, 8))
-        people = self._people()
-        return {name: _account(name, fields[1], shadow.get(name), people) for name, fields in _entries(self._passwd, 6)}
+        shadow, people = _entries(self._shadow, 8), self._people()
+        return {
+            name: _account(name, fields, shadow.get(name), people) for name, fields in _entries(self._passwd, 6).items()
+        }
 
     def mark(self) -> object:
         return whole_file.mark(self._passwd), whole_file.mark(self._shadow)
@@ -75,25 +77,40 @@ class Shadow:
         return range(said["UID_MIN"], said["UID_MAX"] + 1)
 
 
-def _entries(path: Path, fields: int) -> list[tuple[str, list[str]]]:
-    """By name the fields behind it, of each whole line. A directory's begin with `+` or `-`, and are no targets."""
-    lines = (line.split(":") for line in whole_file.read(path).decode(errors="surrogateescape").split("\n"))
-    return [(name, rest) for name, *rest in lines if len(rest) == fields]
+def _entries(path: Path, fields: int) -> dict[str, list[str]]:
+    """By name the fields behind it, of each whole line; of two of one name the first counts, as for everybody. A
+    directory's begin with `+` or `-`, and are no targets.
+    """
+    lines = [line.split(":") for line in whole_file.read(path).decode(errors="surrogateescape").split("\n")]
+    return {name: rest for name, *rest in reversed(lines) if len(rest) == fields}
 
 
-def _account(name: str, uid: str, shadow: list[str] | None, people: range) -> Account:
+def _account(name: str, passwd: list[str], shadow: list[str] | None, people: range) -> Account:
+    uid = passwd[1]
     if shadow is None:
         return Account(standing=Standing(number=uid), refusal=f"{name} has no line in /etc/shadow")
-    password, expires = shadow[0], shadow[6]
+    password, *numbers = shadow
     standing = Standing(
         number=uid,
         locked=password.startswith(LOCK),
-        passwordless=not password,
-        expires=int(expires) if expires.isdecimal() else None,
+        passwordless=not password.strip(LOCK),
+        expires=int(numbers[5]) if numbers[5].isdecimal() else None,
     )
-    system = not (uid.isdecimal() and int(uid) in people)
+    closed = standing.locked and standing.expires == PASSED
     return Account(
         standing=standing,
-        closed=standing.locked and standing.expires == PASSED,
-        refusal=f"{name} (uid {uid}) is no person's: those have {people.start} to {people.stop - 1}" if system else "",
+        closed=closed,
+        opens=f"usermod --unlock --expiredate '' {name}" if closed else "",
+        refusal=_refusal(name, passwd, numbers, people),
     )
+
+
+def _refusal(name: str, passwd: list[str], numbers: list[str], people: range) -> str:
+    password, uid, *_ = passwd
+    if not (uid.isdecimal() and int(uid) in people):
+        return f"{name} (uid {uid}) is no person's: those have {people.start} to {people.stop - 1}"
+    if password != IN_SHADOW:
+        return f"{name} has its password in /etc/passwd, so that PAM doesn't ask when it expires; pwconv moves it"
+    if not all(not each or each.isdecimal() for each in numbers):
+        return f"{name} has a damaged line in /etc/shadow, to which usermod would add another"
+    return ""
