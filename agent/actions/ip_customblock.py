@@ -8,6 +8,7 @@ whatever else is in the folder stays as it is.
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from errno import EEXIST
 from pathlib import Path
 
 from agent.actions.action import Effect, Result
@@ -15,7 +16,7 @@ from shared.errors import ActionError, InvalidTarget
 from shared.targets import names_host, normalise_address
 
 FOLDER = "/var/lib/thwart/blocked"
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe would be waited for
 
 
 class IpCustomblock:
@@ -67,7 +68,10 @@ class IpCustomblock:
         return Result(key=key)
 
     def _put(self, key: str) -> None:
-        os.close(os.open(self._folder / key, _NEW, 0o644))
+        path = self._folder / key
+        os.close(os.open(path, _NEW, 0o644))
+        if not path.is_file():  # a pipe, or a device
+            raise FileExistsError(EEXIST, "there is something of that name, and it is no file")
         if self._known is not None:
             self._known.add(key)
 

@@ -1,5 +1,6 @@
 """ip-customblock keeps the contract, by what is in its folder; and leaves alone what isn't its own there."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -73,6 +74,20 @@ class TestIpCustomblock(HostContract, CulpritContract):
         reverted(subject, ["203.0.113.9"])
         done(subject, {"203.0.113.9": None})
         in_force(subject, {"203.0.113.9": None})
+
+    @pytest.mark.parametrize("read", [False, True])
+    def test_a_pipe_holds_nobody_up(self, subject: Folder, read: bool) -> None:
+        """Whoever may write into the folder doesn't stop all other orders, and hasn't blocked anybody by it."""
+        path = subject.folder / "203.0.113.9"
+        subject.folder.mkdir()
+        os.mkfifo(path)
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK) if read else None
+        (result,) = subject.action.apply([effect(path.name, None)])
+        assert result.problem.startswith(f"{path}: ")
+        if reader is not None:
+            os.close(reader)
+        reverted(subject, [path.name])
+        done(subject, {path.name: None})
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
