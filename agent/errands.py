@@ -227,8 +227,7 @@ class Errands:
             return {}
         action = self._actions.get(name)
         if action is None:
-            gone = f"{name} can't be carried out on this host any more"
-            return {call.key: Result(key=call.key, problem=gone) for call in calls}
+            return {call.key: Result(key=call.key, problem=not_here(name)) for call in calls}
         return {result.key: result for result in how(action)(calls)}
 
     def _resumed(self, errand: Errand) -> Result:
@@ -261,6 +260,12 @@ class Errands:
             return None
         left = min(due) - self._journal.now().boot
         return LOOK if left <= 0 else min(left, LOOK)
+
+
+def not_here(name: str, why: str = "") -> str:
+    """What is said of an action that this host had once; `why` it lacks that, if it knows of it at all."""
+    why = why or "its script or package is gone, and what it has in force can't be ended before that is back"
+    return f"{name} can't be carried out on this host any more: {why}"
 
 
 def _call_for(errand: Errand, order: Order | None) -> Call:

@@ -16,7 +16,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from agent.actions.action import Action, Effect, Result
-from agent.errands import Errands, Slow
+from agent.errands import Errands, Slow, not_here
 from agent.formers import Formers
 from agent.journal.holding import Hold
 from agent.journal.journal import Journal
@@ -289,8 +289,7 @@ class Executor:
     def _results(self, name: str, effects: list[Effect], how: _How) -> list[Result]:
         action = self._actions.get(name)
         if action is None:
-            why = f": {self._unsupported[name]}" if name in self._unsupported else ""
-            problem = f"{name} can't be carried out on this host any more{why}"
+            problem = not_here(name, self._unsupported.get(name, ""))
             return [Result(key=each.key, problem=problem) for each in effects]
         return how(name, action, effects)
 

@@ -101,9 +101,16 @@ class Trials:
                 return await self._try(action, request)
             if slow := self._slow.get(request.action):
                 return await self._try_slow(slow, request)
-        except (ActionError, InvalidTarget) as error:
+        except InvalidTarget as error:
+            return TrialAnswer(error=str(error) if request.target.strip() else _wants_target(request.action))
+        except ActionError as error:
             return TrialAnswer(error=str(error))
-        return TrialAnswer(error=self._actions.unsupported.get(request.action) or _unknown(request.action))
+        return TrialAnswer(error=self._why_not(request.action))
+
+    def _why_not(self, name: str) -> str:
+        if why := self._actions.unsupported.get(name):
+            return f"{name} can't be carried out on this host: {why}"
+        return f"{name[:80]} is no action of this host; `thwart-agent action list` shows what it has"
 
     async def _try(self, action: Action, request: TrialRequest) -> TrialAnswer:
         key = action.key(request.target, request.arguments)
@@ -171,5 +178,5 @@ def _in_force(name: str, target: str) -> str:
     return f"{name} is in force on {target} already; try another target, or lift it first"
 
 
-def _unknown(name: str) -> str:
-    return f"{name[:80]} is no action of this host; `thwart-agent action list` shows what it has"
+def _wants_target(name: str) -> str:
+    return f"{name} acts on a target: name one, as `thwart-agent action test {name} TARGET`"

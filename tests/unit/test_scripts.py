@@ -380,7 +380,10 @@ async def test_a_script_that_is_gone_says_so(host: ScriptHost) -> None:
     await host.take(host.order("note.sh", "o2", target=OTHER))
     path.unlink()
     await host.errands_after(60.0)
-    gone = "note.sh can't be carried out on this host any more"
+    gone = (
+        "note.sh can't be carried out on this host any more: "
+        "its script or package is gone, and what it has in force can't be ended before that is back"
+    )
     assert host.end().detail == gone
     assert host.answers("o2") == [("failed", gone)]
 

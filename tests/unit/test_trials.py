@@ -39,6 +39,15 @@ class Stuck(IpCustomblock):
         return [Result(key=each.key, problem="busy") for each in effects]
 
 
+class Absent(IpCustomblock):
+    """What it needs isn't there."""
+
+    name = "absent"
+
+    def prepare(self) -> None:
+        raise ActionError("absent-tool: not found")
+
+
 class Blind(IpCustomblock):
     """Can be looked at once."""
 
@@ -155,7 +164,8 @@ async def test_what_fails_says_why_and_is_reverted_all_the_same(host: AHost, tmp
         ("firewall-drop", "198.51.100.0/24", "protected: "),
         ("firewall-drop", ALLOWED, "agent.allow"),
         ("firewall-drop", "localhost", "'localhost' is not an IP address or network"),
-        ("firewall-drop", "", "is not an IP address"),
+        ("firewall-drop", "", "firewall-drop acts on a target: name one"),
+        ("absent", OTHER, "absent can't be carried out on this host: files: absent-tool: not found"),
         ("note.sh", PROTECTED, "protected: "),
         ("pf", OTHER, "pf is no action of this host; `thwart-agent action list`"),
         ("../x", OTHER, "no action of this host"),
@@ -166,7 +176,7 @@ async def test_what_must_not_be_tried_is_not(host: AHost, tmp_path: Path, name: 
     """It is refused with the reason, and nothing is touched."""
     a_script(tmp_path)
     calls = list(host.action.calls)
-    answer = await tried(host, tmp_path, name, target, built_in=[Message()])
+    answer = await tried(host, tmp_path, name, target, Absent(), built_in=[Message()])
     assert says in answer.error
     assert (answer.works, answer.steps) == (False, ())
     assert [each for each in host.action.calls[len(calls) :] if each[0] != "prepare"] == []
