@@ -49,9 +49,11 @@ class Wish(Struct, frozen=True, kw_only=True):
         )
 
     @property
-    def rank(self) -> tuple[float, bool]:
-        """The higher one stays of equal wishes: the longer block, then the one that passes the agent's list too."""
-        return (float("inf") if self.timeout is None else self.timeout, self.response.exempt)
+    def rank(self) -> tuple[bool, float, bool]:
+        """The higher one stays of equal wishes: one that has an effect and ends it before one that just happens, the
+        longer block, then the one that passes the agent's list too.
+        """
+        return (self.term is not None, float("inf") if self.timeout is None else self.timeout, self.response.exempt)
 
     def order_id(self, alert: Alert) -> str:
         """The same alert always gives the same id."""

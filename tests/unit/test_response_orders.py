@@ -126,6 +126,15 @@ def test_other_arguments_are_another_effect(judge: Judge):
     assert [order.arguments for order in orders] == [("a",), ("b",)]
 
 
+@pytest.mark.parametrize("first", ["", "<timeout>600</timeout>"])
+def test_a_script_that_has_to_be_told_the_end_is_told_it(judge: Judge, first: str):
+    """Though another response only has it happen: what is told `add` once does for both."""
+    second = "" if first else "<timeout>600</timeout>"
+    verdict = judge(EDGE + "".join(block(each, command="edge") for each in (first, second)), alert())
+    (order,) = verdict.orders
+    assert (order.timeout, [each.order_id for each in verdict.offences]) == (600.0, [order.id])
+
+
 def test_until_lifted_is_the_longest(judge: Judge):
     """No end is later than any."""
     text = block("<name>timed</name><timeout>600</timeout>") + block("<name>for ever</name>")
