@@ -1,10 +1,11 @@
-"""What tests of a running manager have in common: the manager, and hands that play one agent it knows."""
+"""What tests of a running daemon have in common: a manager and hands that play one agent it knows, or an agent."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.integration.a_manager_daemon import Hands, RunningManager, known
+from tests.integration.an_agent import AnAgent
 
 
 @pytest.fixture
@@ -22,3 +23,17 @@ async def web1(manager, broker) -> AsyncIterator[Hands]:
         await hands.beat("web1")
         await known(manager, "web1")
         yield hands
+
+
+@pytest.fixture
+def host(network):
+    """The host that `agent` is on."""
+    return network.host("web1", 11)
+
+
+@pytest.fixture
+async def agent(guard, broker, host, tmp_path) -> AsyncIterator[AnAgent]:
+    """The agent daemon, not started yet."""
+    one = AnAgent(guard, broker, host, tmp_path)
+    yield one
+    await one.close()

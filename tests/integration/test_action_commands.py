@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +10,10 @@ import pytest
 
 from shared.errors import ThwartError
 from tests.integration.an_agent import COMMAND, AnAgent, an_order
-from tests.stage.broker import Broker
-from tests.stage.guard import Guard
-from tests.stage.network import Host, Network
+from tests.stage.network import Host
 
 pytestmark = pytest.mark.root
 ATTACKER, NOBODY = "203.0.113.9", ("192.0.2.200", "2001:db8::/64")
-
-
-@pytest.fixture
-def host(network: Network) -> Host:
-    return network.host("web1", 11)
-
-
-@pytest.fixture
-async def agent(guard: Guard, broker: Broker, host: Host, tmp_path: Path) -> AsyncIterator[AnAgent]:
-    one = AnAgent(guard, broker, host, tmp_path)
-    yield one
-    await one.close()
 
 
 def run(host: Host, folder: Path, *words: str, path: str = "") -> subprocess.CompletedProcess[str]:

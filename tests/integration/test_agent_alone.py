@@ -1,6 +1,5 @@
 """The agent daemon when the broker comes and goes, its queue is deleted, or another host has its id."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -8,23 +7,11 @@ import pytest
 from tests.integration.an_agent import AnAgent, an_order
 from tests.stage.broker import Broker
 from tests.stage.guard import Guard
-from tests.stage.network import Host, Network
+from tests.stage.network import Network
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.root, pytest.mark.broker]
 ATTACKER = "203.0.113.9"
-
-
-@pytest.fixture
-def host(network: Network) -> Host:
-    return network.host("web1", 11)
-
-
-@pytest.fixture
-async def agent(guard: Guard, broker: Broker, host: Host, tmp_path: Path) -> AsyncIterator[AnAgent]:
-    one = AnAgent(guard, broker, host, tmp_path)
-    yield one
-    await one.close()
 
 
 async def test_blocks_end_and_are_told_though_the_broker_is_away(agent: AnAgent, broker: Broker) -> None:

@@ -1,14 +1,8 @@
 """The agent daemon with more than one firewall on its host: which blocks, what is said of the others, and a change."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from tests.integration.an_agent import AnAgent, an_order
-from tests.stage.broker import Broker
-from tests.stage.guard import Guard
-from tests.stage.network import Network
 
 pytestmark = [pytest.mark.root, pytest.mark.broker]
 ATTACKER, OTHER = "203.0.113.9", "203.0.113.10"
@@ -16,11 +10,9 @@ RULE = f"-A thwart -s {ATTACKER}/32 -j DROP"
 
 
 @pytest.fixture
-async def agent(guard: Guard, broker: Broker, network: Network, tmp_path: Path) -> AsyncIterator[AnAgent]:
-    one = AnAgent(guard, broker, network.host("web1", 11), tmp_path)
-    one.module = "tests.integration.an_agent_that_chooses"
-    yield one
-    await one.close()
+def agent(agent: AnAgent) -> AnAgent:
+    agent.module = "tests.integration.an_agent_that_chooses"
+    return agent
 
 
 async def test_a_firewall_is_chosen_explained_and_left_for_a_better_one(agent: AnAgent) -> None:

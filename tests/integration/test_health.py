@@ -6,7 +6,7 @@ import re
 import signal
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import indent
 
@@ -17,7 +17,6 @@ from tests.integration.a_manager_daemon import Hands, RunningManager
 from tests.integration.an_agent import COMMAND, AnAgent, an_order
 from tests.stage.broker import Broker
 from tests.stage.guard import Guard
-from tests.stage.network import Network
 from tests.unit.test_metrics import TABLES, coded_words, described
 from tests.waiting import eventually, wait_for
 
@@ -59,12 +58,8 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Systemd
 
 
 @pytest.fixture
-async def agent(
-    systemd: Systemd, guard: Guard, broker: Broker, network: Network, tmp_path: Path
-) -> AsyncIterator[AnAgent]:
-    one = AnAgent(guard, broker, network.host("web1", 11), tmp_path)
-    yield one
-    await one.close()
+def agent(systemd: Systemd, agent: AnAgent) -> AnAgent:
+    return agent
 
 
 def ask_agent(agent: AnAgent, *words: str) -> subprocess.CompletedProcess[str]:
