@@ -292,6 +292,21 @@ def test_where_there_is_no_service_it_can_not_be_carried_out(tmp_path: Path, sys
     assert action.resumed(CALLS[0]) is None
 
 
+def test_a_service_that_is_masked_is_passed_over(tmp_path: Path) -> None:
+    """Who has put Wazuh's agent out of use, for this one, doesn't want its restart to be tried."""
+    for folder in ("run/systemd/system", "usr/lib/systemd/system", "etc/systemd/system"):
+        (tmp_path / folder).mkdir(parents=True)
+    action = RestartWazuh(root=tmp_path, system="Linux")
+    for name in (SERVICE, "thwart-agent"):
+        (tmp_path / f"usr/lib/systemd/system/{name}.service").touch()
+    assert action._chosen()[1] == SERVICE
+    for name in (SERVICE, "thwart-agent"):
+        (tmp_path / f"etc/systemd/system/{name}.service").symlink_to("/dev/null")
+        assert action.resumed(CALLS[0]) == (Result(key="o0", happened=True) if name == SERVICE else None)
+    with pytest.raises(ActionError, match="no service wazuh-agent or wazuh-manager or thwart-agent to start here"):
+        action.prepare(())
+
+
 def test_the_service_in_the_settings_is_restarted(tmp_path: Path) -> None:
     """Whatever else is here, and unchecked: nobody knows how."""
     init = ByInit(tmp_path)

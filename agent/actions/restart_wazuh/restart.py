@@ -112,7 +112,7 @@ class RestartWazuh:
         for service in named:
             if services.has(service):
                 return services, service
-        raise ActionError(f"no service {' or '.join(named)} here: name one in actions.restart_service")
+        raise ActionError(f"no service {' or '.join(named)} to start here: name one in actions.restart_service")
 
     def _restart(self, services: Services, service: str) -> bool:
         """True when it ends this process, so that only the next one can tell. Raises ActionError."""

@@ -5,6 +5,7 @@ LSB's rules for init scripts (`status` ends with 0 when it runs), in FreeBSD's s
 ("is running as pid 433."), and in OpenBSD's rcctl(8) (`check` ends with 0 when it runs; rc.subr(8) has `_` for `-`).
 """
 
+import os
 import re
 import sys
 import time
@@ -75,7 +76,10 @@ class Systemd:
         self._root, self._systemctl = root, tools.tool("systemctl")
 
     def has(self, service: str) -> bool:
-        return any((self._root / each / "systemd/system" / _unit(service)).exists() for each in UNITS)
+        """One that is masked (systemctl(1)) can't be started: it was put out of use on purpose."""
+        files = (self._root / each / "systemd/system" / _unit(service) for each in UNITS)
+        first = next((each for each in files if each.exists()), None)
+        return first is not None and first.resolve() != Path(os.devnull)
 
     def running(self, service: str) -> str:
         """The invocation, which differs with each start."""
