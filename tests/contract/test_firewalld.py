@@ -14,6 +14,7 @@ from agent.actions.firewalld_drop.connections import Connections
 from agent.actions.firewalld_drop.firewalld import Firewalld
 from agent.actions.firewalld_drop.firewalld_bus import NOT_RUNNING, FirewalldBus
 from agent.actions.firewalld_drop.firewalld_zone import HOSTS, NAME, NETWORKS, SETS
+from agent.actions.tools.netlink import Member, Netlink
 from agent.contract.action import CulpritContract
 from agent.contract.addresses import NetworkContract
 from agent.contract.subject import Stopwatch
@@ -43,6 +44,17 @@ def subject(web: Host, daemon: firewalld.Firewalld) -> Iterator[ByFirewalld]:
     one = ByFirewalld(web, daemon)
     yield one
     one.close()
+
+
+class Counting(Netlink):
+    """The kernel, and how many members of sets it has been read."""
+
+    read = 0
+
+    def members(self, table: str, name: str) -> Iterator[Member]:
+        for each in super().members(table, name):
+            self.read += 1
+            yield each
 
 
 @pytest.mark.root
@@ -174,6 +186,31 @@ def test_very_many_are_few_questions(subject: ByFirewalld) -> None:
         before = subject.bus.asked
         assert _problems(call([effect(key) for key in subject.many])) == []
         assert subject.bus.asked - before < 20
+
+
+@pytest.mark.root
+def test_one_more_asks_for_no_other(subject: ByFirewalld, web: Host) -> None:
+    """Whoever is blocked already, the kernel is asked for this one alone, whether it comes or goes."""
+    reader = Counting()
+    action = There(web, lambda: Firewalld(subject.daemon.asked, lambda: reader))
+    assert _problems(action.apply([effect(key) for key in subject.many])) == []
+    reader.read = 0
+    assert _problems(action.apply([effect(BLOCKED4), effect(BLOCKED6)])) == []
+    assert _problems(action.revert([effect(BLOCKED4), effect(BLOCKED6)])) == []
+    assert reader.read == 0
+    assert set(action.inspect()) == subject.seen() == set(subject.many)
+    action.close()
+
+
+@pytest.mark.root
+def test_what_has_ended_does_not_come_back_with_the_set(subject: ByFirewalld) -> None:
+    """A block that ends while its set feeds no zone isn't in force once more when the next one is."""
+    assert _problems(subject.action.apply([effect(BLOCKED4), effect(NARROW6)])) == []
+    for name in (HOSTS[4], NETWORKS[6]):
+        subject.daemon.command(f"--zone={NAME}", f"--remove-source=ipset:{name}")
+    assert _problems(subject.action.revert([effect(BLOCKED4), effect(NARROW6)])) == []
+    assert _problems(subject.action.apply([effect(OTHER4)])) == []
+    assert subject.seen() == {OTHER4}
 
 
 @pytest.mark.root

@@ -13,7 +13,8 @@ members and sources: the executor's `revert` ends them. It passes what is establ
 connections with whom is blocked are ended.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from ipaddress import ip_address
 from typing import Protocol
 
 from agent.actions.action import Effect, Result
@@ -21,11 +22,11 @@ from agent.actions.firewalld_drop import firewalld_zone
 from agent.actions.firewalld_drop.apart import apart
 from agent.actions.firewalld_drop.connections import Connections
 from agent.actions.firewalld_drop.firewalld_bus import IPSET, ZONE, Bus, FirewalldBus
-from agent.actions.firewalld_drop.firewalld_zone import HOSTS, NAME, NETWORKS, SETS, SOURCES
+from agent.actions.firewalld_drop.firewalld_zone import HOSTS, MOST, NAME, NETWORKS, SETS, SOURCES
 from agent.actions.tools.halves import in_halves
 from agent.actions.tools.lookout import Lookout
 from agent.actions.tools.netlink import Member, Netlink
-from agent.actions.tools.places import LENGTHS, Set, place_of
+from agent.actions.tools.places import LENGTHS, Place, Set, place_of
 from agent.actions.tools.problems import Problems, one_by_one, results, understood
 from shared.errors import ActionError, InvalidTarget
 from shared.targets import normalise_address
@@ -36,6 +37,7 @@ TABLE = "firewalld"
 ONE, FOR_EACH = 0.002, 0.000_005  # s
 PATIENCE = 1.0  # s that one by one may take
 WHOLE = 0.000_2  # s for each member that the whole may take on a slow host
+FEW = 50  # members to ask the kernel for one by one, 50 µs each; all of 10,000 take it 60 ms
 DISAGREES = ("ALREADY_ENABLED", "NOT_ENABLED")  # what firewalld says when it remembers otherwise than the kernel
 
 
@@ -50,6 +52,9 @@ class Reader(Protocol):
 
     def members(self, table: str, name: str) -> Iterable[Member]:
         """What is in a set."""
+
+    def has(self, table: str, name: str, address: bytes) -> bool:
+        """Whether it is in a set."""
 
 
 class Firewalld:
@@ -69,6 +74,7 @@ class Firewalld:
     ) -> None:
         self._bus, self._reader, self._lookout, self._connections = bus(), reader(), lookout(), connections()
         self._by_nftables = True
+        self._sizes: dict[str, int] = {}  # of the sets, when they were last read
         self._generation: int | None = None  # of what was told, and what we have changed since
 
     def key(self, target: str, arguments: Sequence[str]) -> str:
@@ -111,30 +117,32 @@ class Firewalld:
         return results(effects, problems)
 
     def _make(self, keys: Iterable[str], *, there: bool) -> Problems:
-        """What could not be done, with firewalld's words. Raises ActionError when that is so for all."""
+        """What could not be done, with firewalld's words. Raises ActionError when that is so for all.
+
+        What does nothing for lack of a source is to go, too: it would be in force once more when that comes back.
+        """
         known = self._now()
-        before = self._in_force()
         places, problems = understood(keys, place_of)
+        before = self._found(places, idle=not there)
         differing = {key: place for key, place in places.items() if (key in before) != there}
         if not differing:
             return problems
-        if not self._sources() >= SOURCES:
+        if there and not (self._sources() or set()) >= SOURCES:
             firewalld_zone.make(self._bus)
         for version in LENGTHS:
             some = {key: place for key, place in differing.items() if place.set.version == version}
             hosts = [key for key, place in some.items() if place.set.of_hosts]
-            fed = _of_hosts(before, version)
-            problems |= self._in_set(HOSTS[version], hosts, fed, there=there)
+            problems |= self._in_set(HOSTS[version], hosts, there=there)
             problems |= self._networks(version, [key for key in some if key not in hosts], there=there)
         said_yes = [key for key in differing if not problems.get(key)]
         if there:
             self._connections.end(said_yes)
-        return problems | self._not_seen(said_yes, known, there=there)
+        return problems | self._not_seen({key: differing[key] for key in said_yes}, known, there=there)
 
-    def _not_seen(self, keys: Iterable[str], known: int | None, *, there: bool) -> Problems:
+    def _not_seen(self, keys: Mapping[str, Place], known: int | None, *, there: bool) -> Problems:
         """firewalld has said yes to these: those that the kernel has otherwise nevertheless."""
         now = self._now()
-        after = self._in_force()
+        after = self._found(keys, idle=not there)
         if known == self._generation:
             self._generation = now
         words = "firewalld said yes, but the kernel has it otherwise; restart firewalld"
@@ -147,21 +155,22 @@ class Firewalld:
         name = NETWORKS[version]
         fed = self._members(name)
         inside = apart(keys, fed) if there else set(keys).intersection(fed)
-        problems = self._in_set(name, [key for key in keys if key in inside], fed, there=there)
+        problems = self._in_set(name, [key for key in keys if key in inside], there=there)
         others = [key for key in keys if key not in inside]
         return problems | self._one_by_one(ZONE, "addSource" if there else "removeSource", NAME, others)
 
-    def _in_set(self, name: str, keys: Sequence[str], before: Collection[str], *, there: bool) -> Problems:
+    def _in_set(self, name: str, keys: Sequence[str], *, there: bool) -> Problems:
         """One by one, or the whole set anew when these are so many, or firewalld disagrees with the kernel."""
         problems: Problems = {}
-        if _is_soon_done(len(keys), len(before)):
+        if not keys:
+            return problems
+        if _is_soon_done(len(keys), self._sizes.get(name, MOST)) or _is_soon_done(len(keys), len(self._members(name))):
             problems = self._one_by_one(IPSET, "addEntry" if there else "removeEntry", name, keys)
             keys = [key for key, words in problems.items() if words.startswith(DISAGREES)]
-            before = self._members(name) if keys else ()
-        return problems | dict.fromkeys(keys, "") | self._whole(name, keys, before, there=there)
+        return problems | dict.fromkeys(keys, "") | (self._whole(name, keys, there=there) if keys else {})
 
-    def _whole(self, name: str, keys: Sequence[str], before: Collection[str], *, there: bool) -> Problems:
-        members = dict.fromkeys(before)
+    def _whole(self, name: str, keys: Sequence[str], *, there: bool) -> Problems:
+        members = dict.fromkeys(self._members(name))
 
         def write(some: Sequence[str]) -> None:
             wanted = [*dict.fromkeys([*members, *some])] if there else [*(members.keys() - set(some))]
@@ -177,32 +186,56 @@ class Firewalld:
 
     def _in_force(self) -> set[str]:
         """What firewalld remembers does nothing when its sets aren't in the kernel, or don't feed the zone."""
-        sources = self._sources()
-        if not sources or (self._by_nftables and not set(SETS) <= set(self._reader.sets(TABLE))):
-            return set()
-        members = [key for name in SETS if f"ipset:{name}" in sources for key in self._members(name)]
-        return {*members, *filter(None, map(_network, sources))}
+        sources, sets = self._feeding(idle=False)
+        return {*(key for name in sets for key in self._members(name)), *filter(None, map(_network, sources))}
 
-    def _sources(self) -> set[str]:
-        """Of our zone; none when there is no such zone yet."""
+    def _found(self, keys: Mapping[str, Place], *, idle: bool) -> set[str]:
+        """Those of `keys` that are in force; with `idle` also those that would be if their set fed the zone."""
+        sources, sets = self._feeding(idle=idle)
+        few = {} if len(keys) > FEW else {key: each for key, each in keys.items() if each.set.of_hosts}
+        looked_up = {key for key, each in few.items() if self._has(each, sets)}
+        others = {_set_of(each) for key, each in keys.items() if key not in few}
+        read = (key for name in others.intersection(sets) for key in self._members(name))
+        return {*looked_up, *read, *sources}.intersection(keys)
+
+    def _feeding(self, *, idle: bool) -> tuple[set[str], list[str]]:
+        """The zone's sources, and which of our sets are; with `idle` all that are there."""
+        sources = self._sources()
+        if sources is None or (self._by_nftables and not set(SETS) <= set(self._reader.sets(TABLE))):
+            return set(), []
+        return sources, [name for name in SETS if idle or f"ipset:{name}" in sources]
+
+    def _sources(self) -> set[str] | None:
+        """Of our zone; None when there is no such zone yet."""
         try:
             return set(self._bus.ask(ZONE, "getSources", "s", NAME))
         except ActionError as error:
             if str(error).startswith("INVALID_ZONE"):
-                return set()
+                return None
             raise
+
+    def _has(self, host: Place, sets: Collection[str]) -> bool:
+        name = _set_of(host)
+        if name not in sets:
+            return False
+        if self._by_nftables:
+            return self._reader.has(TABLE, name, ip_address(host.address).packed)
+        return bool(self._bus.ask(IPSET, "queryEntry", "ss", name, host.address))
 
     def _members(self, name: str) -> list[str]:
         """Of a set; of networks the kernel tells where they begin."""
-        told = [] if self._by_nftables and name in HOSTS.values() else self._bus.ask(IPSET, "getEntries", "s", name)
-        if not self._by_nftables:
-            return list(told)
+        found = self._in_kernel(name) if self._by_nftables else list(self._bus.ask(IPSET, "getEntries", "s", name))
+        self._sizes[name] = len(found)
+        return found
+
+    def _in_kernel(self, name: str) -> list[str]:
         version = next(version for version in LENGTHS if name in (HOSTS[version], NETWORKS[version]))
         hosts = Set(version, LENGTHS[version])
         begin = [key for each in self._reader.members(TABLE, name) if (key := hosts.key(each.address))]
         if name in HOSTS.values():
             return begin
-        return [key for key in told if key.partition("/")[0] in set(begin)]
+        known = set(begin)
+        return [key for key in self._bus.ask(IPSET, "getEntries", "s", name) if key.partition("/")[0] in known]
 
 
 def _is_soon_done(number: int, before: int) -> bool:
@@ -218,5 +251,5 @@ def _network(source: str) -> str:
         return ""
 
 
-def _of_hosts(keys: Iterable[str], version: int) -> list[str]:
-    return [key for key in keys if "/" not in key and (":" in key) == (version == 6)]
+def _set_of(place: Place) -> str:
+    return (HOSTS if place.set.of_hosts else NETWORKS)[place.set.version]

@@ -25,7 +25,7 @@ GET_TABLES, GET_RULES, GET_SETS, GET_MEMBERS, GET_GENERATION = (SUBSYSTEM | numb
 GENERATION, TABLE_FLAGS, DORMANT = 1, 2, 1
 TABLE, SET_NAME, CHAIN, EXPRESSIONS = 1, 2, 2, 4
 EXPRESSION_NAME, EXPRESSION_DATA, LOOKUP_SET, IMMEDIATE_DATA, VERDICT, VERDICT_CODE = 1, 2, 1, 2, 2, 1
-MEMBERS_SET, MEMBERS, KEY, MEMBER_FLAGS, TIMEOUT, LEFT = 2, 3, 1, 3, 4, 5
+MEMBERS_SET, MEMBERS, MEMBER, KEY, DATA_VALUE, MEMBER_FLAGS, TIMEOUT, LEFT = 2, 3, 1, 1, 1, 3, 4, 5
 DROP, NO_TIMEOUT = bytes(4), bytes(8)
 BEHIND = (1).to_bytes(4, "big")  # of a set of intervals: not a member but the first address after one
 TYPE_MASK = 0x3FFF  # the two bits above say how an attribute is encoded
@@ -90,8 +90,20 @@ class Netlink:
     def members(self, table: str, name: str) -> Iterator[Member]:
         """What is in a set; nothing when there is no such set. A change to it meanwhile is seen in whole or in part."""
         for told in _dump(GET_MEMBERS, (TABLE, table), (MEMBERS_SET, name)):
-            members = (_told(each) for _, each in _attributes(told.get(MEMBERS, b"")))
-            yield from (_member(each) for each in members if each.get(MEMBER_FLAGS) != BEHIND)
+            yield from _members(told)
+
+    def has(self, table: str, name: str, address: bytes) -> bool:
+        """Whether it is in a set, however many are; in one of intervals, whether one begins there. Takes 30 µs."""
+        wanted = _attribute(MEMBER, _attribute(KEY, _attribute(DATA_VALUE, address)))
+        try:
+            with _socket() as asked:
+                _ask(asked, GET_MEMBERS, REQUEST, (TABLE, table), (MEMBERS_SET, name), (MEMBERS, wanted))
+                answers = list(_messages(asked.recv(LARGEST)))
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise _failure(error) from error
+            return False
+        return any(each.address == address for _, told in answers for each in _members(told))
 
     def is_empty(self, table: str, name: str) -> bool:
         """True when nothing is in a set; reads no more of it than the first few hundred."""
@@ -122,8 +134,8 @@ def _socket() -> socket.socket:
     return opened
 
 
-def _ask(asked: socket.socket, kind: int, flags: int, *names: tuple[int, str]) -> None:
-    body = FAMILY.pack(NFPROTO_INET, 0, 0) + b"".join(_attribute(number, name) for number, name in names)
+def _ask(asked: socket.socket, kind: int, flags: int, *attributes: tuple[int, str | bytes]) -> None:
+    body = FAMILY.pack(NFPROTO_INET, 0, 0) + b"".join(_attribute(number, value) for number, value in attributes)
     asked.send(HEADER.pack(HEADER.size + len(body), kind, flags, 0, 0) + body)
 
 
@@ -161,8 +173,8 @@ def _attributes(encoded: bytes) -> Iterator[tuple[int, bytes]]:
         start += _aligned(length)
 
 
-def _attribute(kind: int, name: str) -> bytes:
-    value = name.encode() + b"\0"
+def _attribute(kind: int, value: str | bytes) -> bytes:
+    value = value.encode() + b"\0" if isinstance(value, str) else value
     return ATTRIBUTE.pack(ATTRIBUTE.size + len(value), kind) + value.ljust(_aligned(len(value)), b"\0")
 
 
@@ -185,6 +197,11 @@ def _dropped(expressions: bytes) -> str:
         elif _name(expression[EXPRESSION_NAME]) == "immediate":
             verdict = _told(_told(data[IMMEDIATE_DATA]).get(VERDICT, b"")).get(VERDICT_CODE, b"")
     return looked_up if verdict == DROP else ""
+
+
+def _members(told: _Told) -> Iterator[Member]:
+    members = (_told(each) for _, each in _attributes(told.get(MEMBERS, b"")))
+    return (_member(each) for each in members if each.get(MEMBER_FLAGS) != BEHIND)
 
 
 def _member(told: _Told) -> Member:
