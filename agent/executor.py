@@ -6,7 +6,7 @@ it had done to the host is done again, which changes nothing.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import chain
@@ -118,21 +118,22 @@ class Executor:
             found = await self._watch.take_over(name, former, self._in_thread)
             if used:
                 await self._in_thread(self._actions[name].prepare)
-            if not found:
-                return ""
-            self.formers.add(name, former)
-            await self._apply_anew(await self._journal.names())
-            needed = await self._only_there(name, found)
-            effects = [Effect(key=key, target=key) for key in found if key not in needed]
-            results = await self._in_thread(lambda: former.revert(effects))
+            if found:
+                self.formers.add(name, former)
+                await self._apply_anew(await self._journal.names())
+            wanted = (await self._journal.standing(name)).ends
+            needed = await self._only_there(name, found.keys() & wanted)
+            # also what is there and in force for nobody just now, as something else comes before it
+            keys = found.keys() | (wanted if used else ())
+            effects = [Effect(key=key, target=key) for key in keys - needed]
+            results = await self._in_thread(lambda: former.revert(effects)) if effects else []
         missing = ["not everything could be taken over"] if needed else []
         return next(chain((each.problem for each in results if each.problem), missing), "")
 
-    async def _only_there(self, name: str, keys: Iterable[str]) -> set[str]:
-        """Those of `keys` that are to be in force, and aren't by what carries this action out now."""
-        wanted = (await self._journal.standing(name)).ends
-        in_force = await self._in_thread(self._actions[name].inspect)
-        return {key for key in keys if key in wanted and key not in in_force and (name, key) not in self.off}
+    async def _only_there(self, name: str, wanted: Set[str]) -> set[str]:
+        """Those of `wanted` that aren't in force by what carries this action out now."""
+        in_force = await self._in_thread(self._actions[name].inspect) if wanted else {}
+        return {key for key in wanted - in_force.keys() if (name, key) not in self.off}
 
     async def start(self) -> None:
         """What is due is ended, what should be in force is applied again for the time left, silently, and what an

@@ -26,7 +26,7 @@ from agent.actions.firewall_drop.nftables import Nftables
 from agent.actions.firewall_drop.npf import Npf
 from agent.actions.firewall_drop.pf import Pf
 from agent.actions.firewalld_drop.firewalld import Firewalld
-from agent.actions.host_deny.host_deny import HostDeny
+from agent.actions.host_deny.host_deny import ALLOW, DENY, HostDeny
 from agent.actions.route_null import bsd_routes
 from agent.actions.route_null.bsd_routes import BsdRoutes
 from agent.actions.route_null.linux_routes import LinuxRoutes
@@ -44,6 +44,7 @@ class Candidate(Struct, frozen=True):
 
     make: Callable[[ActionsSettings], Action]
     systems: tuple[str, ...] = ()  # that have it, as platform.system() says; none: any may
+    former: bool = False  # never chosen: an earlier run may have used it, by other settings
 
 
 Catalogue = Mapping[str, Sequence[Candidate]]
@@ -51,6 +52,10 @@ Catalogue = Mapping[str, Sequence[Candidate]]
 
 def _host_deny(settings: ActionsSettings) -> HostDeny:
     return HostDeny() if settings.host_deny_file == "auto" else HostDeny(file=settings.host_deny_file)
+
+
+def _other_host_deny(settings: ActionsSettings) -> HostDeny:
+    return HostDeny(file=ALLOW if _host_deny(settings).backend == DENY else DENY)
 
 
 def _disable_account(accounts: Callable[[], Accounts], settings: ActionsSettings) -> DisableAccount:
@@ -83,7 +88,10 @@ BUILT_IN: Catalogue = {
     "ipfw": (_IPFW,),
     "npf": (_NPF,),
     "netsh.exe": (_NETSH,),
-    "host-deny": (Candidate(_host_deny, ("Linux", "FreeBSD")),),
+    "host-deny": (
+        Candidate(_host_deny, ("Linux", "FreeBSD")),
+        Candidate(_other_host_deny, ("Linux", "FreeBSD"), former=True),
+    ),
     "disable-account": (
         Candidate(partial(_disable_account, Shadow), ("Linux",)),
         Candidate(partial(_disable_account, Directory), ("Darwin",)),

@@ -65,7 +65,7 @@ class Actions:
     def others(self, name: str) -> list[Action]:
         """What could have carried out `name` on such a host and is used for nothing."""
         found = []
-        for each in self._candidates(name):
+        for each in self._candidates(name, former=True):
             try:
                 action = self._action(each)
             except ActionError:
@@ -77,10 +77,11 @@ class Actions:
     def _lacking(self) -> list[str]:
         return [name for name in self._catalogue if name not in self.by_name]
 
-    def _candidates(self, name: str) -> list[Candidate]:
-        """Those that there may be on such a system."""
+    def _candidates(self, name: str, *, former: bool = False) -> list[Candidate]:
+        """Those that there may be on such a system; with `former` also those that are never chosen."""
         some = self._catalogue.get(name, ())
-        return [each for each in some if not each.systems or self._system in each.systems]
+        known = [each for each in some if not each.systems or self._system in each.systems]
+        return [each for each in known if former or not each.former]
 
     def _choose(self, name: str) -> None:
         why_not: list[str] = []

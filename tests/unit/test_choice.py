@@ -71,6 +71,17 @@ def test_what_other_systems_have_is_not_even_made_here(systems: tuple[str, ...],
     assert (actions.unsupported, pf.made) == ({"firewall-drop": words}, [])
 
 
+def test_what_other_settings_had_chosen_is_no_substitute() -> None:
+    """It may have something in force, and is used for nothing."""
+    there, former = Backend("hosts.deny", "not found"), Backend("hosts.allow")
+    some = [there.candidate(), Candidate(lambda _: former, former=True)]
+    actions = chosen({"host-deny": some})
+    assert (actions.unsupported, actions.look()) == ({"host-deny": "hosts.deny: not found"}, [])
+    there.missing = ""
+    actions.choose()
+    assert (actions.own, actions.others("host-deny")) == ({"host-deny": there}, [former])
+
+
 def test_a_backend_that_is_named_has_no_substitute() -> None:
     """Neither a better one nor, when it is missing, another."""
     for missing in ("", "not found"):

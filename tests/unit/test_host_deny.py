@@ -17,6 +17,7 @@ from agent.actions.host_deny.host_deny import ALLOW, DENY, LIBRARY, HostDeny
 from agent.actions.tools import whole_file
 from shared.errors import ActionError
 from shared.settings import ActionsSettings
+from tests.unit.a_choosing_host import AChoosingHost
 
 KEY, V6 = "203.0.113.9", "2001:db8::9"
 OURS = f"thwart ALL: {KEY}\n"
@@ -204,10 +205,27 @@ def test_an_sshd_without_libwrap_says_so(etc: Path) -> None:
 
 def test_the_settings_name_the_file() -> None:
     """hosts.allow overrules what that lets in itself; `auto` is the system's own."""
-    (candidate,) = BUILT_IN["host-deny"]
-    assert candidate.make(ActionsSettings(host_deny_file=ALLOW)).backend == ALLOW
-    assert candidate.make(ActionsSettings(host_deny_file=DENY)).backend == DENY
-    assert candidate.make(ActionsSettings()).backend == DENY
+    files = {
+        said: [each.make(ActionsSettings(host_deny_file=said)).backend for each in BUILT_IN["host-deny"]]
+        for said in (ALLOW, DENY, "auto")
+    }
+    assert files == {ALLOW: [ALLOW, DENY], DENY: [DENY, ALLOW], "auto": [DENY, ALLOW]}
+    assert [each.former for each in BUILT_IN["host-deny"]] == [False, True]
+
+
+async def test_what_is_in_the_file_of_former_settings_goes(etc: Path) -> None:
+    """Also what keeps nobody out there, as hosts.allow lets it in."""
+    host = AChoosingHost(etc, lambda _: [HostDeny(etc=etc, file=each) for each in (DENY, ALLOW)])
+    await host.start()
+    await host.do(host.add("o1"), host.add("o2", V6))
+    (etc / ALLOW).write_text(f"ALL: {KEY}\n")
+    host.settings = ActionsSettings(firewall=ALLOW)
+    await host.restart()
+    assert (etc / DENY).read_text() == ""
+    *ours, theirs = (etc / ALLOW).read_text().splitlines()
+    assert (set(ours), theirs) == ({f"thwart ALL: {KEY}: deny", f"thwart ALL: [{V6}]: deny"}, f"ALL: {KEY}")
+    assert await host.journal.backends() == {("firewall-drop", ALLOW): True}
+    host.close()
 
 
 def test_what_cannot_be_written_is_told(etc: Path) -> None:
