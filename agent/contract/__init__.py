@@ -4,7 +4,7 @@
         @pytest.fixture
         def subject(self, tmp_path): ...
 
-Nothing that runs an agent imports this package; it needs pytest (`pip install thwart[contract]`).
+Nothing that runs an agent imports this package; it needs pytest (`pip install '.[contract]'` where this is from).
 """
 
 import pytest
