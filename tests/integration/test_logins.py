@@ -1,7 +1,10 @@
 """Who is kept out of a real sshd: by address, through its libwrap, and by account, through its PAM."""
 
+import fcntl
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import pytest
 
@@ -20,6 +23,16 @@ pytestmark = pytest.mark.root
 
 FIRST, NEXT = 7, 70  # last numbers of attackers: one begins with the other
 PEOPLE = ("alice", "al")
+# A process that is another one every moment, for 20 s, and has a file locked for as long as one of them lives.
+FORKS = """python3 -ISc '
+import fcntl, os, sys, time
+lock = open(sys.argv[1])
+fcntl.flock(lock, fcntl.LOCK_EX)
+ends = time.time() + 20
+while time.time() < ends:
+    if os.fork():
+        os._exit(0)
+' {}"""
 
 
 @pytest.fixture
@@ -94,6 +107,28 @@ def test_who_is_in_is_put_out_if_that_is_wanted(logins: Logins, etc: OwnEtc, tmp
         for each in sessions.values():
             each.kill()
             each.wait()
+
+
+def test_who_forks_all_the_time_is_put_out(logins: Logins, etc: OwnEtc, tmp_path: Path) -> None:
+    """An intruder who expects it: no list of processes is true any more when it has been read."""
+    with NamedTemporaryFile(dir="/tmp") as lock:
+        Path(lock.name).chmod(0o644)
+        forks = FORKS.format(shlex.quote(lock.name))
+        with logins.session("alice", what=f"{forks} </dev/null >/dev/null 2>&1 & {WELCOMES}; exec sleep 60") as session:
+            wait_for(lambda: _is_held(lock.name))
+            ends = DisableAccount(Shadow(), kept=tmp_path / "kept", ends_sessions=True)
+            etc.call(lambda: _apply(ends, "alice"))
+            wait_for(lambda: not _is_held(lock.name), 5)
+            session.kill()
+
+
+def _is_held(lock: str) -> bool:
+    with open(lock) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
 
 
 def _is_let_in(logins: Logins, log: Path, source: str) -> bool:

@@ -18,6 +18,9 @@ LOCK = "!"
 IN_SHADOW = "x"  # in the place of a password in /etc/passwd: whatever is there otherwise, pam_unix(8) takes
 PEOPLE = {"UID_MIN": 1_000, "UID_MAX": 60_000}  # where /etc/login.defs doesn't say (login.defs(5))
 NOBODY_FOUND = 1  # pkill's exit code (pkill(1))
+# What becomes the account, with no right that it hasn't (setpriv(1)): then `kill -1` ends all that is the account's at
+# once, and nothing else (kill(2)). pkill looks first and kills then, so that what forks all the time gets away.
+AS = ("--clear-groups", "--inh-caps=-all", "--bounding-set=-all")
 
 
 class Shadow:
@@ -29,13 +32,14 @@ class Shadow:
         """`etc` is only looked at: the tools change their own."""
         self._lock = etc / ".pwd.lock"
         self._passwd, self._shadow, self._defs = etc / "passwd", etc / "shadow", etc / "login.defs"
-        self._usermod, self._password, self._kill = (Tool(name, tools) for name in ("usermod", "passwd", "pkill"))
+        self._usermod, self._password = (Tool(name, tools) for name in ("usermod", "passwd"))
+        self._kill, self._become = (Tool(name, tools) for name in ("pkill", "setpriv"))
 
     def key(self, name: str) -> str:
         return name
 
     def prepare(self, *, sessions: bool) -> None:
-        for tool in (self._usermod, self._password, *([self._kill] if sessions else [])):
+        for tool in (self._usermod, self._password, *([self._kill, self._become] if sessions else [])):
             tool.find()
         if not whole_file.read(self._shadow):
             raise ActionError(f"{self._shadow}: not found; accounts that are kept elsewhere can't be closed from here")
@@ -66,6 +70,7 @@ class Shadow:
             self._password.run("--delete", name)
 
     def end_sessions(self, name: str, standing: Standing) -> None:
+        self._become.run("--reuid", standing.number, *AS, "kill", "-KILL", "--", "-1", good=(0, NOBODY_FOUND))
         self._kill.run("--signal", "KILL", "--euid", standing.number, good=(0, NOBODY_FOUND))
 
     def _people(self) -> range:
