@@ -20,7 +20,7 @@ from agent.actions.firewall_drop import sets
 from agent.actions.firewall_drop.libnftables import Libnftables
 from agent.actions.firewall_drop.sets import CHAINS, TABLE, Wanted
 from agent.actions.tools.halves import in_halves
-from agent.actions.tools.netlink import Member, Netlink
+from agent.actions.tools.netlink import Netlink
 from agent.actions.tools.places import HOSTS, Place, Set, place_of
 from agent.actions.tools.problems import results, understood
 from shared.errors import ActionError, InvalidTarget
@@ -43,28 +43,6 @@ class Kernel(Protocol):
         """All of `commands` or nothing; what they print. Raises ActionError with nft's words."""
 
 
-class Reader(Protocol):
-    """What tells how the kernel's firewall is; every method raises ActionError. `Netlink` is one."""
-
-    def generation(self) -> int:
-        """Moves on by one with each change, by whomever."""
-
-    def is_dormant(self, table: str) -> bool:
-        """Whether the table does nothing, whatever it has."""
-
-    def sets(self, table: str) -> list[str]:
-        """The table's sets."""
-
-    def rules(self, table: str) -> dict[str, list[str]]:
-        """By chain: the sets whose members are dropped, empty for other rules."""
-
-    def members(self, table: str, name: str) -> Iterator[Member]:
-        """What is in a set."""
-
-    def is_empty(self, table: str, name: str) -> bool:
-        """Whether nothing is."""
-
-
 class Nftables:
     """Implements `Action`. The first call makes the context, in the thread that is to make all the others."""
 
@@ -73,14 +51,9 @@ class Nftables:
     network = True
     exact = True
 
-    def __init__(
-        self,
-        kernel: Callable[[], Kernel] = Libnftables,
-        pause: Callable[[float], None] = time.sleep,
-        reader: Callable[[], Reader] = Netlink,
-    ) -> None:
+    def __init__(self, kernel: Callable[[], Kernel] = Libnftables, pause: Callable[[float], None] = time.sleep) -> None:
         """`kernel` is called once, by the first call that needs it; `pause` waits between two attempts."""
-        self._open, self._reader = kernel, reader()
+        self._open, self._reader = kernel, Netlink()
         self._kernel: Kernel | None = None
         self._networks: set[Set] | None = None  # sets that are in the table, those of hosts aside
         self._seen: int | None = None  # the generation of what `inspect` told, and what we have changed since
