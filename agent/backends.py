@@ -41,7 +41,7 @@ class Backends:
             try:
                 problem = await self._executor.take_over(name, former, used=used)
             except ActionError as error:
-                problem = str(error) if used else ""
+                problem = str(error) if used or self._executor.formers.has(name, former) else ""
             if problem:
                 self._trouble.say(f"former {name}", f"what {former.backend} has in force for {name}: {problem}")
             else:

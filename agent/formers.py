@@ -21,13 +21,17 @@ class Formers:
 
     def add(self, name: str, former: Action) -> None:
         """`former` may have something in force for this action. Twice is safe."""
-        if former not in self._of[name]:
+        if not self.has(name, former):
             self._of[name].append(former)
 
     def remove(self, name: str, former: Action) -> None:
         """It has nothing any more, for sure."""
-        if former in self._of[name]:
+        if self.has(name, former):
             self._of[name].remove(former)
+
+    def has(self, name: str, former: Action) -> bool:
+        """Whether it was added, and not removed since."""
+        return former in self._of.get(name, ())
 
     def revert(self, name: str, effects: Sequence[Effect], results: list[Result]) -> list[Result]:
         """Ends `effects` there too; `results` are those of what carries the action out now, to which problems are

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.actions.action import Effect, Result
+from shared.errors import ActionError
 from shared.messages import Expiry
 from shared.settings import ActionsSettings
 from tests.stage.fake_action import FakeAction
@@ -165,6 +166,26 @@ async def test_a_lost_journal_s_former_backend_is_known_until_it_is_empty(host: 
     await host.restart()
     assert host.blocks() == (set(), {ATTACKER, OTHER})
     assert await host.journal.backends() == {("firewall-drop", "iptables"): True}
+
+
+async def test_what_is_found_there_is_not_left_because_the_next_one_cannot_tell(host: TwoFirewalls) -> None:
+    """Nobody knows yet what that has taken over."""
+    await host.do(host.add("o1"))
+    host.settings = ActionsSettings(firewall="iptables")
+    host.close()
+    host.path.unlink()
+    host._open()
+    inspect, host.iptables.inspect = host.iptables.inspect, lambda: _fail("busy")
+    await host.start()
+    assert host.blocks()[0] == {ATTACKER}
+    assert "what nftables has in force for firewall-drop: busy" in str(host.trouble)
+    host.iptables.inspect = inspect
+    await host.backends.look()
+    assert host.blocks() == (set(), {ATTACKER})
+
+
+def _fail(words: str) -> dict[str, float | None]:
+    raise ActionError(words)
 
 
 async def test_what_was_never_used_and_cannot_tell_is_no_trouble(tmp_path: Path) -> None:
