@@ -11,6 +11,7 @@ import structlog
 from msgspec import Struct
 
 from agent import collector, folder, host
+from agent.actions import custom
 from agent.actions.choice import Actions
 from agent.actions.scripts.scripts import Scripts
 from agent.actions.slow_actions import SlowActions, built_in, webhook
@@ -116,7 +117,8 @@ def checked(settings: AgentSettings) -> list[str]:
     if settings.metrics.listen:
         listen_address(settings.metrics.listen, "metrics.listen")
     absent = [each.path for each in settings.agent.logs if each.path and not Path(each.path).exists()]
-    return [f"agent.logs: {path} isn't there; it is followed once it is" for path in absent]
+    logs = [f"agent.logs: {path} isn't there; it is followed once it is" for path in absent]
+    return logs + [f"actions.own.{odd}" for odd in custom.odd(settings.actions.own)]
 
 
 class _Daemon:

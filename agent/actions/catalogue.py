@@ -3,7 +3,7 @@
 The rule it keeps: an action's order is from the best to what will do, and nothing here looks at this host.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -32,6 +32,7 @@ from agent.actions.route_null.bsd_routes import BsdRoutes
 from agent.actions.route_null.linux_routes import LinuxRoutes
 from agent.actions.route_null.route_null import RouteNull
 from agent.actions.route_null.windows_routes import WindowsRoutes
+from shared.errors import ActionError
 from shared.settings import ActionsSettings
 
 FIREWALL = "firewall-drop"
@@ -107,10 +108,13 @@ BUILT_IN: Catalogue = {
 }
 
 
-def everything() -> Catalogue:
-    """What is built in, and under other names what installed packages bring."""
+def everything(named: Collection[str] = ()) -> Catalogue:
+    """What is built in, and under other names what installed packages bring. Who has settings for more, `named` so, is
+    told that it isn't there.
+    """
     brought: Catalogue = {each.name: (Candidate(partial(_brought, each)),) for each in custom.found() if _is_new(each)}
-    return {**BUILT_IN, **brought}
+    absent: Catalogue = {each: (Candidate(partial(_absent, each)),) for each in named}
+    return {**absent, **BUILT_IN, **brought}
 
 
 def _is_new(entry: EntryPoint) -> bool:
@@ -118,6 +122,10 @@ def _is_new(entry: EntryPoint) -> bool:
         return True
     log.warning("a package's action isn't used: one of that name is built in", what=entry.name, package=entry.value)
     return False
+
+
+def _absent(name: str, settings: ActionsSettings) -> Action:
+    raise ActionError(custom.NOBODYS.format(name))
 
 
 def _brought(entry: EntryPoint, settings: ActionsSettings) -> Action:

@@ -32,7 +32,7 @@ class Actions:
         self.unsupported: dict[str, str] = {}  # name -> why nothing here carries it out
         self.passed_over: dict[str, str] = {}  # name -> why it isn't carried out by something better
         self._settings, self._system = settings, system
-        self._catalogue = everything() if catalogue is None else catalogue
+        self._catalogue = everything(settings.own) if catalogue is None else catalogue
         self._made: dict[int, Action] = {}
 
     def choose(self, names: Collection[str] | None = None) -> None:

@@ -17,6 +17,7 @@ from shared.errors import ActionError, InvalidTarget, TargetError
 GROUP = "thwart.actions"
 LONGEST = 300  # characters of somebody's words that are passed on
 MISTAKES = (Exception, SystemExit)  # whatever it raises; who has written scripts says sys.exit("why not")
+NOBODYS = "no installed package has an action of that name, and [actions.own.{}] has settings for it"
 PARTS = ("name", "backend", "network", "exact", "key", "prepare", "apply", "revert", "inspect", "moved")
 
 T = TypeVar("T")
@@ -29,6 +30,18 @@ def found() -> Iterator[EntryPoint]:
         if each.name not in seen:
             seen.add(each.name)
             yield each
+
+
+def odd(own: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """What is odd about these settings, `[actions.own.NAME]` each."""
+    there = {each.name: each for each in found()}
+    for name, settings in own.items():
+        try:
+            if name not in there:
+                raise ActionError(NOBODYS.format(name))
+            made(there[name], settings)
+        except ActionError as error:
+            yield f"{name}: {error}"
 
 
 def made(entry: EntryPoint, settings: Mapping[str, Any]) -> "Custom":

@@ -203,6 +203,23 @@ def test_no_package_replaces_what_is_built_in(name: str, monkeypatch: pytest.Mon
     assert everything() == BUILT_IN
 
 
+def test_settings_for_nothing_are_told() -> None:
+    """A slip in the name would leave the action with none, and nobody would know."""
+    own = {
+        "ip-custom-block": {"folder": "/x"},
+        "ip-customblock": {"directory": "/x"},
+        "firewall-drop": {"folder": "/x"},
+    }
+    actions = Actions(ActionsSettings(own=own), system="Plan 9")
+    actions.choose(["ip-custom-block"])
+    nobodys = "no installed package has an action of that name, and [actions.own.ip-custom-block] has settings for it"
+    assert actions.unsupported == {"ip-custom-block": nobodys}
+    told = list(custom.odd(own))
+    assert told[0] == f"ip-custom-block: {nobodys}"
+    assert "unexpected keyword argument 'directory'" in told[1]
+    assert told[2].startswith("firewall-drop: no installed package")
+
+
 def test_settings_that_a_class_does_not_take_are_told() -> None:
     """Where its backend would be: `thwart agents show` has it."""
     actions = Actions(ActionsSettings(own={"ip-customblock": {"directory": "/x"}}), system="Plan 9")
