@@ -258,7 +258,7 @@ class _Daemon:
             DeadLetterRoutes(self.ledger),
             EventRoutes(self.broadcast),
             ExplainRoutes(self.reload, lambda what: self._responses(what).judge, self.roster, self.clock),
-            RuleRoutes(self.reload, self.panic),
+            RuleRoutes(self.reload, self.panic, self.roster),
         )
         return Api(tokens, self._looks(), self.signs, [route for noun in nouns for route in noun.routes()])
 

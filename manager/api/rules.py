@@ -8,14 +8,15 @@ from manager.api.route import Answer, Route
 from manager.explaining.rulebook import Rulebook
 from manager.panic import Panic
 from manager.reload import Reload
+from manager.roster import Roster
 from shared.errors import ReloadRefused
 
 
 class RuleRoutes:
     """Handlers of requests; each gets the name that the request's token stands for."""
 
-    def __init__(self, reload: Reload, panic: Panic) -> None:
-        self._reload, self._panic = reload, panic
+    def __init__(self, reload: Reload, panic: Panic, roster: Roster) -> None:
+        self._reload, self._panic, self._roster = reload, panic, roster
 
     def routes(self) -> list[Route]:
         return [
@@ -53,7 +54,11 @@ class RuleRoutes:
     def _rulebook(self, tripped: tuple[str, ...] = ()) -> Rulebook:
         loaded = self._reload.loaded
         return Rulebook(
-            ruleset=loaded.rules, configuration=loaded.configuration, read_at=self._reload.since, tripped=tripped
+            ruleset=loaded.rules,
+            configuration=loaded.configuration,
+            read_at=self._reload.since,
+            tripped=tripped,
+            members=self._roster.members(),
         )
 
     async def _with_breakers(self) -> Rulebook:

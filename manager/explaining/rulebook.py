@@ -14,16 +14,20 @@ from manager.explaining.trying import tests
 from manager.responses.breaker import usual_limit
 from manager.responses.configuration import Configuration
 from manager.responses.response import Response
+from manager.roster import Members
 from shared.errors import UnknownRule
 
 
 class Rulebook(Struct, frozen=True, kw_only=True):
-    """What is in force. `read_at` is when it was read, None offline; `tripped` are responses by identity."""
+    """What is in force. `read_at` is when it was read, None offline; `tripped` are responses by identity; `members` are
+    those who tell what they have from a package from a script, which are nobody offline.
+    """
 
     ruleset: Ruleset
     configuration: Configuration
     read_at: float | None = None
     tripped: Collection[str] = ()
+    members: Members = Members(())
 
     def rules(self, wanted: RuleFilter) -> Rules:
         """Those that fit, in file order."""
@@ -105,6 +109,8 @@ class Rulebook(Struct, frozen=True, kw_only=True):
         return RuleRow(id=response.identity, level=rule.level, description=why, groups=(), where=response.where)
 
     def _view(self, response: Response) -> ResponseView:
+        some = response.agents or self.members.ids()
+        one_shot = response.one_shot and not self.members.hold(response.command.action, some)
         return ResponseView(
             identity=response.identity,
             where=response.where,
@@ -119,12 +125,12 @@ class Rulebook(Struct, frozen=True, kw_only=True):
             rules_group=response.groups,
             timeout=response.timeout,
             repeated_offenders=response.repeats,
-            one_shot=response.one_shot,
+            one_shot=one_shot,
             target=response.target,
             white_list_exempt=response.exempt,
             dry_run=response.dry_run,
             approval=response.approval,
-            limit=usual_limit(response) if response.limit is None else response.limit,
+            limit=usual_limit(response, one_shot=one_shot) if response.limit is None else response.limit,
             tripped=response.identity in self.tripped,
             disabled=response.disabled,
             fires=sum(response.fires_on(rule) for rule in self.ruleset.rules.values()),

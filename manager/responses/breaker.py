@@ -32,10 +32,10 @@ def gate(response: Response, target: str, order_id: str, *, one_shot: bool, runn
     return Gate(limit=limit, counts="" if running else counts, approval=response.approval)
 
 
-def usual_limit(response: Response) -> int:
+def usual_limit(response: Response, *, one_shot: bool) -> int:
     """The limit for targets that are single addresses, where the response sets none."""
     target = "192.0.2.1" if response.command.kind in ("address", "script") else ""
-    return _usual(response, target, one_shot=response.one_shot)
+    return _usual(response, target, one_shot=one_shot)
 
 
 def _usual(response: Response, target: str, *, one_shot: bool) -> int:

@@ -3,7 +3,9 @@
 import msgspec
 import pytest
 
+from manager.explaining.rulebook import Rulebook
 from manager.responses.breaker import ADDRESSES, ONE_SHOTS
+from manager.responses.configuration import load
 from manager.responses.enclosure import LIMIT, MARK
 from shared import codec
 from shared.ids import digest
@@ -61,6 +63,16 @@ def test_what_a_package_brings_is_in_force_until_it_is_lifted(judge: Judge):
     assert (order.lasting, order.timeout, order.deadline) == (True, None, START + 30 * 86_400)
     (offence,) = verdict.offences
     assert (offence.order_id, verdict.gate(order).limit) == (order.id, ADDRESSES)
+
+
+def test_a_list_of_responses_knows_a_package_from_a_script(conf, ruleset):
+    """What is shown of its end and its breaker is what will be; without a manager nobody can tell."""
+    configuration = load(conf(EDGE + block(command="edge")))
+    shown = []
+    for who in (members(), members(actions={"edge-block": "edge"})):
+        (view,) = Rulebook(ruleset=ruleset, configuration=configuration, members=who).responses().responses
+        shown.append((view.one_shot, view.limit))
+    assert shown == [(True, ONE_SHOTS), (False, ADDRESSES)]
 
 
 def test_what_is_a_script_where_it_is_for_just_happens(judge: Judge):
