@@ -70,6 +70,14 @@ def test_of_very_many_addresses_some_are_named() -> None:
     assert said["User"] == "root"
 
 
+def test_long_names_lose_no_message() -> None:
+    """Who logs in under many of them doesn't have it refused for its length; how many there are is said."""
+    many = [alert(data={"dstuser": f"{number}" + "x" * 250}) for number in range(10)]
+    (said,) = fields(told(*many)["attachments"])
+    assert said["User"].count("x, ") == 2
+    assert said["User"].endswith("x and 7 more")
+
+
 def test_a_log_line_is_no_markup() -> None:
     """Nobody is called, and nothing is a link, by what an attacker had logged."""
     line = "<!channel> <http://evil/|bank> [bank](http://evil/) *bold* & @here, root@web1"

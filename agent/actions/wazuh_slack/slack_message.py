@@ -9,6 +9,7 @@ where `mrkdwn_in` says so. Mattermost, Rocket.Chat and Discord (with `/slack` be
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, Literal
 
 from msgspec import Struct, json
@@ -18,7 +19,8 @@ from shared.messages import Expiry
 Color = Literal["good", "warning", "danger"]
 
 GROUPS = 10  # told of one by one; Slack advises against more than 20 attachments
-NAMES = 20  # addresses that are named
+NAMES = 20  # addresses, or users, that are named
+LONGEST_FIELD = 1_000  # characters of all their names; Discord refuses a message with more than 1,024 in a field
 LONGEST = 300  # characters of what an alert says
 LONGEST_LOG = 1_500
 WARNING, DANGER = 5, 8  # rule levels from which on it is one
@@ -140,8 +142,10 @@ def _worst(group: Iterable[Telling]) -> int:
 def _named(words: Iterable[str]) -> str:
     """Each once, and no more than can be read."""
     known = [*dict.fromkeys(filter(None, words))]
-    more = f" and {len(known) - NAMES} more" if len(known) > NAMES else ""
-    return ", ".join(known[:NAMES]) + more
+    lengths = accumulate(len(each) + len(", ") for each in known[:NAMES])
+    named = known[: sum(length <= LONGEST_FIELD for length in lengths)]
+    more = f" and {len(known) - len(named)} more" if len(known) > len(named) else ""
+    return ", ".join(named) + more
 
 
 def _counted(number: int, thing: str) -> str:
