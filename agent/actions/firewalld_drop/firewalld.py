@@ -15,7 +15,6 @@ connections with whom is blocked are ended.
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from ipaddress import ip_address
-from typing import Protocol
 
 from agent.actions.action import Effect, Result
 from agent.actions.firewalld_drop import firewalld_zone
@@ -25,7 +24,7 @@ from agent.actions.firewalld_drop.firewalld_bus import IPSET, ZONE, Bus, Firewal
 from agent.actions.firewalld_drop.firewalld_zone import HOSTS, MOST, NAME, NETWORKS, SETS, SOURCES
 from agent.actions.tools.halves import in_halves
 from agent.actions.tools.lookout import Lookout
-from agent.actions.tools.netlink import Member, Netlink
+from agent.actions.tools.netlink import Netlink
 from agent.actions.tools.places import LENGTHS, Place, Set, place_of
 from agent.actions.tools.problems import Problems, one_by_one, results, understood
 from shared.errors import ActionError, InvalidTarget
@@ -41,22 +40,6 @@ FEW = 50  # members to ask the kernel for one by one, 50 µs each; all of 10,000
 DISAGREES = ("ALREADY_ENABLED", "NOT_ENABLED")  # what firewalld says when it remembers otherwise than the kernel
 
 
-class Reader(Protocol):
-    """What tells how the kernel's firewall is; every method raises ActionError. `Netlink` is one."""
-
-    def generation(self) -> int:
-        """Moves on with each change, by whomever."""
-
-    def sets(self, table: str) -> list[str]:
-        """The table's sets."""
-
-    def members(self, table: str, name: str) -> Iterable[Member]:
-        """What is in a set."""
-
-    def has(self, table: str, name: str, address: bytes) -> bool:
-        """Whether it is in a set."""
-
-
 class Firewalld:
     """Implements `Action`."""
 
@@ -65,14 +48,8 @@ class Firewalld:
     network = True
     exact = False
 
-    def __init__(
-        self,
-        bus: Callable[[], Bus] = FirewalldBus,
-        reader: Callable[[], Reader] = Netlink,
-        lookout: Callable[[], Lookout] = Lookout,
-        connections: Callable[[], Connections] = Connections,
-    ) -> None:
-        self._bus, self._reader, self._lookout, self._connections = bus(), reader(), lookout(), connections()
+    def __init__(self, bus: Callable[[], Bus] = FirewalldBus, reader: Callable[[], Netlink] = Netlink) -> None:
+        self._bus, self._reader, self._lookout, self._connections = bus(), reader(), Lookout(), Connections()
         self._by_nftables = True
         self._sizes: dict[str, int] = {}  # of the sets, when they were last read
         self._generation: int | None = None  # of what was told, and what we have changed since
