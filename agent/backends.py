@@ -7,8 +7,6 @@ run and doesn't any more is emptied once what does has it all.
 import asyncio
 from collections.abc import Collection, Mapping
 
-import structlog
-
 from agent.actions.action import Action
 from agent.actions.choice import Actions
 from agent.executor import Executor
@@ -18,8 +16,6 @@ from agent.trouble import Trouble
 from shared.errors import ActionError
 
 LOOK = 60.0  # s between two looks for what is missing
-
-log = structlog.get_logger()
 
 
 class Backends:
@@ -31,9 +27,18 @@ class Backends:
         self._actions, self._executor, self._journal, self._trouble = actions, executor, journal, trouble
         self._former: dict[tuple[str, Action], bool] = {}  # True: it was used, for sure
 
-    async def choose(self) -> None:
-        """Chooses, and says aloud if nothing here can block."""
-        await self._choose(None)
+    async def choose(self, names: Collection[str] | None = None) -> None:
+        """For each of `names`, None: of whatever has none; and says aloud if nothing here can block."""
+        had = set(self._actions.own)
+        await self._executor.between_turns(lambda: self._actions.choose(names))
+        chosen = {name: action.backend for name, action in self._actions.own.items()}
+        former = self._formers(chosen.keys() - had, await self._journal.backends())
+        await self._journal.use(chosen, self._actions.aliases, [(name, each.backend) for name, each in former])
+        for (name, each), used in former.items():
+            self._former[name, each] = used
+            if used:
+                self._executor.formers.add(name, each)
+        self._tell()
 
     async def leave_former(self) -> None:
         """Takes off what earlier runs have in force by what isn't used any more."""
@@ -53,22 +58,10 @@ class Backends:
     async def look(self) -> None:
         """Uses what has appeared since, and tries again to leave what couldn't be."""
         if names := await asyncio.to_thread(self._actions.look):
-            await self._choose(names)
+            await self.choose(names)
             await self._executor.anew()
         self._tell()
         await self.leave_former()
-
-    async def _choose(self, names: Collection[str] | None) -> None:
-        had = set(self._actions.own)
-        await self._executor.between_turns(lambda: self._actions.choose(names))
-        chosen = {name: action.backend for name, action in self._actions.own.items()}
-        former = self._formers(chosen.keys() - had, await self._journal.backends())
-        await self._journal.use(chosen, self._actions.aliases, [(name, each.backend) for name, each in former])
-        for (name, each), used in former.items():
-            self._former[name, each] = used
-            if used:
-                self._executor.formers.add(name, each)
-        self._tell()
 
     def _formers(self, names: Collection[str], known: Mapping[Name, bool]) -> dict[tuple[str, Action], bool]:
         """What may have something in force for these actions and isn't used for it; True when it was, for sure. Of an
