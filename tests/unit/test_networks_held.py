@@ -53,7 +53,7 @@ async def test_a_person_is_told_which_network_goes_on_blocking(host: AHost, caps
     """Who lifts a host that lies in one, whether it was blocked itself or not; and nobody once that is gone."""
     await host.do(host.add("w", WIDE), host.add("n", NARROW), host.add("h"))
     for address, network in ((ATTACKER, NARROW), (ATTACKER, NARROW), (NARROW, WIDE), (WIDE, "")):
-        answer = await lift(host.executor, LiftRequest(address=address))
+        answer = await lift(host.executor, LiftRequest(target=address))
         assert answer.covered == ((network,) if network else ())
         _print_lifted(answer, address)
     lines = [each for each in capsys.readouterr().out.splitlines() if "action=" not in each]
@@ -64,7 +64,7 @@ async def test_a_person_is_told_which_network_goes_on_blocking(host: AHost, caps
         f"nothing is in force on {ATTACKER} itself",
         told,
     ]
-    assert (await lift(host.executor, LiftRequest(address=None))).covered == ()
+    assert (await lift(host.executor, LiftRequest(target=None))).covered == ()
 
 
 async def test_a_host_of_another_family_or_outside_is_not_covered(host: AHost) -> None:
