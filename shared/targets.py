@@ -18,6 +18,7 @@ _ADDRESS = re.compile(r"[0-9A-Fa-f.:]{2,45}(/[0-9]{1,3})?", re.ASCII)
 # no leading hyphen, which a program would take for an option, and nothing that parts fields or folders
 _ACCOUNT = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@+$-]{0,254}", re.ASCII)
 _MEANT_AS_ADDRESS = re.compile(r"[0-9.]*[./][0-9./]*|[0-9A-Fa-f.:/]*:[0-9A-Fa-f.:/]*", re.ASCII)
+_HARDWARE = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}", re.ASCII)  # an Ethernet address, which scripts may act on
 _LONGEST_NAME = 255  # characters
 
 
@@ -111,7 +112,7 @@ def normalise_target(text: str) -> str:
     Raises InvalidTarget for what none of them can be, which an address with a mistake in it is: it is no name.
     """
     name = text.strip()
-    if names_address(name) or _MEANT_AS_ADDRESS.fullmatch(name):
+    if names_address(name) or (_MEANT_AS_ADDRESS.fullmatch(name) and not _HARDWARE.fullmatch(name)):
         return normalise_address(name)
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
         raise InvalidTarget(f"{name[:80]!r} is no address, and no name: one line of at most {_LONGEST_NAME} characters")

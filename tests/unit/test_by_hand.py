@@ -10,9 +10,14 @@ from manager.broadcast import Broadcast
 from manager.chronicle import Chronicle
 from manager.cli.shows.words import in_words
 from manager.metrics import Metrics
+from manager.responses.configuration import load
+from manager.responses.responses import Responses
+from manager.responses.verdict import Sighting
 from shared.actions import KINDS
 from shared.errors import InvalidTarget, JustHappens, ProtectedTarget, UnknownAction
+from tests.unit.a_conf import block
 from tests.unit.a_manager import ATTACKER, MINE, START, a_manager
+from tests.unit.a_verdict import alert
 
 HOURS = 4 * 3_600.0
 HOSTILE = (
@@ -57,6 +62,7 @@ def everywhere(request_id="request-1", **said):
         ("deny.sh", "", ""),
         ("deny.sh", "::ffff:203.0.113.9", ATTACKER),
         ("deny.sh", "/var/www/it's here", "/var/www/it's here"),
+        ("deny.sh", "52:54:00:ab:CD:ef", "52:54:00:ab:CD:ef"),
     ],
 )
 def test_a_target_is_in_the_one_spelling(action, text, spelt):
@@ -164,6 +170,17 @@ async def test_what_is_known_of_an_account_is_told_without_addresses(manager):
     story = await manager.ledger.block("alice")
     assert [(block.target, block.action) for block in story.blocks] == [("alice", "disable-account")]
     assert (story.around, story.inside, [each.id for each in story.orders]) == ((), (), [order.id])
+
+
+async def test_what_a_response_told_a_script_is_lifted_by_the_same_word(tmp_path, conf, ruleset):
+    """Also a card's address, which has colons as an IPv6 address has."""
+    script = "<command><name>mine</name><executable>mine.py</executable></command>"
+    response = block("<target>mac</target><timeout>600</timeout>", command="mine")
+    with a_manager(tmp_path / "of_responses.db", Responses(load(conf(script + response)), ruleset).judge) as manager:
+        await manager.hear("web1")
+        about = Sighting(alert=alert(data={"mac": "52:54:00:ab:cd:ef"}), at=START)
+        ((order,),) = [taken.orders for taken in await manager.dispatch.take([about])]
+        assert [lift.lifts for lift in await manager.unblock(address=order.target)] == [(order.id,)]
 
 
 async def test_who_can_not_carry_it_out_is_told_at_once(manager, giving):
