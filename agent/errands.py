@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
-import structlog
 import tenacity
 
 from agent.actions.action import Call, Result, SlowAction
@@ -30,8 +29,6 @@ MOST = 256  # threads; they are made when there is work for them
 PAUSE = 2.0  # s before what can't be written down is tried again
 FIRST_REST, LONGEST_REST = 10.0, 600.0  # s until what failed and nobody asks for is tried again
 INTERRUPTED = "interrupted: the agent was killed while it ran, and it is not run twice"
-
-log = structlog.get_logger()
 
 _How = Callable[[SlowAction], Callable[[Sequence[Call]], list[Result]]]
 
@@ -211,12 +208,13 @@ class Errands:
             errands[0].work.action,
             lambda action: action.revert,
         )
-        applies = self._done(
+        # before anything is applied, which may be to end this process once more
+        resumed = {each.work.key: self._resumed(each) for each in errands if each.interrupted}
+        applies = resumed | self._done(
             [_call_for(each, each.coming or each.ordered) for each in errands if each.work.apply],
             errands[0].work.action,
             lambda action: action.apply,
         )
-        applies |= {each.work.key: self._resumed(each) for each in errands if each.interrupted}
         return {
             each.work.name: Outcome(revert=reverts.get(each.work.key, DONE), apply=applies.get(each.work.key, DONE))
             for each in errands

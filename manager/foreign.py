@@ -7,7 +7,6 @@ written down here is what makes an order be sent again, shown and lifted like on
 from collections.abc import Sequence
 
 import msgspec
-import structlog
 from msgspec import Struct
 
 from manager.chronicle import Chronicle
@@ -26,8 +25,6 @@ from shared.messages import Order
 from shared.topology import MANAGER_ORDERS, POLICY
 
 AROUND = 200  # levels of whatever an order is in when it is sent again, or shown
-
-log = structlog.get_logger()
 
 
 class Orders:
