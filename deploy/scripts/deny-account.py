@@ -26,8 +26,10 @@ def main() -> None:
     message = json.loads(sys.stdin.readline())
     parameters = message["parameters"]
     account = parameters["alert"].get("data", {}).get("dstuser", "")
-    if not account or account == "root":
-        sys.exit(f"{account or 'nobody'} is not to be kept out")
+    if not account:
+        sys.exit("there is no account in the alert")
+    if account == "root":
+        sys.exit("root is not to be kept out")
     if not parameters["extra_args"]:
         sys.exit("name the file in <extra_args>")
     if message["command"] == "add" and not may_go_on(account):
