@@ -15,6 +15,7 @@ from agent.actions.action import Call, Result
 from agent.actions.restart_wazuh.restart import RestartWazuh
 from agent.actions.restart_wazuh.services import WAYS
 from agent.actions.tools import tool
+from agent.actions.tools.process import Limits
 from agent.actions.tools.tool import Tools
 from shared.errors import ActionError, InvalidTarget
 from tests.stage.guard import Guard
@@ -22,6 +23,7 @@ from tests.stage.simulators import rc
 from tests.stage.simulators.host import KEPT_IN, load, save
 from tests.stage.simulators.install import install
 from tests.stage.systemd import Systemd
+from tests.unit.a_script_host import ScriptHost
 from tests.waiting import wait_for
 
 SERVICE = "wazuh-agent"
@@ -374,6 +376,26 @@ def test_its_own_settings_are_checked_as_it_was_started(
     assert said.startswith("['run', '--config', 'x.toml', '-t']")
     assert "THWART_AGENT_ID" in said
     assert "OTHER_SECRET" not in said
+
+
+async def test_an_order_that_comes_as_it_restarts_takes_no_answer_away(own: Own, tmp_path: Path) -> None:
+    """The next process tells what became of the first one, and then ends for the second."""
+    host = ScriptHost(tmp_path, Limits(), [own.action])
+    try:
+        await host.take(host.order("restart-wazuh", "r1", target=""))
+        await host.errands_after(1.0)
+        await host.take(host.order("restart-wazuh", "r2", target=""))
+        assert host.answers("r1") == []
+        host.built_in = [own.again()]
+        await host.restart()
+        await host.errands_after(1.0)
+        assert (host.answers("r1"), host.answers("r2")) == ([("applied", "done")], [])
+        host.built_in = [own.again()]
+        await host.restart()
+        await host.errands()
+        assert host.answers("r2") == [("applied", "done")]
+    finally:
+        host.close()
 
 
 def test_a_process_that_was_to_end_and_runs_on_says_so(own: Own) -> None:
