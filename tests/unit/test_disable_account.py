@@ -345,6 +345,49 @@ def test_who_edits_accounts_holds_up_no_other_order(etc: OwnEtc, kept: Path, mon
 
 
 @pytest.mark.root
+def test_what_was_changed_while_we_waited_is_how_it_stood(
+    etc: OwnEtc, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever had accounts locked has locked her out: she is so afterwards."""
+    wait = Shadow.wait_for_others
+
+    def others_first(shadow: Shadow) -> None:
+        subprocess.run(["usermod", "--lock", "--expiredate", "22280", "alice"], check=True)
+        wait(shadow)
+
+    monkeypatch.setattr(Shadow, "wait_for_others", others_first)
+    _done(etc, _action(kept).apply)
+    monkeypatch.undo()
+    _done(etc, _action(kept).revert)
+    assert (etc.shadow("alice")[1], etc.shadow("alice")[7]) == (f"!{HASHED}", "22280")
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("call", ["prepare", "revert"])
+def test_a_tool_that_outlives_its_agent_is_waited_for(
+    etc: OwnEtc, kept: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """What it is about to close isn't forgotten meanwhile, or nobody could open it."""
+    kept.parent.mkdir()
+    kept.write_bytes(msgspec.json.encode({"alice": WAS}))
+    wait, waited = Shadow.wait_for_others, []
+
+    def tool_first(shadow: Shadow) -> None:
+        waited.append(shadow)
+        subprocess.run(["usermod", "--lock", "--expiredate", str(PASSED), "alice"], check=True)
+        wait(shadow)
+
+    monkeypatch.setattr(Shadow, "wait_for_others", tool_first)
+    if call == "prepare":
+        etc.call(_action(kept).prepare)
+        assert etc.call(_action(kept).inspect) == {"alice": None}
+        monkeypatch.undo()
+    _done(etc, _action(kept).revert)
+    assert waited
+    assert (etc.shadow("alice")[1], etc.shadow("alice")[7]) == OPEN
+
+
+@pytest.mark.root
 def test_sessions_that_go_on_leave_the_account_closed(etc: OwnEtc, kept: Path, tmp_path: Path) -> None:
     """It was ordered to be closed, and is; the log says what wasn't to be had."""
     tools = _tools(tmp_path, pkill="echo 'pkill: no' >&2; exit 3")

@@ -68,7 +68,7 @@ class DisableAccount:
         self._accounts.prepare(sessions=self._ends_sessions)
         if self._host().left_open():
             with suppress(ActionError), self._record.alone():
-                self._forget(self._host().left_open())
+                self._forget(self._when_free().left_open())
 
     def apply(self, effects: Sequence[Effect]) -> list[Result]:
         return self._carry_out(effects, self._close, self._closed)
@@ -96,6 +96,13 @@ class DisableAccount:
     def _host(self) -> "_Host":
         return _Host(kept=self._record.read(), accounts=self._accounts.look())
 
+    def _when_free(self) -> "_Host":
+        """As it is when nobody else is changing accounts: a tool of a killed run may still be closing one, and who had
+        them locked may have changed them. Raises ActionError.
+        """
+        self._accounts.wait_for_others()
+        return self._host()
+
     def _carry_out(self, effects: Sequence[Effect], do: _Do, judge: _Judge) -> list[Result]:
         keys = dict.fromkeys(effect.key for effect in effects)
         try:
@@ -119,11 +126,11 @@ class DisableAccount:
         return problems
 
     def _close(self, keys: Collection[str], host: "_Host") -> Problems:
-        problems = {key: refusal for key in keys if (refusal := _refusal(key, host.accounts))}
-        in_force = host.in_force()
-        some = [key for key in keys if key not in problems and key not in in_force]
+        if host.to_close(keys):
+            host = self._when_free()
+        problems = {key: refusal for key in keys if (refusal := host.refusal(key))}
+        some = host.to_close(keys)
         if some:
-            self._accounts.wait_for_others()
             news = {key: Kept(standing=host.open(key), sessions=self._ends_sessions) for key in some}
             self._record.write({**host.kept, **news})
         return problems | one_by_one(self._accounts.close, ((key, (key,)) for key in some))
@@ -139,10 +146,10 @@ class DisableAccount:
         return dict.fromkeys((key for key in keys if key not in there), "it was closed, and isn't") | problems
 
     def _open(self, keys: Collection[str], host: "_Host") -> Problems:
+        if not host.kept.keys().isdisjoint(keys):
+            host = self._when_free()
         problems = {key: FORGOTTEN.format(key, host.accounts[key].opens) for key in keys if host.is_forgotten(key)}
         some = [key for key in keys if key not in problems and not host.is_open(key)]
-        if some:
-            self._accounts.wait_for_others()
         changes = ((key, (key, host.accounts[key].standing, host.open(key))) for key in some)
         return problems | one_by_one(self._accounts.restore, changes)
 
@@ -183,6 +190,16 @@ class _Host(Struct, frozen=True, kw_only=True):
     def in_force(self) -> set[str]:
         return {key for key, each in self.accounts.items() if each.closed and (self._is_about(key) or each.opens)}
 
+    def refusal(self, key: str) -> str:
+        """Why it is not to be closed; empty when it may be."""
+        if key not in self.accounts:
+            return f"{key} is no account of this host's own; a directory's can be closed there"
+        return self.accounts[key].refusal
+
+    def to_close(self, keys: Iterable[str]) -> list[str]:
+        in_force = self.in_force()
+        return [key for key in keys if key not in in_force and not self.refusal(key)]
+
     def is_forgotten(self, key: str) -> bool:
         """Whether we have closed it, and don't know any more how it stood."""
         return key in self.accounts and bool(self.accounts[key].opens) and not self._is_about(key)
@@ -218,9 +235,3 @@ class _Host(Struct, frozen=True, kw_only=True):
             and key in self.accounts
             and self.kept[key].standing.number == self.accounts[key].standing.number
         )
-
-
-def _refusal(key: str, accounts: Mapping[str, Account]) -> str:
-    if key not in accounts:
-        return f"{key} is no account of this host's own; a directory's can be closed there"
-    return accounts[key].refusal
