@@ -129,9 +129,8 @@ class Members:
     """Who was in the roster at one moment: whom an order is for. Never changes."""
 
     def __init__(self, some: Iterable[Agent]) -> None:
-        heartbeats = {agent.id: agent.heartbeat for agent in some}
-        self._roles = {agent_id: frozenset(said.roles) for agent_id, said in heartbeats.items()}
-        self._actions = {agent_id: said.actions for agent_id, said in heartbeats.items()}
+        self._said = {agent.id: agent.heartbeat for agent in some}
+        self._roles = {agent_id: frozenset(said.roles) for agent_id, said in self._said.items()}
 
     def __contains__(self, agent_id: object) -> bool:
         return agent_id in self._roles
@@ -150,7 +149,8 @@ class Members:
         """
         if kind_of(action) != "script":
             return action in LASTING
-        return any(self._actions.get(agent, {}).get(action, SCRIPT) != SCRIPT for agent in agents)
+        said = (self._said[agent].actions for agent in agents if agent in self._said)
+        return any(each.get(action, SCRIPT) != SCRIPT for each in said)
 
     def audience(self, location: str, named: Sequence[str]) -> Audience:
         """Whom an order for `location` and the agents `named` is for."""
