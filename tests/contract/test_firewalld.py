@@ -246,20 +246,24 @@ def test_a_firewalld_that_does_not_run_blocks_nobody(subject: ByFirewalld) -> No
 
 @pytest.mark.root
 def test_a_firewalld_that_hangs_holds_nobody_up(subject: ByFirewalld, web: Host) -> None:
-    """It is waited for once, then left alone for a while; what it says too late is no answer to anything else."""
+    """It is waited for once, then left alone, longer each time; what it says too late is no answer to anything else."""
     clock = Stopwatch()
-    there = There(web, lambda: Firewalld(lambda: FirewalldBus(subject.daemon.bus.address, limit=0.2, clock=clock)))
-    there.apply([effect(OTHER4)])
+    there = There(web, lambda: Firewalld(lambda: FirewalldBus(subject.daemon.bus.address, limit=0.5, clock=clock)))
+    subject.action.apply([effect(OTHER4)])  # makes what is missing, which takes longer
     subject.daemon.process.signal(signal.SIGSTOP)
     some = [effect(key) for key in subject.many[:100]]
     began = time.monotonic()
-    assert {each.problem for each in there.apply(some)} == {"firewalld had not answered within 0.2 s"}
+    assert {each.problem for each in there.apply(some)} == {"firewalld had not answered within 0.5 s"}
     assert {each.problem for each in there.revert(some)} == {"firewalld hangs; it is asked again in 30 s"}
     with pytest.raises(ToolHangs, match="hangs"):
         there.inspect()
     assert time.monotonic() - began < 2
-    subject.daemon.process.signal(signal.SIGCONT)
     clock.now += 30
+    with pytest.raises(ToolHangs, match="had not answered"):
+        there.inspect()
+    assert {each.problem for each in there.revert(some)} == {"firewalld hangs; it is asked again in 60 s"}
+    subject.daemon.process.signal(signal.SIGCONT)
+    clock.now += 60
     there.prepare()
     assert _problems(there.revert([effect(OTHER4)])) == []
     assert set(there.inspect()) == subject.seen()

@@ -1,6 +1,7 @@
 """firewalld, asked over D-Bus. The only module that imports jeepney.
 
-The rule it keeps: a firewalld or a bus that hangs holds its caller up once, and firewalld is never started by asking.
+The rule it keeps: a firewalld or a bus that hangs holds its caller up once, and then is left alone for longer and
+longer; and firewalld is never started by asking.
 Interfaces, methods and signatures are those of firewalld.dbus(5). A call takes 1 ms; `firewall-cmd`, which makes the
 same calls, takes 110 ms to start, and of several entries says 0 when only one of them could be added.
 """
@@ -14,7 +15,7 @@ from jeepney import DBusAddress, HeaderFields, Message, MessageFlag, MessageType
 from jeepney.auth import AuthenticationError
 from jeepney.io.blocking import DBusConnection, open_dbus_connection
 
-from agent.actions.tools.tool import FIRST_REST, LIMIT
+from agent.actions.tools.tool import LIMIT, Rest
 from shared.errors import ActionError, ToolHangs
 
 SYSTEM = "SYSTEM"  # the bus of the host, or what DBUS_SYSTEM_BUS_ADDRESS says
@@ -50,17 +51,16 @@ class FirewalldBus:
     def __init__(
         self, address: str = SYSTEM, *, limit: float = LIMIT, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._address, self._limit, self._clock = address, limit, clock
+        self._address, self._limit, self._rest = address, limit, Rest(clock)
         self._open: DBusConnection | None = None
-        self._until = float("-inf")
 
     def ask(
         self, interface: str, method: str, signature: str = "", *values: object, path: str = "", longer: float = 0.0
     ) -> Any:
-        left = self._until - self._clock()
-        if left > 0:
+        if (left := self._rest.left()) > 0:
             raise ToolHangs(f"firewalld hangs; it is asked again in {left:.0f} s")
         answer = self._answer(_question(interface, method, signature, values, path), self._limit + longer)
+        self._rest.forget()
         if answer.header.message_type is MessageType.error:
             raise ActionError(_problem(answer))
         return answer.body[0] if answer.body else None
@@ -72,7 +72,7 @@ class FirewalldBus:
             return connection.send_and_get_reply(question, timeout=limit)
         except TimeoutError as error:
             self._close()
-            self._until = self._clock() + FIRST_REST
+            self._rest.begin()
             raise ToolHangs(f"firewalld had not answered within {limit:g} s") from error
         except (OSError, AuthenticationError) as error:  # the bus was never there, has gone, or doesn't want us
             self._close()

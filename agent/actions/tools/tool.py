@@ -28,13 +28,34 @@ class Tools(Struct, frozen=True, kw_only=True):
     clock: Callable[[], float] = time.monotonic
 
 
+class Rest:
+    """For how long what hung is left alone: longer each time, until it does what it should."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._rest, self._until = FIRST_REST / 2, float("-inf")
+
+    def left(self) -> float:
+        """Seconds of it; none or less when it is over."""
+        return self._until - self._clock()
+
+    def begin(self) -> None:
+        """It hung."""
+        self._rest = min(2 * self._rest, LONGEST_REST)
+        self._until = self._clock() + self._rest
+
+    def forget(self) -> None:
+        """It didn't."""
+        self._rest = FIRST_REST / 2
+
+
 class Tool:
     """One program, by its name. For one thread."""
 
     def __init__(self, name: str, tools: Tools) -> None:
         self.name = name
         self._tools = tools
-        self._rest, self._until = FIRST_REST / 2, float("-inf")
+        self._rest = Rest(tools.clock)
         limits = Limits(whole=tools.limit, output=LONGEST)
         self._programs = Programs({**tools.environment, "PATH": tools.path}, limits)
 
@@ -50,15 +71,13 @@ class Tool:
 
         Raises ActionError with its words, and ToolHangs when it didn't end, or did not a moment ago.
         """
-        left = self._until - self._tools.clock()
-        if left > 0:
+        if (left := self._rest.left()) > 0:
             raise ToolHangs(f"{self.name} hangs; it is tried again in {left:.0f} s")
         ended = self._programs.run([str(self.find()), *arguments], said.encode())
         if not ended.in_time:
-            self._rest = min(2 * self._rest, LONGEST_REST)
-            self._until = self._tools.clock() + self._rest
+            self._rest.begin()
             raise ToolHangs(_told(f"{self.name} had not ended within {self._tools.limit:g} s", ended))
-        self._rest = FIRST_REST / 2
+        self._rest.forget()
         if ended.code not in good:
             raise ActionError(_told(f"{self.name}: {_how(ended.code)}", ended))
         if len(ended.output) >= LONGEST:
