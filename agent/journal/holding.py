@@ -21,6 +21,7 @@ class Hold(Struct, frozen=True, kw_only=True):
     order_id: str
     action: str
     target: str
+    key: str = ""  # of the effect that it holds, if it holds one by now
     exempt: bool
     forget_at: float
     adopted: bool = False
@@ -37,6 +38,7 @@ def _hold(row: Row) -> Hold:
         order_id=row["order_id"],
         action=row["action"],
         target=row["target"],
+        key=row["key"],
         exempt=bool(row["exempt"]),
         forget_at=row["forget_at"],
         adopted=bool(row["adopted"]),

@@ -219,6 +219,6 @@ def _failures(connection: Connection, some: Sequence[Hold]) -> dict[tuple[str, s
         row = connection.execute(_SETTLED, (each.order_id,)).fetchone()
         if row is not None and row["outcome"] == "failed":
             failed[each.action, each.target] = row["ended_detail"]
-        elif each.adopted and connection.execute(_OWED, (each.action, each.target)).fetchone():
+        elif each.adopted and connection.execute(_OWED, (each.action, each.key)).fetchone():
             failed[each.action, each.target] = "it is to be reverted still"
     return failed

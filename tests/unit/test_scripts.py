@@ -567,6 +567,19 @@ async def test_a_revert_that_failed_is_tried_again_by_who_asks_for_it(host: Scri
     assert (host.commands(), done.problems) == (["add", "delete", "delete"], {})
 
 
+async def test_who_asks_for_a_revert_that_fails_again_is_told(host: ScriptHost) -> None:
+    """It is not called lifted."""
+    host.script("note.sh", NOTES_ALL + "case $line in *delete*) exit 4;; esac\n")
+    await host.carry_out(host.order("note.sh", timeout=60.0))
+    await host.errands_after(60.0)
+    running = create_task(host.executor.errands.run())
+    done = await host.executor.lift(lambda hold: True)
+    host.executor.errands.stop()
+    await running
+    assert host.commands() == ["add", "delete", "delete"]
+    assert done.problems == {("note.sh", ATTACKER): "it is to be reverted still"}
+
+
 async def test_who_asks_for_a_revert_that_ends_meanwhile_is_not_kept_waiting(host: ScriptHost) -> None:
     """There is nothing left to be reverted then."""
     host.script("note.sh", NOTES_ALL + "case $line in *delete*) [ -e mended ] || exit 4;; esac\n")
