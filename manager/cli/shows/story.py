@@ -11,9 +11,11 @@ from msgspec import Struct
 
 from manager.cli.shows.orders import print_facts
 from manager.cli.shows.table import time_of
-from manager.cli.shows.words import place, span
+from manager.cli.shows.words import how_long, place
 from manager.ledger.views import OrderStory, OrderView, Said
+from shared.actions import kind_of
 from shared.command_line import SHORT
+from shared.messages import Order
 from shared.tables import plain, print_table
 
 
@@ -89,7 +91,7 @@ def _words(view: OrderView) -> str:
         f"by {order.response or order.issuer or 'nobody known'}",
         f"offence {order.offence}" if order.response else "",
         f"on {place(order.location, order.agents)}",
-        f"for {span(order)}" if order.timeout else span(order),
+        how_long(order),
         order.reason,
     ]
     return ", ".join(part for part in parts if part)
@@ -120,12 +122,18 @@ def _extended(told: OrderStory, others: Sequence[OrderView]) -> Iterator[Moment]
     over = max((each.ended_at or order.expires_at for each in told.view.agents), default=order.expires_at)
     for other in reversed(others):
         later = other.order
-        if later is None or other.id == told.view.id or later.operation == "delete" or later.action != order.action:
+        if later is None or other.id == told.view.id or later.operation == "delete" or not _same_effect(order, later):
             continue
         if order.issued_at <= later.issued_at < over and (later.expires_at or over + 1) > order.expires_at:
             until = f"until {_when(later.expires_at)}" if later.expires_at else "until lifted"
             text = f"order {other.id[:SHORT]} holds it {until} ({other.state})"
             yield Moment(at=later.issued_at, what="extended", who="", text=text)
+
+
+def _same_effect(order: Order, later: Order) -> bool:
+    """Whether `later` holds what `order` does to a target. A script that is told other words does something else."""
+    same = later.arguments == order.arguments or kind_of(order.action) != "script"
+    return later.lasting and later.action == order.action and same
 
 
 def _lifted(lift: OrderStory | None) -> Iterator[Moment]:

@@ -24,9 +24,13 @@ def span(order: Order) -> str:
     return "until lifted" if order.timeout is None else durations.words(order.timeout)
 
 
+def how_long(order: Order) -> str:
+    """The same in a sentence: `for 10 min`."""
+    return f"for {span(order)}" if order.timeout else span(order)
+
+
 def in_words(order: Order) -> str:
     """What an `add` does, where and for how long."""
-    what, stays = f"{order.action} {order.target}".strip(), span(order)
-    long = f" for {stays}" if order.timeout else f" {stays}" if stays else ""
+    words = (order.action, order.target, "on", place(order.location, order.agents), how_long(order))
     again = f", offence {order.offence}" if order.offence > 1 else ""
-    return f"{what} on {place(order.location, order.agents)}{long}{again}{' (dry run)' if order.dry_run else ''}"
+    return f"{' '.join(filter(None, words))}{again}{' (dry run)' if order.dry_run else ''}"
