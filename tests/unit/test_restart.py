@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -340,10 +341,10 @@ class Own:
         self.check.write_text(LOOK.format(folder=str(folder)))
         self.action = self.again()
 
-    def again(self) -> RestartWazuh:
+    def again(self, least: float = 0.0) -> RestartWazuh:
         """In a new process."""
         run = (sys.executable, str(self.check), "run", "--config", "x.toml")
-        return RestartWazuh(root=self.init.root, system="Linux", run=run)
+        return RestartWazuh(root=self.init.root, system="Linux", run=run, least=least)
 
 
 @pytest.fixture
@@ -359,6 +360,15 @@ def test_its_own_restart_is_for_the_next_process_to_tell(own: Own, tmp_path: Pat
     assert (result.problem, result.later) == ("", True)
     wait_for(own.init.process)
     assert own.again().resumed(CALLS[0]) == Result(key="o0", happened=True)
+
+
+def test_it_runs_for_a_moment_before_it_ends_again(own: Own) -> None:
+    """However many orders come, one after the other: what starts too often is left down by systemd."""
+    action, began = own.again(least=0.4), time.monotonic()
+    (result, *_) = action.apply(CALLS)
+    assert result.later
+    assert time.monotonic() - began > 0.4
+    wait_for(own.init.process)
 
 
 def test_its_own_settings_are_checked_as_it_was_started(

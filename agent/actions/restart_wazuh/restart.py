@@ -11,6 +11,7 @@ import platform
 import re
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +27,9 @@ WHOLE = {"WazuhSvc": "Program Files (x86)/ossec-agent/ossec.conf"}  # Wazuh's se
 NAMES = ("restart-wazuh", "restart-wazuh.exe")  # the second as Wazuh calls it on Windows, and only there
 LIMIT = 60.0  # s that a service may take to stop and to start
 SETTLE = 1.0  # s after which it has to run still
+# s that this agent runs before it ends itself again: what is started more than 5 times in 10 s systemd leaves down
+# (systemd.unit(5), StartLimitBurst=)
+LEAST = 3.0
 AT_ONCE = 100  # orders that one restart is for
 
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
@@ -48,13 +52,16 @@ class RestartWazuh:
         run: Sequence[str] = (),
         daemon: bool = True,
         settle: float = SETTLE,
+        least: float = LEAST,
     ) -> None:
         """`service` is the one to restart, "" the first that is here. `run` is how this agent was started, and without
-        `daemon` this process isn't the one that its service runs. After `settle` seconds it is looked at once more.
+        `daemon` this process isn't the one that its service runs. After `settle` seconds it is looked at once more,
+        and `least` seconds after its own start this agent may end.
         """
         self._tools = Toolbox(tools or Tools(limit=LIMIT))
         self.name, self._system, self._windows = name, system, system == "Windows"
         self._service, self._root, self._settle = service, root, settle
+        self._may_end_at = time.monotonic() + least
         self._stopped = threading.Event()
         self._services = services_here(system, root, self._tools)
         self.backend = self._services.backend if self._services else "none"
@@ -120,6 +127,7 @@ class RestartWazuh:
         if _is_own(service):
             if not self._daemon:
                 raise ActionError("only an agent that runs restarts itself")
+            self._stopped.wait(self._may_end_at - time.monotonic())
             services.restart_apart(service)
             self._told = True
             return True
