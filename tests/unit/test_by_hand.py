@@ -8,6 +8,7 @@ from manager.api.bodies.blocks import Terms
 from manager.api.giving import Giving
 from manager.broadcast import Broadcast
 from manager.chronicle import Chronicle
+from manager.cli.shows.story import Related, timed
 from manager.cli.shows.words import in_words
 from manager.metrics import Metrics
 from manager.responses.configuration import load
@@ -232,3 +233,16 @@ async def test_the_same_request_is_one_order_and_no_other_action(manager, giving
         with pytest.raises(Exception, match="used for something else"):
             await giving.give(replace(first, **change))
     assert len(manager.outbox()) == 1
+
+
+async def test_what_just_happens_extends_nothing(manager):
+    """The same script with other words, or told once, doesn't hold what an earlier order holds."""
+    await manager.hear("web1")
+    first = await manager.order("r1", action="deny.sh", target="alice", term=Term(timeout=600.0))
+    once = await manager.order("r2", action="deny.sh", target="alice", term=Term(one_shot=True))
+    other = await manager.order("r3", action="deny.sh", target="alice", arguments=("a",), term=Term())
+    longer = await manager.order("r4", action="deny.sh", target="alice", term=Term(timeout=900.0))
+    others = [(await manager.story(each)).view for each in (longer, other, once)]
+    told = timed(await manager.story(first), Related(others=others))
+    (said,) = [each.text for each in told.timeline if each.what == "extended"]
+    assert said.startswith(f"order {longer.id[:12]} holds it until ")
