@@ -130,18 +130,17 @@ class Members:
 
     def __init__(self, some: Iterable[Agent]) -> None:
         self._said = {agent.id: agent.heartbeat for agent in some}
-        self._roles = {agent_id: frozenset(said.roles) for agent_id, said in self._said.items()}
 
     def __contains__(self, agent_id: object) -> bool:
-        return agent_id in self._roles
+        return agent_id in self._said
 
     def ids(self) -> tuple[str, ...]:
         """All of them, in order."""
-        return tuple(sorted(self._roles))
+        return tuple(sorted(self._said))
 
     def servers(self) -> tuple[str, ...]:
         """Those with the server role, in order."""
-        return tuple(agent_id for agent_id in self.ids() if "server" in self._roles[agent_id])
+        return tuple(agent_id for agent_id in self.ids() if "server" in self._said[agent_id].roles)
 
     def hold(self, action: str, agents: Iterable[str]) -> bool:
         """Whether what `action` does on `agents` is held until an end: what is built in says so, and one of them that
