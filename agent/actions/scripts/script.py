@@ -130,12 +130,6 @@ def _alert(call: Call) -> Mapping[str, Any]:
 
 
 def _problem(ended: Ended) -> str:
-    if not ended.in_time:
-        how = "killed: it had not ended within its time limit"
-    elif ended.code < 0:
-        how = f"killed by signal {-ended.code}"
-    elif ended.code:
-        how = f"exit code {ended.code}"
-    else:
+    if ended.in_time and not ended.code:
         return ""
-    return f"{how}: {ended.words}" if ended.words else how
+    return ended.told(ended.how if ended.in_time else "killed: it had not ended within its time limit")

@@ -52,6 +52,15 @@ class Ended(Struct, frozen=True, kw_only=True):
     in_time: bool
     output: bytes = b""
 
+    @property
+    def how(self) -> str:
+        """`exit code 3`, `killed by signal 9`."""
+        return f"killed by signal {-self.code}" if self.code < 0 else f"exit code {self.code}"
+
+    def told(self, how: str) -> str:
+        """`how`, and its words, if it had any."""
+        return f"{how}: {self.words}" if self.words else how
+
 
 class Programs:
     """Runs programs, each in a session of its own, from any thread. `stop` ends all of them, now and later."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from agent.actions.tools.process import PATH, Ended, Limits, Programs
+from agent.actions.tools.process import PATH, Limits, Programs
 from shared.errors import ActionError, ToolHangs
 
 LIMIT = 10.0  # s that a call may take; 10,000 rules take iptables-restore 0.2 s
@@ -76,10 +76,10 @@ class Tool:
         ended = self._programs.run([str(self.find()), *arguments], said.encode())
         if not ended.in_time:
             self._rest.begin()
-            raise ToolHangs(_told(f"{self.name} had not ended within {self._tools.limit:g} s", ended))
+            raise ToolHangs(ended.told(f"{self.name} had not ended within {self._tools.limit:g} s"))
         self._rest.forget()
         if ended.code not in good:
-            raise ActionError(_told(f"{self.name}: {_how(ended.code)}", ended))
+            raise ActionError(ended.told(f"{self.name}: {ended.how}"))
         if len(ended.output) >= LONGEST:
             raise ActionError(f"{self.name} printed more than {LONGEST} bytes")
         return ended.output.decode(errors="surrogateescape")
@@ -87,11 +87,3 @@ class Tool:
     def stop(self) -> None:
         """Kills what it runs, now and later. From any thread."""
         self._programs.stop()
-
-
-def _how(code: int) -> str:
-    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-
-
-def _told(how: str, ended: Ended) -> str:
-    return f"{how}: {ended.words}" if ended.words else how
