@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from agent.actions.action import Action, Effect, Result
+from shared.actions import SCRIPT
 from shared.errors import ActionError, InvalidTarget, TargetError
 
 GROUP = "thwart.actions"
@@ -54,6 +55,8 @@ def made(entry: EntryPoint, settings: Mapping[str, Any]) -> "Custom":
         raise ActionError(f"{entry.value} is no action: it has no {', '.join(missing)}")
     if action.name != entry.name:
         raise ActionError(f"{entry.value} calls itself {action.name!r}, and its entry point {entry.name!r}")
+    if action.backend == SCRIPT:  # managers would take it for one, which just happens
+        raise ActionError(f"{entry.value} has the backend {SCRIPT!r}, which is what files in the script folder have")
     return Custom(action, entry.value)
 
 

@@ -53,13 +53,19 @@ class Half:
     name = "half"
 
 
+class Scripted(IpCustomblock):
+    """What starts a program, and says so."""
+
+    name, backend = "scripted", "script"
+
+
 def other_name() -> Odd:
     return Odd()
 
 
+CLASSES = {"odd": "Odd", "half": "Half", "even": "other_name", "scripted": "Scripted", "absent": "Absent"}
 ENTRIES = {
-    each: EntryPoint(name=each, value=f"{__name__}:{what}", group=custom.GROUP)
-    for each, what in {"odd": "Odd", "half": "Half", "even": "other_name", "absent": "Absent"}.items()
+    each: EntryPoint(name=each, value=f"{__name__}:{what}", group=custom.GROUP) for each, what in CLASSES.items()
 }
 
 
@@ -70,6 +76,7 @@ ENTRIES = {
         ("odd", {"colour": "red"}, "TypeError: .*unexpected keyword argument 'colour'"),
         ("half", {}, f"{__name__}:Half is no action: it has no backend, network, exact, key, .*, moved"),
         ("even", {}, "calls itself 'odd', and its entry point 'even'"),
+        ("scripted", {}, "has the backend 'script', which is what files"),
     ],
 )
 def test_what_is_no_action_is_turned_down_with_the_reason(name: str, settings: dict[str, Any], says: str) -> None:
