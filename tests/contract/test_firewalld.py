@@ -194,10 +194,15 @@ def test_one_more_asks_for_no_other(subject: ByFirewalld, web: Host) -> None:
     reader = Counting()
     action = There(web, lambda: Firewalld(subject.daemon.asked, lambda: reader))
     assert _problems(action.apply([effect(key) for key in subject.many])) == []
+    some = [effect(key) for key in (BLOCKED4, BLOCKED6, NARROW6, "198.51.100.0/24")]
+    assert _problems(action.apply(some)) == []
+    assert set(action.inspect()) == subject.seen() == {*subject.many, *(each.key for each in some)}
     reader.read = 0
-    assert _problems(action.apply([effect(BLOCKED4), effect(BLOCKED6)])) == []
-    assert _problems(action.revert([effect(BLOCKED4), effect(BLOCKED6)])) == []
+    assert _problems(action.apply(some)) == []
+    assert _problems(action.revert(some[:2])) == []
+    assert _problems(action.apply(some[:2])) == []
     assert reader.read == 0
+    assert _problems(action.revert(some)) == []
     assert set(action.inspect()) == subject.seen() == set(subject.many)
     action.close()
 

@@ -13,7 +13,7 @@ members and sources: the executor's `revert` ends them. It passes what is establ
 connections with whom is blocked are ended.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import ip_address
 
 from agent.actions.action import Effect, Result
@@ -126,10 +126,14 @@ class Firewalld:
         return {key: words for key in keys if (key in after) != there}
 
     def _networks(self, version: int, keys: Sequence[str], *, there: bool) -> Problems:
-        """In the set as far as they may be there, the others as sources of the zone."""
+        """In the set as far as they may be there, the others as sources of the zone. For a single one firewalld finds
+        that out in less time than it takes to read all others.
+        """
         if not keys:
             return {}
         name = NETWORKS[version]
+        if there and len(keys) == 1 and not self._in_set(name, keys, there=True):
+            return {}
         fed = self._members(name)
         inside = apart(keys, fed) if there else set(keys).intersection(fed)
         problems = self._in_set(name, [key for key in keys if key in inside], there=there)
@@ -169,11 +173,12 @@ class Firewalld:
     def _found(self, keys: Mapping[str, Place], *, idle: bool) -> set[str]:
         """Those of `keys` that are in force; with `idle` also those that would be if their set fed the zone."""
         sources, sets = self._feeding(idle=idle)
-        few = {} if len(keys) > FEW else {key: each for key, each in keys.items() if each.set.of_hosts}
-        looked_up = {key for key, each in few.items() if self._has(each, sets)}
-        others = {_set_of(each) for key, each in keys.items() if key not in few}
-        read = (key for name in others.intersection(sets) for key in self._members(name))
-        return {*looked_up, *read, *sources}.intersection(keys)
+        if len(keys) > FEW:
+            names = {_set_of(each) for each in keys.values()}.intersection(sets)
+            members = {key for name in names for key in self._members(name)}
+        else:
+            members = {key for key, each in keys.items() if _set_of(each) in sets and self._has(key, each)}
+        return (members | sources).intersection(keys)
 
     def _feeding(self, *, idle: bool) -> tuple[set[str], list[str]]:
         """The zone's sources, and which of our sets are; with `idle` all that are there."""
@@ -191,13 +196,13 @@ class Firewalld:
                 return None
             raise
 
-    def _has(self, host: Place, sets: Collection[str]) -> bool:
-        name = _set_of(host)
-        if name not in sets:
+    def _has(self, key: str, place: Place) -> bool:
+        """Whether it is in its set."""
+        name = _set_of(place)
+        if self._by_nftables and not self._reader.has(TABLE, name, ip_address(place.address).packed):
             return False
-        if self._by_nftables:
-            return self._reader.has(TABLE, name, ip_address(host.address).packed)
-        return bool(self._bus.ask(IPSET, "queryEntry", "ss", name, host.address))
+        known = self._by_nftables and place.set.of_hosts  # of networks the kernel tells where they begin
+        return known or bool(self._bus.ask(IPSET, "queryEntry", "ss", name, key))
 
     def _members(self, name: str) -> list[str]:
         """Of a set; of networks the kernel tells where they begin."""
