@@ -163,7 +163,8 @@ class _Reader:
         if section.named("name"):
             fail(section, f"a second response is called `{one.identity}`; the first is at {earlier.where}")
         if not one.disabled and not earlier.disabled:
-            self._warn(section, section.line, f"does the same as the one at {earlier.where}; the longer timeout wins")
+            wins = "" if one.one_shot and earlier.one_shot else "; the longer timeout wins"
+            self._warn(section, section.line, f"does the same as the one at {earlier.where}{wins}")
 
     def _white_list(self, element: Element) -> None:
         entry = white_list.entry(element)

@@ -103,3 +103,11 @@ WARNINGS = [
 def test_what_does_not_mean_what_it_seems_to_is_a_warning(conf, text: str, expected: str):
     """A trap is pointed out, and the file is still honoured."""
     assert any(message.startswith(expected) for message in messages(conf(text)))
+
+
+def test_of_two_that_just_happen_no_timeout_wins(conf):
+    """Of two equal messages only one is sent, and nothing is said of a time that neither has."""
+    text = block(command="wazuh-slack") + "\n" + block(command="wazuh-slack")
+    (said,) = messages(conf(text))
+    assert said.startswith("2: does the same as the one at ")
+    assert "timeout" not in said
