@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from agent.actions.scripts.left_over import kill_left_over
 from agent.actions.scripts.script import Script
-from agent.actions.tools.process import Limits, Programs, kill_left_over
+from agent.actions.tools.process import Limits, Programs
 from shared.errors import ActionError
 from shared.settings import HostSettings
 

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import IO
 
 from msgspec import Struct
@@ -30,8 +29,6 @@ LAST_PIECES = 16  # that are read after the end: a child that stayed may print f
 DYING = 5.0  # s that a killed program may take to go; one that hangs in the kernel never does
 
 Answer = Callable[[bytes], bytes | None]  # to a line of its output: what it is told, once
-
-PROC = Path("/proc")
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -263,31 +260,6 @@ class _Conversation:
     def _no_more(self) -> None:
         self._waits_to_write(False)
         self._process.close_input()
-
-
-def kill_left_over(mark: Mapping[str, str], folder: str) -> int:
-    """Kills the programs of `folder` that an earlier run of this agent started and did not see the end of: it was
-    killed itself. `mark` is what its environment was given. Only leaders of their group that still are the program
-    itself: what one has started on purpose, a service, may have inherited the mark.
-    """
-    wanted = [f"{name}={value}".encode() for name, value in mark.items()]
-    found = [int(each.name) for each in PROC.iterdir() if each.name.isdecimal() and _is_left(each, wanted, folder)]
-    for group in found:
-        _kill(group)
-    return len(found)
-
-
-def _is_left(process: Path, wanted: Sequence[bytes], folder: str) -> bool:
-    try:
-        if os.getpgid(int(process.name)) != int(process.name):
-            return False
-        environment = (process / "environ").read_bytes().split(b"\0")
-        words = (process / "cmdline").read_bytes().split(b"\0")
-    except OSError:  # it has gone meanwhile, or isn't ours to look at
-        return False
-    return all(each in environment for each in wanted) and any(
-        os.path.dirname(word) == os.fsencode(folder) for word in words[:3]
-    )
 
 
 def _ends(process: "subprocess.Popen[bytes]") -> int:
