@@ -388,6 +388,15 @@ def test_a_tool_that_outlives_its_agent_is_waited_for(
 
 
 @pytest.mark.root
+def test_what_cannot_be_written_is_told_at_the_start(etc: OwnEtc, kept: Path) -> None:
+    """And not at the first attack: where the system is read-only, no account can be closed."""
+    etc.call(_action(kept).prepare)
+    etc.run("mount", "-o", "remount,bind,ro", "/etc")
+    with pytest.raises(ActionError, match="/etc can't be written: it is read-only"):
+        etc.call(_action(kept).prepare)
+
+
+@pytest.mark.root
 def test_sessions_that_go_on_leave_the_account_closed(etc: OwnEtc, kept: Path, tmp_path: Path) -> None:
     """It was ordered to be closed, and is; the log says what wasn't to be had."""
     tools = _tools(tmp_path, pkill="echo 'pkill: no' >&2; exit 3")

@@ -43,6 +43,7 @@ class Shadow:
             tool.find()
         if not whole_file.read(self._shadow):
             raise ActionError(f"{self._shadow}: not found; accounts that are kept elsewhere can't be closed from here")
+        whole_file.may_replace(self._shadow.parent)
 
     def look(self) -> Mapping[str, Account]:
         shadow, people = _entries(self._shadow, 8), self._people()

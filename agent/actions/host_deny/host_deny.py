@@ -6,7 +6,6 @@ It ends nothing that is connected already, and what looks at no such file isn't 
 """
 
 import ctypes
-import os
 import platform
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -72,8 +71,7 @@ class HostDeny:
         there = [path for path in map(Path, self._sshd) if path.exists()]
         if there and not any(self._library.encode() in whole_file.read(path) for path in there):
             raise ActionError(f"{self.backend}: {there[-1]} doesn't look at it; use firewall-drop")
-        if not os.access(self._etc, os.W_OK):
-            raise ActionError(f"{self.backend}: {self._etc} can't be written; run the agent as root")
+        whole_file.may_replace(self._etc)
 
     def apply(self, effects: Sequence[Effect]) -> list[Result]:
         return self._carry_out(effects, lambda ours, keys: dict.fromkeys([*ours, *keys]), wanted=True)

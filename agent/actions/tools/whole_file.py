@@ -58,6 +58,13 @@ def wait_for_others(lock: Path) -> None:
         os.close(descriptor)
 
 
+def may_replace(folder: Path) -> None:
+    """Raises ActionError when no file in the folder could be replaced."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        why = "it is read-only" if os.geteuid() == 0 else "run the agent as root"
+        raise ActionError(f"{folder} can't be written: {why}")
+
+
 def mark(path: Path) -> Mark | None:
     """What changes whenever the file does, however it is done; None when there is none."""
     try:
