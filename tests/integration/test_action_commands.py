@@ -55,6 +55,19 @@ def test_what_a_host_has_is_listed(host: Host, tmp_path: Path) -> None:
     assert "ip-customblock" in run(host, tmp_path).stdout
 
 
+def test_what_a_host_lacks_is_told_once(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the list, or by the command's own words; nobody logs it as well."""
+    monkeypatch.setenv("THWART_ACTIONS_FIREWALL", "pf")
+    listed, tried = run(host, tmp_path, "list"), run(host, tmp_path, "test", "firewall-drop", NOBODY[0])
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert "the setting actions.firewall is pf" in listed.stdout
+    assert tried.returncode == 1
+    assert tried.stderr.startswith(
+        "thwart-agent: firewall-drop can't be carried out on this host: nftables: the setting"
+    )
+    assert len(tried.stderr.splitlines()) == 1
+
+
 @pytest.mark.broker
 async def test_a_daemon_does_it_between_its_turns(agent: AnAgent) -> None:
     """What it holds stays and is refused; what was tried leaves neither a block nor a word to the managers."""
