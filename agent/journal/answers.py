@@ -1,5 +1,7 @@
 """What the agent says about orders: answers and ends, as messages on their way out and as the journal keeps them."""
 
+from msgspec.structs import replace
+
 from shared import codec
 from shared.broker import Publication
 from shared.ids import digest
@@ -10,6 +12,7 @@ from shared.topology import EVENTS
 _ANSWER = """
 UPDATE orders SET status = ?, detail = ?, exit_code = ?, settled_at = ?, expires_at = ? WHERE id = ?
 """
+_BODY = "UPDATE orders SET body = ? WHERE id = ?"
 _END = "UPDATE orders SET ended_at = ?, cause = ?, outcome = ?, ended_detail = ? WHERE id = ?"
 
 
@@ -39,6 +42,12 @@ def keep_answer(connection: Connection, said: Acknowledgement) -> None:
     """Writes an answer into the row of its order."""
     row = (said.status, said.detail, said.exit_code, said.settled_at, said.expires_at, said.order_id)
     connection.execute(_ANSWER, row)
+
+
+def forget_alert(connection: Connection, order: Order) -> None:
+    """Takes its alert, of up to 64 KiB, out of an order that was answered and is kept for a day more."""
+    if order.alert:
+        connection.execute(_BODY, (codec.encode(replace(order, alert={})), order.id))
 
 
 def keep_end(connection: Connection, said: Expiry) -> None:

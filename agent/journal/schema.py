@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS identity (
 CREATE TABLE IF NOT EXISTS orders (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
-    body BLOB NOT NULL,                 -- msgpack; without its alert, unless a slow action wants it
+    body BLOB NOT NULL,                 -- msgpack; without its alert, unless a slow action still wants it
     named TEXT NOT NULL,                -- the action, as the order says it
     action TEXT NOT NULL,               -- the same, by the one name that it has on this host
     target TEXT NOT NULL,

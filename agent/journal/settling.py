@@ -134,6 +134,7 @@ class _Settling:
     def _join(self, work: Work, joining: Joining, answer: _Answer, outcome: Outcome) -> bool:
         """Answers an order; True when it holds the effect now."""
         order, (status, detail, until) = joining.order, answer
+        answers.forget_alert(self._connection, order)
         if status not in ("applied", "unchanged") or (not order.lasting and outcome.apply.happened):
             self._answer(order.id, joining.received_at, status, detail, outcome.apply.exit_code)
             return False

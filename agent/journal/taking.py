@@ -146,6 +146,8 @@ class _Taking:
             self._connection.execute(_DROP, (order.id,))
         self._write_down(incoming)
         if word is not None:
+            if incoming.slow:
+                answers.forget_alert(self._connection, order)
             self._answer(order.id, word, detail)
             return
         self.fresh += 1

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import structlog.testing
+from msgspec.structs import replace
 
 from agent.actions.tools.process import Limits
 from agent.actions.wazuh_slack.wazuh_slack import AT_ONCE, WazuhSlack
@@ -184,6 +185,19 @@ async def test_where_there_is_no_webhook_it_is_refused(channel: Channel) -> None
     assert [(each.backend, each.why_not) for each in channel.slow.look()] == [("script", "")]
     await channel.carry_out(channel.alert(2))
     assert channel.answers("o2") == [("applied", "done")]
+
+
+async def test_what_was_told_takes_no_room(channel: Channel) -> None:
+    """An attacker makes long lines, thousands an hour, and each order is kept for a day; a late one, too."""
+    line = "x" * 60_000
+    await channel.take(channel.alert(1, full_log=line))
+    late = replace(channel.alert(2, full_log=line), deadline=channel.clock.wall() - 1.0)
+    await channel.carry_out(late)
+    await channel.errands_after(1.0)
+    assert channel.server.bodies[0]["attachments"][0]["text"].startswith("xxx")
+    assert channel.answers("o2")[0][0] == "stale"
+    (kept,) = channel.store.run_now(lambda c: c.execute("SELECT sum(length(body)) FROM orders").fetchone())
+    assert kept < 2_000
 
 
 async def test_an_order_with_an_end_is_refused(channel: Channel) -> None:
