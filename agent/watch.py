@@ -25,6 +25,7 @@ from shared.messages import ENDING
 ASK = 1.0  # s between two questions whether anything was changed
 LOOK = 2.0  # s between two looks, whatever is changed meanwhile: a listing of 100,000 effects takes its time
 AWAY = 5.0  # s without a turn: this process was stopped or the host suspended, and nobody has seen what happened
+PATIENCE = 20.0  # times as long as it took, one that could not be looked at is left alone: others wait meanwhile
 LONGEST_LOOK = 60.0  # s between two looks while what is put right doesn't stay so
 # s that an agent whose journal isn't new holds what nobody knows. Of what has more left than that two heartbeats tell
 # that it is missing before they leave it out as about to end, and it is sent again; the rest comes to its own end.
@@ -48,6 +49,7 @@ class Watch:
         self._pause = LOOK
         self._closely = True  # look, whatever the actions say
         self._unsure: set[str] = set()  # look at these, whatever they say
+        self._failed: dict[str, tuple[float, ActionError]] = {}  # until when not to look at these, and why
         self._known: set[str] = set()  # of the actions those that were looked at; others may come at any time
         self._taken_over: set[tuple[str, str]] = set()  # of actions the former backends that were looked at
         self._release: float | None = None
@@ -146,12 +148,18 @@ class Watch:
         return {name: each for name, each in looked.items() if each is not None}
 
     def _inspect(self, name: str, action: Action) -> Seen | ActionError | None:
+        asked = self._journal.now().boot
+        until, why = self._failed.get(name, (asked, None))
+        if why is not None and asked < until:
+            return why
         try:
             if not (self._closely or name in self._unsure or action.moved()):
                 return None
             before = self._journal.now().boot
             left = action.inspect()
         except ActionError as error:
+            now = self._journal.now().boot
+            self._failed[name] = now + PATIENCE * (now - asked), error
             return error
         return Seen(left=left, before=before, after=self._journal.now().boot, exact=action.exact)
 

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.actions.action import Effect, Result
-from agent.watch import AWAY, GRACE, LONGEST_LOOK, LOOK
+from agent.watch import AWAY, GRACE, LONGEST_LOOK, LOOK, PATIENCE
 from tests.stage.fake_action import FakeAction
 from tests.unit.a_host import ATTACKER, AHost, killed
 
@@ -221,6 +221,26 @@ async def test_an_action_that_cannot_be_looked_at_has_no_other_looked_at_for_not
     assert set(looks) == {"host-deny"}
     broken.missing = ""
     await host.after(LOOK)
+    assert str(host.trouble) == ""
+
+
+async def test_an_action_that_takes_long_to_fail_seldom_holds_up_others(host: AHost) -> None:
+    """A lock that somebody else holds for ever is waited for now and then; it is looked at soon once it is free."""
+    locked, looks = FakeAction(host.clock, "host-deny"), Counter[str]()
+    locked.missing = "somebody else holds the lock"
+
+    def waits() -> dict[str, float | None]:
+        host.clock.pass_(5.0 if locked.missing else 0.0)
+        return FakeAction.inspect(locked)
+
+    locked.inspect = partial(_counted, locked.name, waits, looks)
+    host.executor._actions[locked.name] = locked
+    for _ in range(100):
+        await host.after(LOOK)
+    assert 2 <= looks[locked.name] <= 3
+    assert str(host.trouble) == "what is in force by host-deny can't be looked at: somebody else holds the lock"
+    locked.missing = ""
+    await host.after(5.0 * PATIENCE)
     assert str(host.trouble) == ""
 
 
