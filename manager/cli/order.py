@@ -12,7 +12,7 @@ from shared import command_line
 @click.command("order")
 @click.argument("action", shell_complete=completing.actions)
 @click.argument("target", default="")
-@placing.terms("the manager's, 4h, for addresses and accounts; a script is told once")
+@placing.terms("the manager's, 4h; a script without a time is told once")
 @click.option(
     "--argument",
     "arguments",
