@@ -2,6 +2,7 @@
 
 import fcntl
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from agent.actions.action import Effect
 from agent.actions.firewall_drop.ipset import Ipset
 from agent.actions.firewall_drop.iptables import Iptables
 from agent.actions.tools.tool import Tools
-from shared.errors import ActionError
+from shared.errors import ActionError, ThwartError
 from tests.contract.in_filter import InFilter, programs_of, skip_without_legacy
 from tests.contract.subject import There
 from tests.stage.network import Host, Network
@@ -156,6 +157,26 @@ def test_what_can_change_nothing_is_known_at_the_start(filtered: InFilter, tmp_p
     results = broken.apply([_effect(each) for each in filtered.many[:100]])
     assert {("Address family not supported" in each.problem) for each in results} == {True}
     assert len(runs.read_text().split()) <= 8, "a few for each family"
+
+
+def test_who_may_not_look_up_sets_is_told_what_is_missing(web: Host, tmp_path: Path) -> None:
+    """nftables, iptables-nft and routes need CAP_NET_ADMIN and no more."""
+    tools = f"Tools(path={str(programs_of('nft', tmp_path / 'programs'))!r})"
+    prepare = f"{Ipset.__name__}(tools={tools}).prepare()"
+    imported = f"from {Ipset.__module__} import Ipset; from {Tools.__module__} import Tools"
+    with pytest.raises(ThwartError, match=r"socket to ipset.*; run the agent as root or with CAP_NET_RAW"):
+        web.run("setpriv", "--bounding-set=-net_raw", sys.executable, "-c", f"{imported}; {prepare}")
+
+
+def test_who_may_not_open_the_lock_is_told_what_is_missing(web: Host, tmp_path: Path) -> None:
+    """It is root's, and iptables-legacy does nothing without it."""
+    tools = Tools(
+        path=str(programs_of("legacy", tmp_path / "programs")), environment={"XTABLES_LOCKFILE": "/nowhere/x"}
+    )
+    there = There(web, lambda: Iptables(tools=tools))
+    with pytest.raises(ActionError, match=r"lock file.*; run the agent as root"):
+        there.prepare()
+    there.close()
 
 
 def test_a_yes_alone_is_no_block(filtered: InFilter, tmp_path: Path) -> None:

@@ -30,6 +30,12 @@ LEGACY = {
     version: Path(f"/proc/thread-self/net/{name}_names") for version, name in {4: "ip_tables", 6: "ip6_tables"}.items()
 }
 
+# What keeps who isn't root from it, in the tools' words.
+ADVICE = {
+    "Can't open socket to ipset": "run the agent as root or with CAP_NET_RAW",
+    "can't open lock file": "run the agent as root",
+}
+
 log = structlog.get_logger()
 
 
@@ -86,7 +92,12 @@ class Chain:
 
     def probe(self) -> None:
         """Raises ActionError when nothing at all can be changed."""
-        self._change.run(*WAIT, "--noflush", said=_said([]))
+        try:
+            self._change.run(*WAIT, "--noflush", said=_said([]))
+        except ToolHangs:
+            raise
+        except ActionError as error:
+            raise ActionError(_advised(str(error))) from error
 
     def move_here(self) -> None:
         """What the other variant of iptables has is here afterwards, and only then isn't there. Raises ActionError."""
@@ -126,7 +137,9 @@ class Chain:
             self.surprised = True
             problem = self._write(again)
             if changes(self.read(), self._name, wanted, gone, always=always):
-                raise ActionError(problem or f"{self._change.name} reported success, and the rules are not there")
+                raise ActionError(
+                    _advised(problem) or f"{self._change.name} reported success, and the rules are not there"
+                )
         return bool(lines or again)
 
     def _known(self) -> tuple[Seen, bool]:
@@ -178,6 +191,11 @@ def _has_filter(version: int) -> bool:
         return "filter" in LEGACY[version].read_text().split()
     except OSError:  # there is none, or it isn't ours to look at, and neither is the firewall
         return False
+
+
+def _advised(problem: str) -> str:
+    """With what to do about it."""
+    return "; ".join(filter(None, (problem, *(advice for words, advice in ADVICE.items() if words in problem))))
 
 
 def _said(lines: Sequence[str]) -> str:
