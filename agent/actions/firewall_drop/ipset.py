@@ -11,18 +11,17 @@ is done has been acknowledged by the kernel, entry by entry, so it isn't read ba
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from agent.actions.action import Effect, Result
+from agent.actions.firewall_drop.by_chain import ByChain
 from agent.actions.firewall_drop.chain import chains
-from agent.actions.tools.families import IPV6, Wanted, by_family, families, key_of
+from agent.actions.tools.families import IPV6, Wanted, key_of
 from agent.actions.tools.halves import in_halves
 from agent.actions.tools.lookout import Lookout
 from agent.actions.tools.problems import Problems
 from agent.actions.tools.tool import Tool, Tools
 from shared.errors import ActionError
-from shared.targets import normalise_address
 
 CHAIN = "thwart-set"
 SETS = {4: "thwart4", 6: "thwart6"}
@@ -33,52 +32,27 @@ _FAMILY = {4: "inet", 6: "inet6"}
 _ENTRY = re.compile(r"add \S+ ([0-9a-f.:/]+) timeout (\d+)")
 
 
-class Ipset:
-    """Implements `Action`, with whichever of iptables-nft and iptables-legacy is the host's `iptables`."""
+class Ipset(ByChain):
+    """Implements `Action`."""
 
-    name = "firewall-drop"
     backend = "ipset"
-    network = True
-    exact = False
 
     def __init__(self, *, tools: Tools = Tools(), lookout: Lookout | None = None, ipv6: Path = IPV6) -> None:
-        self._lookout, self._ipv6 = lookout or Lookout(), ipv6
+        super().__init__(chains(CHAIN, _match, tools), lookout, ipv6)
         self._ipset = Tool("ipset", tools)
-        self._chains = chains(CHAIN, _match, tools)
-
-    def key(self, target: str, arguments: Sequence[str]) -> str:
-        """The address or network in its one spelling; `arguments` make no difference to a firewall."""
-        return normalise_address(target)
 
     def prepare(self) -> None:
-        """Sets and rules are there afterwards, so that a kernel which lacks what they need is known at the start."""
+        """Both sets are there afterwards, and rules that drop what is in them."""
         self._ipset.find()
-        for version in families(self._ipv6):
-            self._chains[version].find()
-        for version in families(self._ipv6):
-            self._chains[version].probe()
-            self._make(version)
-            self._chains[version].move_here()
+        super().prepare()
 
-    def apply(self, effects: Sequence[Effect]) -> list[Result]:
-        return by_family(effects, self._put)
+    def _make(self, version: int) -> None:
+        self._change(version, [])
+        self._chains[version].bring([_match(version)])
 
-    def revert(self, effects: Sequence[Effect]) -> list[Result]:
-        return by_family(effects, self._take_out)
-
-    def inspect(self) -> dict[str, float | None]:
-        """Only what a rule really drops. Behind the rule is a set: it can't be destroyed."""
-        in_force: dict[str, float | None] = {}
-        for version in families(self._ipv6):
-            self._chains[version].surprised = False
-            if self._chains[version].read().in_force:
-                in_force.update(_entries(version, self._ipset.run("save", SETS[version])))
-        self._lookout.looked()
-        return in_force
-
-    def moved(self) -> bool:
-        """Nothing tells of a set that was changed, so it is looked at from time to time."""
-        return self._lookout.due() or any(each.moved() for each in self._chains.values())
+    def _of(self, version: int, rules: Sequence[str]) -> Mapping[str, float | None]:
+        """Behind a rule is a set: it can't be destroyed."""
+        return _entries(version, self._ipset.run("save", SETS[version])) if rules else {}
 
     def _put(self, version: int, wanted: Wanted) -> Problems:
         try:
@@ -99,10 +73,6 @@ class Ipset:
                 self._chains[version].surprised = True  # all that was in the set has come into force by it
         except ActionError:  # perhaps because somebody has destroyed the set, and its rule with it
             self._make(version)
-
-    def _make(self, version: int) -> None:
-        self._change(version, [])
-        self._chains[version].bring([_match(version)])
 
     def _change(self, version: int, lines: Sequence[str]) -> None:
         said = _CREATE.format(SETS[version], _FAMILY[version]) + "".join(f"{line}\n" for line in lines)
