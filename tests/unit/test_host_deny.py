@@ -307,6 +307,21 @@ def test_what_others_write_meanwhile_is_not_lost(etc: Path, monkeypatch: pytest.
     assert action.inspect() == {KEY: None}
 
 
+def test_what_others_append_at_the_last_moment_is_not_lost(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the file that isn't there any more a moment later."""
+    (etc / DENY).write_text("# first\n")
+    put = os.replace
+
+    def append_first(new: Path, real: Path) -> None:
+        with (etc / DENY).open("a") as theirs:
+            theirs.write("ALL: 198.51.100.7\n")
+        put(new, real)
+
+    monkeypatch.setattr(os, "replace", append_first)
+    _done(HostDeny(etc=etc, file=DENY).apply(_effects(KEY)))
+    assert (etc / DENY).read_text() == f"{OURS}# first\nALL: 198.51.100.7\n"
+
+
 def test_who_never_stops_writing_is_not_written_over(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The order fails, to be tried again later."""
     flush, numbers = os.fsync, count()

@@ -6,6 +6,7 @@ processes do to a folder's files they do one after the other.
 """
 
 import fcntl
+import io
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -95,9 +96,7 @@ def replace(path: Path, content: bytes, *, was: bytes, mode: int) -> None:
         new.unlink(missing_ok=True)  # a killed process may have left one
         try:
             _write(new, content, lambda descriptor: _make_like(real, new, descriptor, mode))
-            if read(real) != was:  # at the last moment: the disk has taken its time
-                raise FileChanged(f"{path}: somebody else goes on changing it")
-            os.replace(new, real)
+            _put_in_place(real, new, was)
         finally:
             new.unlink(missing_ok=True)
         _flush_folder(real.parent)
@@ -110,6 +109,17 @@ def _write(path: Path, content: bytes, finish: Callable[[int], None]) -> None:
         file.flush()
         finish(descriptor)
         os.fsync(descriptor)
+
+
+def _put_in_place(real: Path, new: Path, was: bytes) -> None:
+    """It is looked at just before: the disk has taken its time. What is appended even now is appended there, too."""
+    with open(real, "rb") if real.exists() else io.BytesIO() as old:
+        if old.read() != was:
+            raise FileChanged(f"{real}: somebody else goes on changing it")
+        os.replace(new, real)
+        if late := old.read():
+            with open(real, "ab") as file:
+                file.write(late)
 
 
 def _make_like(old: Path, new: Path, descriptor: int, mode: int) -> None:
