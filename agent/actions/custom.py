@@ -115,10 +115,10 @@ class Custom:
 
 
 def _checked(told: Any, kind: type[T]) -> T:
-    """What it told, if it is of that kind. Raises TypeError, ValueError."""
-    return msgspec.convert(msgspec.to_builtins(told), kind)
+    """What it told, if it is of that kind and can be written down. Raises TypeError, ValueError."""
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(told), type=kind)
 
 
 def _words(error: BaseException) -> str:
     said = str(error) if isinstance(error, ActionError) else f"{type(error).__name__}: {error}"
-    return said[:LONGEST]
+    return said[:LONGEST].encode(errors="backslashreplace").decode()

@@ -137,7 +137,7 @@ def swapped(effects: Sequence[Effect]) -> list[Result]:
         (swapped, "a result for each effect, in order"),
         (lambda _: None, "TypeError"),
         (lambda _: ["done", "done"], "Expected `object`, got `str`"),
-        (no_text, "Expected `str`, got `null` - at `$[0].problem`"),
+        (no_text, "Expected `str`, got `nil` - at `$[0].problem`"),
         (leaving, "failed: SystemExit: not today"),
         (wordless, "failed, and didn't say why"),
     ],
@@ -166,7 +166,7 @@ def test_what_inspect_must_not_tell_is_an_error(told: object) -> None:
 
 def test_a_key_is_a_text() -> None:
     """Who forgets to return one would have one key for all targets."""
-    with pytest.raises(InvalidTarget, match="Expected `str`, got `null`"):
+    with pytest.raises(InvalidTarget, match="Expected `str`, got `nil`"):
         custom.made(ENTRIES["odd"], {"does": lambda _: None}).key("203.0.113.9", ())
 
 
@@ -232,3 +232,19 @@ def test_settings_that_a_class_does_not_take_are_told() -> None:
     actions = Actions(ActionsSettings(own={"ip-customblock": {"directory": "/x"}}), system="Plan 9")
     actions.choose(["ip-customblock"])
     assert "unexpected keyword argument 'directory'" in actions.unsupported["ip-customblock"]
+
+
+def no_utf8(*_: object) -> None:
+    raise ValueError("/x\udcff: no such file")
+
+
+def test_words_that_are_no_text_can_be_sent() -> None:
+    """A file's name may have any bytes, and Python has characters for them that no message and no journal takes."""
+    action = custom.made(ENTRIES["odd"], {"does": no_utf8})
+    assert all(each.problem.encode() for each in action.apply(EFFECTS))
+    with pytest.raises(ActionError, match="failed: ValueError") as raised:
+        action.inspect()
+    assert str(raised.value).encode()
+    action = custom.made(ENTRIES["odd"], {"does": lambda: {"x\udcff": None}})
+    with pytest.raises(ActionError, match="UnicodeEncodeError"):
+        action.inspect()
