@@ -137,7 +137,7 @@ def swapped(effects: Sequence[Effect]) -> list[Result]:
         (swapped, "a result for each effect, in order"),
         (lambda _: None, "TypeError"),
         (lambda _: ["done", "done"], "Expected `object`, got `str`"),
-        (no_text, "Expected `str`, got `nil` - at `$[0].problem`"),
+        (no_text, "Expected `str`, got `None` - at `$[0].problem`"),
         (leaving, "failed: SystemExit: not today"),
         (wordless, "failed, and didn't say why"),
     ],
@@ -166,7 +166,7 @@ def test_what_inspect_must_not_tell_is_an_error(told: object) -> None:
 
 def test_a_key_is_a_text() -> None:
     """Who forgets to return one would have one key for all targets."""
-    with pytest.raises(InvalidTarget, match="Expected `str`, got `nil`"):
+    with pytest.raises(InvalidTarget, match="Expected `str`, got `None`"):
         custom.made(ENTRIES["odd"], {"does": lambda _: None}).key("203.0.113.9", ())
 
 
