@@ -270,6 +270,21 @@ def test_the_end_of_an_account_that_is_gone_is_done(etc: OwnEtc, kept: Path) -> 
 
 
 @pytest.mark.root
+@pytest.mark.parametrize("name", ["passwd", "shadow"])
+def test_a_file_that_is_just_being_written_is_no_end_of_accounts(etc: OwnEtc, kept: Path, name: str) -> None:
+    """An editor empties it first: whoever is closed isn't forgotten."""
+    action = _action(kept)
+    _done(etc, action.apply)
+    content = (etc.folder / name).read_bytes()
+    (etc.folder / name).write_bytes(b"")
+    (result,) = etc.call(lambda: action.revert(ALICE))
+    assert result.problem == f"/etc/{name}: no accounts in it"
+    (etc.folder / name).write_bytes(content)
+    _done(etc, action.revert)
+    assert (etc.shadow("alice")[1], etc.shadow("alice")[7]) == OPEN
+
+
+@pytest.mark.root
 @pytest.mark.parametrize("name", ["daemon", "nobody", "toor", "below", "beyond", "nosuch", "+alice", "noshadow"])
 def test_only_people_are_locked_out(etc: OwnEtc, kept: Path, name: str) -> None:
     """Not the system's accounts, another root, or what isn't in both files; by what /etc/login.defs says of people."""

@@ -85,10 +85,13 @@ class Shadow:
 
 def _entries(path: Path, fields: int) -> dict[str, list[str]]:
     """By name the fields behind it, of each whole line; of two of one name the first counts, as for everybody. A
-    directory's begin with `+` or `-`, and are no targets.
+    directory's begin with `+` or `-`, and are no targets. Raises ActionError, also while somebody is just writing it.
     """
     lines = [line.split(":") for line in whole_file.read(path).decode(errors="surrogateescape").split("\n")]
-    return {name: rest for name, *rest in reversed(lines) if len(rest) == fields}
+    found = {name: rest for name, *rest in reversed(lines) if len(rest) == fields}
+    if not found:
+        raise ActionError(f"{path}: no accounts in it")
+    return found
 
 
 def _account(name: str, passwd: list[str], shadow: list[str] | None, people: range) -> Account:
