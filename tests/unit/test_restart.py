@@ -295,6 +295,25 @@ def test_where_there_is_no_service_it_can_not_be_carried_out(tmp_path: Path, sys
     assert action.resumed(CALLS[0]) is None
 
 
+@pytest.mark.parametrize(
+    ("file", "service"),
+    [
+        ("usr/lib/systemd/system/thwart-agent@.service", "thwart-agent@two"),
+        ("etc/systemd/system/thwart-agent@.service", "thwart-agent@two.service"),
+        ("run/systemd/generator.late/old.service", "old"),
+    ],
+)
+def test_a_service_in_the_settings_is_found(tmp_path: Path, file: str, service: str) -> None:
+    """Also one of many by a template, and an init script that systemd runs."""
+    for path in (tmp_path / "run/systemd/system", (tmp_path / file).parent):
+        path.mkdir(parents=True, exist_ok=True)
+    action = RestartWazuh(root=tmp_path, system="Linux", service=service)
+    with pytest.raises(ActionError, match=f"no service {service} to start here"):
+        action.prepare(())
+    (tmp_path / file).touch()
+    action.prepare(())
+
+
 def test_a_service_that_is_masked_is_passed_over(tmp_path: Path) -> None:
     """Who has put Wazuh's agent out of use, for this one, doesn't want its restart to be tried."""
     for folder in ("run/systemd/system", "usr/lib/systemd/system", "etc/systemd/system"):

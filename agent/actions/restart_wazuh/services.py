@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from signal import SIGTERM
 from typing import Protocol
@@ -23,7 +23,9 @@ from agent.actions.tools.tool import Tool, Tools
 from shared.errors import ActionError, ToolHangs
 
 BOOTED = "run/systemd/system"  # sd_booted(3)
-UNITS = ("etc", "run", "usr/local/lib", "usr/lib", "lib")  # systemd.unit(5), as far as programs are installed
+_LIBRARIES = (f"{each}/systemd/system" for each in ("usr/local/lib", "usr/lib", "lib"))
+# where systemd finds services, the first before the others (systemd.unit(5)); the last has what is an init script
+UNITS = ("etc/systemd/system", BOOTED, "run/systemd/generator", *_LIBRARIES, "run/systemd/generator.late")
 DETACHED = Path(__file__).with_name("detached.py")
 RUNS = "running"  # where nobody says as which process
 LISTED_FOR = 60.0  # s for which Windows' list of services is believed
@@ -77,7 +79,7 @@ class Systemd:
 
     def has(self, service: str) -> bool:
         """One that is masked (systemctl(1)) can't be started: it was put out of use on purpose."""
-        files = (self._root / each / "systemd/system" / _unit(service) for each in UNITS)
+        files = (self._root / folder / each for folder in UNITS for each in _names(_unit(service)))
         first = next((each for each in files if each.exists()), None)
         return first is not None and first.resolve() != Path(os.devnull)
 
@@ -226,6 +228,12 @@ def _quoted(word: str) -> str:
     """As PowerShell takes it literally (about_Quoting_Rules)."""
     doubled = word.replace("'", "''")
     return f"'{doubled}'"
+
+
+def _names(unit: str) -> Sequence[str]:
+    """Of its file: for an instance also its template's."""
+    name, instance, _ = unit.partition("@")
+    return (unit, f"{name}@.service") if instance else (unit,)
 
 
 def _unit(service: str) -> str:
