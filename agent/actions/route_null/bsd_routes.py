@@ -33,17 +33,13 @@ class Listed(Struct, frozen=True):
     ours: bool
 
 
-class BsdRoutes:
+class BsdRoutes(ByListing):
     """Implements `Routes`."""
 
     backend = "route"
 
     def __init__(self, tools: Tools = Tools()) -> None:
         self._route, self._netstat = Tool("route", tools), Tool("netstat", tools)
-        self._by_listing = ByListing(self.backend, self.listed)
-
-    def families(self) -> tuple[int, ...]:
-        return (4, 6)
 
     def check(self) -> None:
         self._route.find()
@@ -51,15 +47,6 @@ class BsdRoutes:
 
     def listed(self, version: int) -> set[str]:
         return {each.name for each in self._all(version) if each.ours}
-
-    def put(self, version: int, names: Sequence[str]) -> Problems:
-        return self._by_listing.make(version, names, self._add, there=True)
-
-    def take(self, version: int, names: Sequence[str]) -> Problems:
-        return self._by_listing.make(version, names, self._delete, there=False)
-
-    def moved(self) -> bool:
-        return False
 
     def _add(self, version: int, names: Sequence[str]) -> Problems:
         others = {each.name: each.gateway for each in self._all(version) if not each.ours}

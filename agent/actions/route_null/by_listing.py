@@ -1,25 +1,49 @@
-"""Routes brought about by what a system lists before and after, where its tools' own word isn't enough."""
+"""Routes brought about by what a system lists before and after: its tools' own word isn't enough there."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 
 from agent.actions.tools.problems import Problems
 
-Change = Callable[[int, Sequence[str]], Problems]  # of one family's routes, which differ; what failed
 
+class ByListing(ABC):
+    """Implements `Routes`. What was to be done is what differs, and done is what is seen."""
 
-class ByListing:
-    """For one system. What was to be done is what differs, and done is what is seen."""
+    backend: str
 
-    def __init__(self, backend: str, listed: Callable[[int], Collection[str]]) -> None:
-        self._backend, self._listed = backend, listed
+    def families(self) -> Collection[int]:
+        return (4, 6)
 
-    def make(self, version: int, names: Sequence[str], change: Change, *, there: bool) -> Problems:
-        """Makes each route be there, or not; what failed, with the tool's words. Raises ActionError."""
-        before = self._listed(version)
+    @abstractmethod
+    def listed(self, version: int) -> Collection[str]:
+        """As `Routes.listed`."""
+
+    @abstractmethod
+    def _add(self, version: int, names: Sequence[str]) -> Problems:
+        """Adds routes that aren't listed; what failed, with the tool's words."""
+
+    @abstractmethod
+    def _delete(self, version: int, names: Sequence[str]) -> Problems:
+        """Deletes routes that are. As `_add` otherwise."""
+
+    def put(self, version: int, names: Sequence[str]) -> Problems:
+        return self._make(version, names, self._add, there=True)
+
+    def take(self, version: int, names: Sequence[str]) -> Problems:
+        return self._make(version, names, self._delete, there=False)
+
+    def moved(self) -> bool:
+        return False
+
+    def _make(
+        self, version: int, names: Sequence[str], change: Callable[[int, Sequence[str]], Problems], *, there: bool
+    ) -> Problems:
+        """Makes each route be there, or not. Raises ActionError."""
+        before = self.listed(version)
         differing = [name for name in names if (name in before) != there]
         if not differing:
             return {}
         failed = change(version, differing)
-        after = self._listed(version)
-        words = f"{self._backend} said yes, but the route is {'not ' if there else 'still '}there"
+        after = self.listed(version)
+        words = f"{self.backend} said yes, but the route is {'not ' if there else 'still '}there"
         return {name: failed.get(name, words) for name in differing if (name in after) != there}

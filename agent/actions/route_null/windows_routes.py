@@ -41,18 +41,14 @@ class Listed(Struct, frozen=True):
     by: str  # the gateway, or the interface's name
 
 
-class WindowsRoutes:
+class WindowsRoutes(ByListing):
     """Implements `Routes`."""
 
     backend = "netsh route"
 
     def __init__(self, tools: Tools = Tools()) -> None:
         self._netsh = Tool("netsh", tools)
-        self._by_listing = ByListing(self.backend, self.listed)
         self._seen: dict[int, list[Listed]] = {}  # at the last look, which comes before each change
-
-    def families(self) -> tuple[int, ...]:
-        return (4, 6)
 
     def check(self) -> None:
         self._netsh.find()
@@ -60,15 +56,6 @@ class WindowsRoutes:
 
     def listed(self, version: int) -> set[str]:
         return {name for each in self._ours(version) if (name := _name(each, version))}
-
-    def put(self, version: int, names: Sequence[str]) -> Problems:
-        return self._by_listing.make(version, names, self._add, there=True)
-
-    def take(self, version: int, names: Sequence[str]) -> Problems:
-        return self._by_listing.make(version, names, self._delete, there=False)
-
-    def moved(self) -> bool:
-        return False
 
     def _add(self, version: int, names: Sequence[str]) -> Problems:
         routes = self._seen.get(version) or self._all(version)
