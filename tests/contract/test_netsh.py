@@ -14,7 +14,6 @@ from agent.contract.programs import ProgramContract
 from shared.errors import ActionError
 from tests.contract.simulated import Simulated
 from tests.stage.simulators import windows_firewall
-from tests.stage.simulators.host import save
 
 RULES = ("advfirewall", "firewall")
 HALF = """\
@@ -59,7 +58,7 @@ class OnWindows(Simulated):
 
     def speak(self, language: str) -> None:
         """It is a Windows in that language."""
-        save({**self.kept, "language": language}, self._host)
+        self.change(lambda kept: kept.update(language=language))
 
 
 @pytest.fixture
