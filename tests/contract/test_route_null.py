@@ -123,11 +123,24 @@ def test_routes_of_others_stay_and_do_not_win(subject: ByIp, web: Host, attacker
 
 
 @pytest.mark.root
+def test_rules_of_others_are_looked_at_later(subject: ByIp, web: Host, attacker: Host) -> None:
+    """A host with several ways out, each with a table of its own, has a rule for each: often 10, 20, …"""
+    listener = Listener(web)
+    web.run("ip", "rule", "add", "pref", "10", "lookup", "10")
+    web.run("ip", "route", "add", "203.0.113.0/24", "dev", "eth0", "table", "10")
+    assert _problems(subject.action.apply([_effect(BLOCKED4)])) == []
+    assert side_by_side(attacker, [(BLOCKED4, listener), (OTHER4, listener)], within=SHORT) == [False, True]
+    web.run("ip", "rule", "del", "pref", "10")
+    web.run("ip", "route", "flush", "table", "10")
+    listener.close()
+
+
+@pytest.mark.root
 def test_a_table_that_nobody_looks_into_is_no_block(subject: ByIp, web: Host) -> None:
     """Somebody's clean-up of rules is noticed at once; the next block brings the rule back, once."""
     assert _problems(subject.action.apply([_effect(BLOCKED4), _effect(BLOCKED6)])) == []
     subject.action.inspect()
-    web.run("ip", "rule", "del", "pref", "84")
+    web.run("ip", "rule", "del", "pref", "1")
     assert subject.action.moved()
     assert set(subject.action.inspect()) == {BLOCKED6}
     for _ in range(2):
@@ -140,7 +153,7 @@ def test_a_table_that_nobody_looks_into_is_no_block(subject: ByIp, web: Host) ->
 def test_what_has_ended_does_not_come_back_with_the_rule(subject: ByIp, web: Host) -> None:
     """A block that ends while nobody looks into the table isn't in force once more when the next one is."""
     assert _problems(subject.action.apply([_effect(BLOCKED4), _effect(BLOCKED6)])) == []
-    web.run("ip", "rule", "del", "pref", "84")
+    web.run("ip", "rule", "del", "pref", "1")
     assert _problems(subject.action.revert([_effect(BLOCKED4)])) == []
     assert _problems(subject.action.apply([_effect(OTHER4)])) == []
     assert subject.seen() == {OTHER4, BLOCKED6}

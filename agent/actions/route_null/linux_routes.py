@@ -21,11 +21,12 @@ from shared.errors import ActionError, ToolHangs
 TABLE = 8484
 PROTOCOL = 84  # of routes: who made them; below 4 the kernel, above it whoever likes (ip-route(8))
 NOBODYS = "127.255.255.254"  # no block can mean loopback
-RULE = f"pref {PROTOCOL} lookup {TABLE}"  # after `local`, 0, so that this host always reaches itself
+FIRST = 1  # of rules, after `local`, 0, so that this host always reaches itself; others have theirs at 10, 20, …
+RULE = f"pref {FIRST} lookup {TABLE}"
 SHOW_RULE = f"rule show table {TABLE}"
 # `table all`, because it is an error to ask for a table that has never had a route.
 SHOW_ROUTES = f"route show table all type blackhole proto {PROTOCOL}"
-RULE_LISTED = f"{PROTOCOL}:\tfrom all lookup {TABLE}"
+RULE_LISTED = f"{FIRST}:\tfrom all lookup {TABLE}"
 
 
 class LinuxRoutes:
