@@ -30,6 +30,7 @@ HOMES = {
 }
 PURE = "manager/correlation/"
 CONTRACT = "agent/contract/"
+ACTIONS = "agent/actions/"
 BANNED_THERE = {"asyncio", "random", "socket", "sqlite3", "threading", "time"}
 OF_A_DAEMON = {"lxml", "pika", "prometheus_client", "sqlite3", "starlette", "uvicorn"}
 NOT_ASKING = {
@@ -124,6 +125,19 @@ def test_nothing_that_runs_imports_the_contract() -> None:
         for each in imports()
         if f"{each.module}.".startswith("agent.contract.") and not each.path.startswith(CONTRACT)
     ]
+    assert not wrong
+
+
+def test_an_action_knows_no_other_one() -> None:
+    """What several are built of is in tools/, which knows none of them."""
+    folders = {each.parent.name for each in PROJECT.glob(f"{ACTIONS}*/__init__.py")} - {"tools"}
+    assert len(folders) > 5
+    wrong = []
+    for each in imports():
+        home, _, file = each.path.removeprefix(ACTIONS).partition("/")
+        known = each.module.removeprefix("agent.actions.").partition(".")[0]
+        if each.path.startswith(ACTIONS) and file and known in folders - {home}:
+            wrong.append(str(each))
     assert not wrong
 
 
