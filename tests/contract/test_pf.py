@@ -167,6 +167,15 @@ def test_nothing_outside_of_the_anchor_is_touched(subject: OnBsd) -> None:
     assert subject.action.inspect() == {}
 
 
+def test_a_kernel_without_it_is_told_with_what_to_do(subject: OnBsd) -> None:
+    """Then it is another backend's turn."""
+    subject.change(lambda kept: kept["pf"].update(loaded=False))
+    with pytest.raises(ActionError, match=r"^pf: not loaded; `service pf onestart` loads it \(pfctl: exit code 1"):
+        subject.action.prepare()
+    with pytest.raises(ActionError, match="/dev/pf"):
+        subject.action.inspect()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said", "advice"),
     [

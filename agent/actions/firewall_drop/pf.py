@@ -33,6 +33,7 @@ _CALL = re.compile(r'anchor "([^"]*)"')
 _LETS_ALL_IN = re.compile(r"pass (?:in )?quick (?:all|from any to any)\b")
 _NUMBER = re.compile(r"\bid: ([\da-f]+) creatorid: ([\da-f]+)")
 _NO_TABLE = "Table does not exist"
+_NO_PF = "/dev/pf: No such file"
 _HOST = re.compile(r"[\da-f:.]*[.:][\da-f:.]*")
 
 
@@ -122,7 +123,12 @@ class Pf(AddressList):
         return self._is_enabled() and self._rules() >= _BLOCKS
 
     def _is_enabled(self) -> bool:
-        return "Status: Enabled" in self._pfctl.run("-s", "info")
+        try:
+            return "Status: Enabled" in self._pfctl.run("-s", "info")
+        except ActionError as error:
+            if _NO_PF in str(error):  # FreeBSD's comes as a module
+                raise ActionError(f"pf: not loaded; `service pf onestart` loads it ({error})") from error
+            raise
 
     def _rules(self) -> set[str]:
         return called(self._pfctl.run("-a", "*", "-s", "rules"), self.anchor)

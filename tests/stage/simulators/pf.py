@@ -19,7 +19,7 @@ class BadRuleError(Exception):
 
 def of(state: State) -> State:
     """What the host's kernel keeps for pf, which is enabled and lets everything pass at first."""
-    fresh = {"enabled": True, "anchors": {"": []}, "tables": {}, "states": [], "spoilt": []}
+    fresh = {"loaded": True, "enabled": True, "anchors": {"": []}, "tables": {}, "states": [], "spoilt": []}
     return state.setdefault("pf", fresh)
 
 

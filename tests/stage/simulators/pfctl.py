@@ -3,7 +3,7 @@
 From the manual page: options, that they may be abbreviated, that `-T add` makes a table, what is printed. From its
 source (pfctl.c, pfctl_table.c): the words of errors, on standard error; 255 as exit code of a table command that
 failed, 2 of a test without a match; exit code 0 for rules of an anchor that isn't there; that all addresses of a
-command are added or none.
+command are added or none; that it opens /dev/pf before anything else.
 """
 
 import sys
@@ -24,6 +24,8 @@ def main(arguments: list[str]) -> None:
     """Does what they say to the host, and exits."""
     state = load()
     call = _Call(pf.of(state), arguments)
+    if not pf.of(state)["loaded"]:
+        fail("pfctl: /dev/pf: No such file or directory", 1)
     code = call.carry_out()
     save(state)
     sys.exit(code)
