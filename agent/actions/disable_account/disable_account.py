@@ -139,7 +139,8 @@ class DisableAccount:
         """What is not closed, and is as it is to be when it is open, needs no reminder."""
         there = after.in_force()
         self._forget(key for key in keys if key not in there and after.is_open(key))
-        ended = [key for key in keys if key in there and after.has_sessions(key) and self._end_sessions(key, after)]
+        left = [key for key in keys if key in there and after.has_sessions(key)] if self._ends_sessions else []
+        ended = [key for key in left if self._end_sessions(key, after)]
         if ended:
             done = {key: replace(after.kept[key], sessions=False) for key in ended}
             self._record.write({**self._record.read(), **done})
