@@ -50,6 +50,19 @@ def test_several_rules_are_told_the_worst_first() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("agents", "text"),
+    [
+        (["web2"], "what 5712 means on web2"),
+        (["web2"] * 3, "3 alerts on web2"),
+        (["web1", "web2"], "2 alerts on 2 hosts"),
+    ],
+)
+def test_it_says_whose_alerts_they_are(agents: list[str], text: str) -> None:
+    """A server tells of all hosts' alerts."""
+    assert told(*(alert(agent={"id": "7", "name": each}) for each in agents))["text"] == text
+
+
 def test_alerts_of_one_rule_are_told_together() -> None:
     """Though its description has the address in it; what they have in common is said."""
     many = [

@@ -57,7 +57,7 @@ def telling(alert: Mapping[str, Any], target: str) -> Telling:
 
 
 def of_alerts(some: Sequence[Telling], host: str) -> bytes:
-    """One message for all of them."""
+    """One message for all of them; `host` is whose they are when they don't say so."""
     groups: dict[str, list[Telling]] = defaultdict(list)
     for each in some:
         groups[each.rule or each.what].append(each)
@@ -67,8 +67,8 @@ def of_alerts(some: Sequence[Telling], host: str) -> bytes:
         number = sum(map(len, rest))
         what = f"and {number} more of {_counted(len(rest), 'other rule')}"
         attachments.append(_attachment(max(map(_worst, rest)), what, {}))
-    text = f"{_counted(len(some), 'alert')} on {host}" if len(some) > 1 else f"{some[0].what} on {host}"
-    return _message(text, attachments)
+    what = _counted(len(some), "alert") if len(some) > 1 else some[0].what
+    return _message(f"{what} on {_where(some, host)}", attachments)
 
 
 def of_ends(some: Sequence[Expiry], more: int, host: str) -> bytes:
@@ -84,6 +84,12 @@ def of_ends(some: Sequence[Expiry], more: int, host: str) -> bytes:
     ]
     left = f", {len(failed)} could not be" if failed else ""
     return _message(f"{_counted(len(some) - len(failed) + more, 'block')} ended on {host}{left}", attachments)
+
+
+def _where(some: Iterable[Telling], host: str) -> str:
+    """The attacked, which need not be who tells of it."""
+    named = {each.agent for each in some if each.agent} or {host}
+    return named.pop() if len(named) == 1 else _counted(len(named), "host")
 
 
 def _group(group: Sequence[Telling]) -> dict[str, Any]:
