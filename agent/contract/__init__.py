@@ -4,7 +4,7 @@
         @pytest.fixture
         def subject(self, tmp_path): ...
 
-Nothing that runs an agent imports this package; it needs pytest (`pip install '.[contract]'` where this is from).
+Nothing that runs an agent imports this package; it needs pytest, as the extra `contract` has it.
 """
 
 import pytest
