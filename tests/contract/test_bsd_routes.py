@@ -93,12 +93,12 @@ def test_what_has_a_route_already_is_not_said_to_be_blocked(bsd: OnBsd) -> None:
 
 
 def test_blackholes_of_others_are_not_ours(subject: OnBsd) -> None:
-    """Neither adopted nor lifted: they don't bear our flag."""
-    theirs = [V4, "127.0.0.1", "UGHBS"]
-    subject.change(lambda kept: kept["routes"]["table"].append(theirs))
+    """Neither adopted nor lifted: they don't bear our flag, or lead to somewhere else."""
+    theirs = [[V4, "127.0.0.1", "UGHBS"], [V6, "2001:db8:1::9", "UGHBS2"]]
+    subject.change(lambda kept: kept["routes"]["table"].extend(theirs))
     assert subject.action.inspect() == {}
-    reverted(subject, [V4])
-    assert theirs in subject.kept["routes"]["table"]
+    reverted(subject, [V4, V6])
+    assert subject.kept["routes"]["table"][-2:] == theirs
 
 
 def test_another_path_outlives_ours(subject: OnBsd) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.actions.action import Effect
+from agent.actions.firewall_drop import ipset
 from agent.actions.firewall_drop.ipset import Ipset
 from agent.actions.firewall_drop.iptables import Iptables
 from agent.actions.tools.tool import Tools
@@ -268,3 +269,9 @@ def _revert(filtered: InFilter, *keys: str) -> None:
 
 def _effect(key: str, left: float = 60) -> Effect:
     return Effect(key=key, target=key, left=left)
+
+
+def test_the_kernel_ends_nothing_before_the_agent() -> None:
+    """It knows whole seconds, and no more than 24 days: what is to stay longer is ended by the agent alone."""
+    spans = (None, -1.0, 0.0, 0.2, 59.1, ipset.LONGEST, ipset.LONGEST + 0.5)
+    assert [ipset._timeout(left) for left in spans] == [0, 1, 1, 1, 60, ipset.LONGEST, 0]

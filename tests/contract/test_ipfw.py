@@ -97,6 +97,12 @@ def test_what_others_have_put_there_stays(subject: OnFreeBsd) -> None:
     assert subject.kept["ipfw"] == before
 
 
+def test_a_rule_of_ours_with_another_number_is_none() -> None:
+    """Somebody has moved it behind rules that let others in."""
+    listing = f"00001 {ipfw.RULES[0]}\n00500 {ipfw.RULES[1]}\n65535 deny ip from any to any\n"
+    assert ipfw.missing(listing) == [ipfw.RULES[1]]
+
+
 def test_a_rule_that_is_gone_comes_back(subject: OnFreeBsd) -> None:
     """`service ipfw restart` flushes the rules and not the tables: nothing is dropped then, and the next look tells."""
     done(subject, {V4: 60.0})

@@ -42,6 +42,14 @@ class Moody:
 
 
 @pytest.mark.root
+@pytest.mark.parametrize("left", [0.0004, 0.0, -5.0])
+def test_what_is_all_but_over_is_not_for_ever(in_kernel: InKernel, left: float) -> None:
+    """To nft no milliseconds are no end."""
+    assert not in_kernel.action.apply([Effect(key=BLOCKED4, target=BLOCKED4, left=left)])[0].problem
+    wait_for(lambda: in_kernel.seen() == {})
+
+
+@pytest.mark.root
 def test_packets_of_a_blocked_host_are_dropped_and_counted(in_kernel: InKernel, web: Host, attacker: Host) -> None:
     """Both families; another address of the same attacker gets through, and so does the blocked one afterwards."""
     listener = Listener(web)

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from agent.actions.action import Action, Effect, Result
-from agent.actions.route_null.linux_routes import LinuxRoutes
+from agent.actions.route_null.linux_routes import PROTOCOL, LinuxRoutes
 from agent.actions.route_null.route_null import RouteNull
 from agent.actions.tools.tool import Tools
 from agent.contract.addresses import NetworkContract, hosts
@@ -111,6 +111,7 @@ def test_routes_of_others_stay_and_do_not_win(subject: ByIp, web: Host, attacker
     web.run("ip", "route", "add", f"{BLOCKED4}/32", "dev", "eth0", "metric", "5")
     web.run("ip", "-6", "route", "add", f"{BLOCKED6}/128", "dev", "eth0", "metric", "5")
     web.run("ip", "route", "add", "blackhole", "198.51.100.7")
+    web.run("ip", "route", "add", "blackhole", "198.51.100.8", "table", "99", "proto", str(PROTOCOL))
     before = web.run("ip", "route"), web.run("ip", "-6", "route")
     both = [_effect(BLOCKED4), _effect(BLOCKED6)]
     assert _problems(subject.action.apply(both)) == []
@@ -119,6 +120,7 @@ def test_routes_of_others_stay_and_do_not_win(subject: ByIp, web: Host, attacker
     assert _problems(subject.action.revert([*both, _effect("198.51.100.7")])) == []
     assert (web.run("ip", "route"), web.run("ip", "-6", "route")) == before
     web.run("ip", "route", "del", "blackhole", "198.51.100.7")
+    web.run("ip", "route", "del", "blackhole", "198.51.100.8", "table", "99")
     listener.close()
 
 
