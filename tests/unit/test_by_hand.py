@@ -200,6 +200,15 @@ async def test_who_can_not_carry_it_out_is_told_at_once(manager, giving):
     assert not any("own word" in note for note in notes)
 
 
+async def test_who_is_left_out_for_want_of_a_role_is_said(manager, giving):
+    """`all` covers managers' hosts by agents that have the role `server`."""
+    request = giving.asked(everywhere(), "ann", action="host-deny", target=ATTACKER)
+    await manager.hear("web1")
+    assert any("no agent has the role `server` yet" in each for each in giving.notes(request))
+    await manager.hear("manager1", roles=("server",))
+    assert not any("role `server`" in each for each in giving.notes(request))
+
+
 async def test_what_a_package_brings_ends_like_what_is_built_in(manager, giving):
     """An agent's word tells it from a script; a lasting one that nobody could lift would stay for ever."""
     await manager.hear("web1", actions={"edge-block": "edge", "deny.sh": "script"})

@@ -231,6 +231,17 @@ def test_who_was_locked_before_and_is_given_a_password_can_use_it(etc: OwnEtc, k
 
 
 @pytest.mark.root
+def test_who_had_no_password_and_is_given_one_keeps_it(etc: OwnEtc, kept: Path) -> None:
+    """Nobody takes away again what an administrator has put right meanwhile."""
+    etc.run("passwd", "--delete", "alice")
+    action = _action(kept)
+    _done(etc, action.apply)
+    etc.run("usermod", "--password", HASHED, "alice")
+    _done(etc, action.revert)
+    assert (etc.shadow("alice")[1], etc.shadow("alice")[7]) == (HASHED, "")
+
+
+@pytest.mark.root
 def test_somebody_else_of_that_name_is_not_touched(etc: OwnEtc, kept: Path) -> None:
     """The account was removed, and the name given to another person, who is locked for reasons of their own."""
     action = _action(kept)

@@ -360,10 +360,10 @@ class Own:
         self.check.write_text(LOOK.format(folder=str(folder)))
         self.action = self.again()
 
-    def again(self, least: float = 0.0) -> RestartWazuh:
+    def again(self, least: float = 0.0, *, daemon: bool = True) -> RestartWazuh:
         """In a new process."""
         run = (sys.executable, str(self.check), "run", "--config", "x.toml")
-        return RestartWazuh(root=self.init.root, system="Linux", run=run, least=least)
+        return RestartWazuh(root=self.init.root, system="Linux", run=run, least=least, daemon=daemon)
 
 
 @pytest.fixture
@@ -379,6 +379,19 @@ def test_its_own_restart_is_for_the_next_process_to_tell(own: Own, tmp_path: Pat
     assert (result.problem, result.later) == ("", True)
     wait_for(own.init.process)
     assert own.again().resumed(CALLS[0]) == Result(key="o0", happened=True)
+
+
+def test_only_an_agent_that_runs_restarts_itself(own: Own) -> None:
+    """A command that works in its stead would tell of a process that it knows nothing of."""
+    before, action = own.init.process(), own.again(daemon=False)
+    assert {each.problem for each in action.apply(CALLS)} == {"only an agent that runs restarts itself"}
+    assert own.init.process() == before
+    assert action.resumed(CALLS[0]) is None
+
+
+def test_a_restart_of_others_is_nothing_that_this_process_knows_of(init: ByInit) -> None:
+    """That it runs itself says nothing of Wazuh's agent."""
+    assert init.action.resumed(CALLS[0]) is None
 
 
 def test_it_runs_for_a_moment_before_it_ends_again(own: Own) -> None:
