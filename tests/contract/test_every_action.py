@@ -33,7 +33,8 @@ SUBJECTS: dict[str, tuple[type, ...]] = {
     "pf": (test_pf.TestPf, test_pf.TestCulprit),
     "ipfw": (test_ipfw.TestIpfw, test_ipfw.TestCulprit),
     "npf": (test_npf.TestNpf, test_npf.TestCulprit),
-    "hosts.deny": (test_host_deny.TestHostsDeny, test_host_deny.TestHostsAllow),
+    "hosts.deny": (test_host_deny.TestHostsDeny,),
+    "hosts.allow": (test_host_deny.TestHostsAllow,),
     "usermod": (test_disable_account.TestLinux,),
     "pwpolicy": (test_disable_account.TestMacos,),
     "net user": (test_disable_account.TestWindows,),
@@ -43,7 +44,7 @@ SUBJECTS: dict[str, tuple[type, ...]] = {
     "netsh route": (test_windows_routes.TestWindowsRoutes, test_windows_routes.TestCulprit),
     "netsh": (test_netsh.TestNetsh, test_netsh.TestCulprit),
 }
-RUN_NO_PROGRAM = {"nftables", "firewalld", "hosts.deny"}
+RUN_NO_PROGRAM = {"nftables", "firewalld", "hosts.deny", "hosts.allow"}
 JUST_HAPPEN: dict[str, type] = {
     "wazuh-slack": test_wazuh_slack.TestWazuhSlack,
     "restart-wazuh": test_restart_wazuh.TestRestartWazuh,
