@@ -191,7 +191,7 @@ class ActionContract:
 class CulpritContract:
     """For what can be spoilt from outside. What runs programs has the same by `ProgramContract`."""
 
-    @pytest.mark.parametrize("size", [1, 2, 1_000])
+    @pytest.mark.parametrize("size", [1, 1_000])
     def test_one_that_fails_stops_no_other(self, subject: Spoiling, size: int) -> None:
         """Only the culprit's order is answered `failed`, with the host's words; the others are in force."""
         keys = subject.many[:size]
