@@ -26,6 +26,7 @@ from tests.contract import (
     test_windows_routes,
 )
 
+HOST_DENY = (test_host_deny.TestHostsDeny, test_host_deny.TestHostsAllow)  # in the latter none can be spoilt
 SUBJECTS: dict[str, tuple[type, ...]] = {
     "nftables": (test_action.TestNftables,),
     "ipset": (test_iptables.TestIpsetNft, test_iptables.TestIpsetLegacy),
@@ -33,8 +34,8 @@ SUBJECTS: dict[str, tuple[type, ...]] = {
     "pf": (test_pf.TestPf, test_pf.TestCulprit),
     "ipfw": (test_ipfw.TestIpfw, test_ipfw.TestCulprit),
     "npf": (test_npf.TestNpf, test_npf.TestCulprit),
-    "hosts.deny": (test_host_deny.TestHostsDeny,),
-    "hosts.allow": (test_host_deny.TestHostsAllow,),
+    "hosts.deny": HOST_DENY,
+    "hosts.allow": HOST_DENY,
     "usermod": (test_disable_account.TestLinux,),
     "pwpolicy": (test_disable_account.TestMacos,),
     "net user": (test_disable_account.TestWindows,),
@@ -50,9 +51,9 @@ JUST_HAPPEN: dict[str, type] = {
     "restart-wazuh": test_restart_wazuh.TestRestartWazuh,
 }
 ACTIONS = {
-    f"{name} on {', '.join(each.systems) or 'any system'}": each.make(ActionsSettings())
+    f"{name} by {action.backend}": action
     for name, candidates in BUILT_IN.items()
-    for each in candidates
+    for action in (each.make(ActionsSettings()) for each in candidates)
 }
 
 
