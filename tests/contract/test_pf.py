@@ -122,6 +122,14 @@ def test_an_exit_code_is_not_enough(subject: OnBsd, tmp_path: Path) -> None:
     in_force(subject, {V4: 60.0})
 
 
+def test_who_is_kept_out_of_a_network_is_no_block(subject: OnBsd, tmp_path: Path) -> None:
+    """pf lists such an exception, which only an administrator can have made, with a `!`."""
+    listed = "printf '   203.0.113.0/24\\n  !203.0.113.5\\n'; exit 0"
+    subject.action.prepare()
+    there = subject.answering(tmp_path / "there", "pfctl", "*-T*show*", listed)
+    assert there.inspect() == {"203.0.113.0/24": None}
+
+
 def test_what_others_did_is_noticed_by_the_next_batch(subject: OnBsd, tmp_path: Path) -> None:
     """Without waiting for the next look; also when nobody knows what a tool that failed has done."""
     done(subject, {V4: 60.0})

@@ -263,6 +263,14 @@ def test_one_that_hangs_is_given_up(init: ByInit) -> None:
     wait_for(init.process)
 
 
+def test_one_whose_state_hangs_is_not_said_to_be_down(init: ByInit) -> None:
+    """Nobody knows; and nothing is restarted that nobody could see come up."""
+    init.changed("status)", "status) exec sleep 60;")
+    init.action = RestartWazuh(root=init.root, system="Linux", tools=Tools(limit=0.2))
+    assert problem(init) == f"{init.script} had not ended within 0.2 s"
+    assert not init.process()
+
+
 def test_a_tool_that_is_missing_is_named(tmp_path: Path) -> None:
     """And nothing else happens."""
     host = Simulated(tmp_path, "FreeBSD", "service", SERVICE, "etc/rc.d")
@@ -379,6 +387,19 @@ def test_its_own_restart_is_for_the_next_process_to_tell(own: Own, tmp_path: Pat
     assert (result.problem, result.later) == ("", True)
     wait_for(own.init.process)
     assert own.again().resumed(CALLS[0]) == Result(key="o0", happened=True)
+
+
+def test_a_systemctl_that_ends_with_this_agent_has_done_it(own: Own, tmp_path: Path) -> None:
+    """Both are of one control group, so that systemd may end it before it has."""
+    root, programs = own.init.root, tmp_path / "programs"
+    for path in (root / "run/systemd/system", programs):
+        path.mkdir(parents=True)
+    (root / "run/systemd/system/thwart-agent.service").touch()
+    (programs / "systemctl").write_text("#!/bin/sh\nkill -TERM $$\n")
+    (programs / "systemctl").chmod(0o755)
+    tools = Tools(path=f"{programs}:/usr/bin:/bin")
+    action = RestartWazuh(root=root, system="Linux", tools=tools, run=(sys.executable, "-c", ""), least=0.0)
+    assert {(each.problem, each.later) for each in action.apply(CALLS)} == {("", True)}
 
 
 def test_only_an_agent_that_runs_restarts_itself(own: Own) -> None:
