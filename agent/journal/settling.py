@@ -32,6 +32,10 @@ _AGAIN_IN_FORCE = "UPDATE effects SET boot = (SELECT boot FROM identity) WHERE a
 _LIFTED = "SELECT outcome, ended_detail FROM orders WHERE id = ? AND cause = 'lifted' AND ended_at >= ?"
 _GONE = "DELETE FROM effects WHERE action = ? AND key = ?"
 _ADOPTED = "SELECT 1 FROM holders WHERE action = ? AND key = ? AND adopted = 1 AND lifted = 0"
+_OWED = """
+SELECT 1 FROM effects e WHERE action = ? AND key = ? AND NOT EXISTS
+    (SELECT 1 FROM holders h WHERE h.action = e.action AND h.key = e.key)
+"""
 
 DONE = Result(key="")
 End = Literal["reverted", "kept", "failed"]
@@ -102,9 +106,15 @@ class _Settling:
         rows = [self._connection.execute(_LIFTED, (each, since)).fetchone() for each in ending.order.lifts]
         ended = [row for row in rows if row is not None]
         failed = next((row["ended_detail"] for row in ended if row["outcome"] == "failed"), None)
+        failed = failed if ended else self._owed(ending)
         covered = next((row["ended_detail"] for row in ended if row["outcome"] == "reverted"), "")
         detail = failed or (covered if ended else self._absent(ending))
         self._answer(ending.order.id, ending.received_at, "failed" if failed is not None else "lifted", detail)
+
+    def _owed(self, ending: Ending) -> str | None:
+        """An earlier end of what it names has failed, and nobody knows that it is gone."""
+        owed = self._connection.execute(_OWED, (ending.action, ending.order.target)).fetchone()
+        return "it could not be ended yet, and is tried again" if owed else None
 
     def _absent(self, ending: Ending) -> str:
         """Nothing that it names was in force; but who believes that its target is free may be wrong."""

@@ -181,7 +181,7 @@ async def test_an_extension_that_fails_leaves_what_was_in_force(host: AHost) -> 
 
 
 async def test_a_revert_that_fails_is_told_once_and_tried_until_it_works(host: AHost) -> None:
-    """The delete is answered `failed`, and the block does not stay for ever because of it."""
+    """Each delete is answered `failed`, and the block does not stay for ever because of it."""
     await host.do(host.add(timeout=None))
     host.action.failing[ATTACKER] = "busy"
     await host.do(host.delete("d1", "o1"))
@@ -189,11 +189,15 @@ async def test_a_revert_that_fails_is_told_once_and_tried_until_it_works(host: A
     assert host.ends() == [("lifted", "failed")]
     await host.after(FIRST_RETRY)
     await host.after(FIRST_RETRY)
+    await host.do(host.delete("d2", "o1"))
+    assert host.answers("d2") == [("failed", "it could not be ended yet, and is tried again")]
     host.action.failing.clear()
     await host.after(10 * FIRST_RETRY)
     assert host.in_force() == {}
     assert host.ends() == [("lifted", "failed")]
     assert await host.journal.effects() == {}
+    await host.do(host.delete("d3", "o1"))
+    assert host.answers("d3") == [("lifted", "not in force")]
 
 
 async def test_after_a_crash_between_host_and_journal_it_is_carried_out_once(host: AHost) -> None:
