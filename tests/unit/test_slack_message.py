@@ -104,6 +104,12 @@ def test_a_log_line_is_no_markup() -> None:
     assert "<" not in json.dumps(message)
 
 
+def test_what_is_told_is_one_line() -> None:
+    """Whatever turns the reading round, or looks like a second message, is a blank."""
+    (attachment,) = told(alert(full_log="user\n5 alerts on web2\u202etoor\x1b[2J"))["attachments"]
+    assert attachment["text"] == "user 5 alerts on web2 toor [2J"
+
+
 def test_what_a_person_ordered_says_so() -> None:
     """There is no alert then."""
     assert told({})["text"] == "ordered by hand on web1"
