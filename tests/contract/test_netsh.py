@@ -196,8 +196,10 @@ def test_only_addresses_are_read() -> None:
 
 @pytest.mark.parametrize("before", [[], ["a"], ["", "b"], ["a", "", "c"], ["", "", "c"], ["", "b", "c"], ["", "b", ""]])
 def test_pages_have_no_gaps(before: list[str]) -> None:
-    """What there is moves to the front, once, and the empty ones come last."""
+    """What there is behind a gap moves into it, once, and the rest stays; the empty ones come last."""
     after = without_gaps([set(each) for each in before])
+    full = len([each for each in before if each])
+    assert all(set(one) == other for one, other in zip(before[:full], after, strict=False) if one)
     assert len(after) == len(before)
     assert sorted(map(sorted, filter(None, after))) == sorted(map(sorted, filter(None, before)))
     assert [bool(each) for each in after] == sorted((bool(each) for each in before), reverse=True)
