@@ -47,6 +47,7 @@ class World:
     def __init__(self, seed: int, failing: float) -> None:
         self.seed, self.failing = seed, failing
         self.changed: set[Name] = set()
+        self.told: set[Name] = set()  # by a one-shot: a script is told `add` in the same words when it is to be held
         self.wrong: list[str] = []
         self.one_shots: Counter[str] = Counter()  # by order, how often started
         self.process = 0  # that of the agent that lives; scripts of an earlier one were killed with it
@@ -125,8 +126,9 @@ class World:
             return Result(key=call.key, problem="failed", exit_code=1)
         if command == "delete":
             self.changed.discard(name)
-        elif call.lasting:
-            self.changed.add(name)
+            self.told.discard(name)
+        else:
+            (self.changed if call.lasting else self.told).add(name)
         return Result(key=call.key, exit_code=0, happened=command == "add" and not call.lasting)
 
 
@@ -248,8 +250,10 @@ class ErrandsHost(AHost):
         return set(self._rows(_KNOWN))
 
     def found(self) -> set[Name]:
-        """What is in force, by the firewall and the scripts' world."""
-        return self.world.changed | {(FIREWALL, key) for key in self.in_force()}
+        """What is in force, by the firewall and the scripts' world. What a one-shot did counts where it is held: by the
+        boot before, after which it had to be done again.
+        """
+        return self.world.changed | (self.world.told & self.wanted()) | {(FIREWALL, key) for key in self.in_force()}
 
     def _rows(self, sql: str) -> list[Any]:
         return self.store.run_now(lambda c: [tuple(row) for row in c.execute(sql)])
