@@ -5,9 +5,7 @@ it had done to the host is done again, which changes nothing.
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import chain
 from types import MappingProxyType
@@ -15,15 +13,14 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from agent.actions.action import Action, Effect, Result
-from agent.errands import Errands, Slow, not_here
-from agent.formers import Formers
+from agent.actions.action import Action, Effect
+from agent.errands import Errands, Slow
+from agent.hands import Hands
 from agent.journal.holding import Hold
 from agent.journal.journal import Journal
-from agent.journal.planning import FOREVER, Name, Turn, Work
-from agent.journal.settling import DONE, Outcome, Settled
+from agent.journal.planning import FOREVER, Name, Turn
+from agent.journal.settling import Outcome, Settled
 from agent.metrics import AgentMetrics
-from agent.reconcile import NEAR
 from agent.telling import tell
 from agent.trouble import Trouble
 from agent.watch import Watch
@@ -31,14 +28,11 @@ from shared.errors import StoreDamaged, StoreError
 
 LIMIT = 1_000  # ends, and orders, in one turn: neither starves behind a flood of the other
 ANEW = 12_000  # effects that are applied again in one turn: 15 MB of plan, and 0.4 s
-SLICE = 1_000  # effects in one call of an action
-LEAST = 0.001  # s: a kernel takes 0 as "for ever"
 LOOK = 1.0  # s between two looks at the clock: a suspended host wakes up late
 PAUSE = 2.0  # s after a turn that could not be written down
 FIRST_RETRY, LONGEST_RETRY = 10.0, 600.0  # s until what failed on the host is tried again
 
 T = TypeVar("T")
-_How = Callable[[str, Action, Sequence[Effect]], list[Result]]
 
 
 class Lifted(Struct, frozen=True, kw_only=True):
@@ -72,9 +66,8 @@ class Executor:
         """
         self.work = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._journal, self._actions, self._unsupported = journal, actions, unsupported
+        self._journal, self._actions = journal, actions
         self._metrics, self._trouble, self._said, self._limit = metrics, trouble, said, limit
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="actions")
         self._one = asyncio.Lock()
         self._next: float | None = None  # the boot clock's reading when the next hold is over
         self._more = False  # the last turn left something for the next
@@ -82,7 +75,8 @@ class Executor:
         self._failed = False  # a turn since this was last set
         self.errands = Errands(journal, slow or _None(), workers=workers, trouble=trouble, tell=self._tell)
         self._watch = Watch(journal, actions, metrics=metrics, trouble=trouble)
-        self.formers = Formers()
+        self._hands = Hands(actions, unsupported, boot=lambda: journal.now().boot, doubt=self._watch.doubt)
+        self.formers = self._hands.formers
         # called when something that may cut this host off has come into force, and what is said of it is in the outbox
         self.when_applied: Callable[[], None] = lambda: None
         self.when_settled: Callable[[Settled], None] = lambda settled: None  # called with all that was
@@ -100,7 +94,7 @@ class Executor:
     async def between_turns(self, work: Callable[[], T]) -> T:
         """Does this in the thread in which all actions are called."""
         async with self._one:
-            return await self._in_thread(work)
+            return await self._hands.do(work)
 
     async def anew(self) -> None:
         """More can be carried out than before: what should be in force is applied again. Raises StoreError."""
@@ -114,10 +108,10 @@ class Executor:
         """
         async with self._one:
             if used:  # of two chains in one hook the later has nothing in force for sure, and would say so
-                await self._in_thread(former.prepare)
-            found = await self._watch.take_over(name, former, self._in_thread)
+                await self._hands.do(former.prepare)
+            found = await self._watch.take_over(name, former, self._hands.do)
             if used:
-                await self._in_thread(self._actions[name].prepare)
+                await self._hands.do(self._actions[name].prepare)
             if found:
                 self.formers.add(name, former)
                 await self._apply_anew(await self._journal.names())
@@ -126,13 +120,13 @@ class Executor:
             # also what is there and in force for nobody just now, as something else comes before it
             keys = found.keys() | (wanted if used else ())
             effects = [Effect(key=key, target=key) for key in keys - needed]
-            results = await self._in_thread(lambda: former.revert(effects)) if effects else []
+            results = await self._hands.do(lambda: former.revert(effects)) if effects else []
         missing = ["not everything could be taken over"] if needed else []
         return next(chain((each.problem for each in results if each.problem), missing), "")
 
     async def _only_there(self, name: str, wanted: Set[str]) -> set[str]:
         """Those of `wanted` that aren't in force by what carries this action out now."""
-        in_force = await self._in_thread(self._actions[name].inspect) if wanted else {}
+        in_force = await self._hands.do(self._actions[name].inspect) if wanted else {}
         return {key for key in wanted - in_force.keys() if (name, key) not in self.off}
 
     async def start(self) -> None:
@@ -143,7 +137,7 @@ class Executor:
             await self._apply_anew(await self._journal.names())
             while await self._take_turn() and self._more:
                 pass
-            await self._watch.first_look(self._in_thread)
+            await self._watch.first_look(self._hands.do)
 
     def stop(self) -> None:
         """`run` finishes the turn that it is in, and returns."""
@@ -174,7 +168,7 @@ class Executor:
         False when there was nothing. Raises StoreError.
         """
         async with self._one:
-            await self._watch.look(self._in_thread)
+            await self._watch.look(self._hands.do)
             now = self._journal.now().boot
             if self._retry.is_due(now, all_of_it=True):
                 await self._apply_anew(await self._journal.names())
@@ -184,7 +178,7 @@ class Executor:
     async def lift(self, chosen: Callable[[Hold], bool]) -> Lifted:
         """Ends what is `chosen` of all that is in force or about to be, and returns when it is. Raises StoreError."""
         async with self._one:
-            await self._watch.first_look(self._in_thread)  # without it nobody knows what a lost journal has left
+            await self._watch.first_look(self._hands.do)  # without it nobody knows what a lost journal has left
         orders = await self._journal.lift(chosen)
         ids = [each.order_id for each in orders]
         self.errands.work.set()
@@ -225,7 +219,7 @@ class Executor:
 
     def close(self) -> None:
         """Waits for the action that is under way."""
-        self._thread.shutdown()
+        self._hands.close()
 
     async def _apply_anew(self, names: Sequence[Name]) -> None:
         """Whatever of these should be in force, in several turns if they are very many: no order waits for all of them,
@@ -241,13 +235,13 @@ class Executor:
         anew = self._watch.differing(ANEW).union(differing)
         turn = await self._journal.plan(limit=self._limit, again=again, anew=anew)
         if turn:
-            outcomes = await self._in_thread(lambda: self._carry_out(turn))
+            outcomes = await self._hands.carry_out(turn, self._watch.off)
             settled = await self._journal.settle(turn, outcomes)
             self._next = settled.next_end
             self._tell(settled)
             self._look_for_problems(turn, outcomes, again)
             self._watch.put_right(anew, {name for name, outcome in outcomes.items() if outcome.problem})
-            if settled.waits and any(self._may_cut_off(work) for work in turn.works):
+            if settled.waits and any(self._hands.may_cut_off(work) for work in turn.works):
                 self.when_applied()
         else:
             self._next = turn.next_end  # what was to end next may have failed meanwhile
@@ -255,51 +249,6 @@ class Executor:
                 self._all_is_well()
         self._more = turn.more or self._watch.has_more
         return bool(turn)
-
-    def _carry_out(self, turn: Turn) -> dict[Name, Outcome]:
-        """Reverts first, then applies, each action's in one call. In the actions' thread."""
-        off = self._watch.off
-
-        def is_off(work: Work) -> bool:
-            return bool(off) and work.name in off
-
-        reverts = self._do(turn.works, lambda work: work.revert or (work.apply and is_off(work)), self._revert)
-        applies = self._do(turn.works, lambda work: work.apply and not is_off(work), _apply)
-        names = [(work.action, work.key) for work in turn.works]
-        return {name: Outcome(revert=reverts.get(name, DONE), apply=applies.get(name, DONE)) for name in names}
-
-    def _do(self, works: Sequence[Work], wanted: Callable[[Work], bool], how: _How) -> dict[Name, Result]:
-        by_action: dict[str, list[Work]] = defaultdict(list)
-        for work in filter(wanted, works):
-            by_action[work.action].append(work)
-        return {
-            (name, result.key): result
-            for name, some in by_action.items()
-            for start in range(0, len(some), SLICE)
-            for result in self._slice(name, some[start : start + SLICE], how)
-        }
-
-    def _slice(self, name: str, works: Sequence[Work], how: _How) -> list[Result]:
-        """With the time left as it is now: of very many, the last would end as much later as the others took."""
-        boot = self._journal.now().boot
-        results = self._results(name, [_effect(work, boot) for work in works], how)
-        if self._journal.now().boot - boot > NEAR:
-            self._watch.doubt()  # the process was stopped in between, perhaps, and what it applied ends too late
-        return results
-
-    def _results(self, name: str, effects: list[Effect], how: _How) -> list[Result]:
-        action = self._actions.get(name)
-        if action is None:
-            problem = not_here(name, self._unsupported.get(name, ""))
-            return [Result(key=each.key, problem=problem) for each in effects]
-        return how(name, action, effects)
-
-    def _revert(self, name: str, action: Action, effects: Sequence[Effect]) -> list[Result]:
-        return self.formers.revert(name, effects, action.revert(effects))
-
-    def _may_cut_off(self, work: Work) -> bool:
-        action = self._actions.get(work.action)
-        return action is not None and action.network
 
     def _tell(self, settled: Settled) -> None:
         self._said()
@@ -333,9 +282,6 @@ class Executor:
         left = min(due, default=FOREVER) - self._journal.now().boot
         return min(max(left, 0.0), LOOK)
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
 
 class _None:
     """No slow actions."""
@@ -367,15 +313,6 @@ class _Retry:
     def is_due(self, now: float, *, all_of_it: bool = False) -> bool:
         """With `all_of_it`: whether everything in force is to be applied again, and not only what is to go."""
         return self.at is not None and now >= self.at and (self._all_of_it or not all_of_it)
-
-
-def _apply(name: str, action: Action, effects: Sequence[Effect]) -> list[Result]:
-    return action.apply(effects)
-
-
-def _effect(work: Work, boot: float) -> Effect:
-    left = None if work.ends == FOREVER else max(work.ends - boot, LEAST)
-    return Effect(key=work.key, target=work.target, arguments=work.arguments, left=left)
 
 
 async def _first_of(event: asyncio.Event, seconds: float) -> None:
