@@ -178,7 +178,7 @@ async def test_what_is_lifted_between_look_and_turn_does_not_come_back(host: AHo
     """The turn goes by the journal of its own moment."""
     host.action.flush()
     host.clock.pass_(LOOK)
-    await host.executor._watch.look(host.executor._in_thread)
+    await host.executor._watch.look(host.executor._hands.do)
     assert host.executor.drift == 2
     await host.take(host.delete("d1", "o1"))
     await host.turns()
