@@ -24,13 +24,7 @@ if TYPE_CHECKING:
 def command(
     ctx: click.Context,
     address: str | None,
-    agents: tuple[str, ...],
-    server: bool,
-    everywhere: bool,
-    span: str | None,
-    reason: str,
-    dry_run: bool,
-    wait: bool,
+    said: placing.Said,
     file: TextIO | None,
     skip_bad: bool,
     request_id: str | None,
@@ -63,7 +57,6 @@ def command(
     if (address is None) == (file is None):
         raise click.UsageError("give one ADDRESS, or --file FILE")
     options.check_many(file is not None, skip_bad)
-    timeout, location = addresses.timeout_of(span), placing.location(agents, server, everywhere) or "all"
     target = addresses.target_of(address) if address is not None else ""
 
     from msgspec import UNSET
@@ -73,14 +66,17 @@ def command(
 
     terms = Terms(
         request_id=request_id or client.request_id(),
-        location=location,
-        agents=agents,
-        timeout=UNSET if timeout is None else timeout,
-        reason=reason,
-        dry_run=dry_run,
+        location=said.location or "all",
+        agents=said.agents,
+        timeout=UNSET if said.timeout is None else said.timeout,
+        reason=said.reason,
+        dry_run=said.dry_run,
     )
     with client.Client(api, token_file) as http:
-        done = _one(http, target, terms, wait, output) if file is None else _many(http, file, skip_bad, terms, output)
+        if file is None:
+            done = _one(http, target, terms, said.wait, output)
+        else:
+            done = _many(http, file, skip_bad, terms, output)
     ctx.exit(0 if done else 1)
 
 

@@ -9,6 +9,13 @@ from manager.cli import addresses, completing, options, placing
 from shared import command_line
 
 
+def _lines(_: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    for each in given:
+        if not each.isprintable():
+            raise click.BadParameter(f"{each[:80]!r} is more than a line", param=option)
+    return given
+
+
 @click.command("order")
 @click.argument("action", shell_complete=completing.actions)
 @click.argument("target", default="")
@@ -18,6 +25,7 @@ from shared import command_line
     "arguments",
     multiple=True,
     metavar="TEXT",
+    callback=_lines,
     help="Given to the action, as <extra_args> would be; may be repeated.",
 )
 @options.request_id("The same id is the same order.")
@@ -28,13 +36,7 @@ def command(
     ctx: click.Context,
     action: str,
     target: str,
-    agents: tuple[str, ...],
-    server: bool,
-    everywhere: bool,
-    span: str | None,
-    reason: str,
-    dry_run: bool,
-    wait: bool,
+    said: placing.Said,
     arguments: tuple[str, ...],
     request_id: str | None,
     output: Literal["table", "json"],
@@ -59,13 +61,8 @@ def command(
       thwart order deny-file.sh 203.0.113.9 --all --for 1h --argument /var/lib/thwart/denied
       thwart order disable-account alice --all --dry-run -o json
     """
-    place = placing.location(agents, server, everywhere)
-    if place is None:
+    if said.location is None:
         raise click.UsageError("say where: --agent ID, --server or --all")
-    timeout = addresses.timeout_of(span)
-    wrong_arguments = [each for each in arguments if not each.isprintable()]
-    if wrong_arguments:
-        raise click.BadParameter(f"{wrong_arguments[0][:80]!r} is more than a line", param_hint="--argument")
 
     from msgspec import UNSET
 
@@ -77,17 +74,17 @@ def command(
     wish = NewOrder(
         request_id=request_id or client.request_id(),
         action=action,
-        target=_checked(action, target, timeout),
+        target=_checked(action, target, said.timeout),
         arguments=arguments,
-        location=place,
-        agents=agents,
-        timeout=UNSET if timeout is None else timeout,
-        reason=reason,
-        dry_run=dry_run,
+        location=said.location,
+        agents=said.agents,
+        timeout=UNSET if said.timeout is None else said.timeout,
+        reason=said.reason,
+        dry_run=said.dry_run,
     )
     with client.Client(api, token_file) as http:
         given = http.post("/v1/orders", wish, Given)
-        done = placing.report(http, given, f"ordering {in_words(given.orders[0])}", wait=wait, output=output)
+        done = placing.report(http, given, f"ordering {in_words(given.orders[0])}", wait=said.wait, output=output)
     ctx.exit(0 if done else 1)
 
 

@@ -67,18 +67,13 @@ def command(
     """
     if everything + (target is not None) + (file is not None) != 1:
         raise click.UsageError("give one TARGET, or --file FILE, or --everything")
-    if keep is not None and target is None:
-        raise click.UsageError("--keep is for one address; for many, `thwart allow add` a network that holds them")
     if everything and request_id is not None:
         raise click.UsageError("--request-id is for one TARGET or --file; --everything can be given again as it is")
     options.check_many(file is not None, skip_bad)
+    name, kept = _one_of(target, keep)
     if everything:
         _everything(yes, reason, output, api, token_file)
         return
-    name = addresses.any_target_of(target or "") if file is None else ""
-    kept = addresses.span_of(keep, hint="--keep")
-    if kept is not None:
-        addresses.target_of(name)  # the allowlist has no names
 
     from manager import client
     from manager.api.bodies.blocks import NewUnblock
@@ -90,6 +85,17 @@ def command(
         else:
             done = _many(http, file, skip_bad, one, reason, output)
     ctx.exit(0 if done else 1)
+
+
+def _one_of(target: str | None, keep: str | None) -> tuple[str, float | None]:
+    """The one target that was named, and the seconds for which it is kept unblocked."""
+    if target is None:
+        if keep is not None:
+            raise click.UsageError("--keep is for one address; for many, `thwart allow add` a network that holds them")
+        return "", None
+    kept = addresses.span_of(keep, hint="--keep")
+    # the allowlist has no names
+    return (addresses.any_target_of if kept is None else addresses.target_of)(target), kept
 
 
 def _one(http: "Client", wish: "NewUnblock", wait: bool, output: Literal["table", "json"]) -> bool:
