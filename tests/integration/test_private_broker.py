@@ -19,14 +19,15 @@ from tests.waiting import wait_for
 pytestmark = pytest.mark.broker
 
 OWNER = """
-import sys, time
+import signal, sys
 from pathlib import Path
 from tests.stage.private_broker import PrivateBroker
 
 node = PrivateBroker(Path(sys.argv[1]))
 node.start()
 print(node.pid, flush=True)
-time.sleep(60)
+signal.alarm(60)  # at the latest
+signal.pause()
 """
 
 

@@ -44,13 +44,14 @@ UPSERTS = (
     "flush ruleset",
 )
 OWNER = """
-import time
+import signal
 from tests.stage.guard import Guard
 from tests.stage.network import Network
 
 host = Network(Guard()).host("web1", 11)
 print(host.namespace, flush=True)
-time.sleep(60)
+signal.alarm(60)  # at the latest
+signal.pause()
 """
 
 
