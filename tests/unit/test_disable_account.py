@@ -220,20 +220,10 @@ def test_what_was_never_closed_is_forgotten_by_the_next_run(etc: OwnEtc, kept: P
 
 
 @pytest.mark.root
-def test_who_was_locked_before_and_is_given_a_password_can_use_it(etc: OwnEtc, kept: Path) -> None:
+@pytest.mark.parametrize("before", [("usermod", "--lock"), ("passwd", "--delete")], ids=["locked", "without a password"])
+def test_who_is_given_a_password_meanwhile_can_use_it(etc: OwnEtc, kept: Path, before: tuple[str, str]) -> None:
     """Once the time is over: what was before is not what an administrator wants now."""
-    etc.run("usermod", "--lock", "alice")
-    action = _action(kept)
-    _done(etc, action.apply)
-    etc.run("usermod", "--password", HASHED, "alice")
-    _done(etc, action.revert)
-    assert (etc.shadow("alice")[1], etc.shadow("alice")[7]) == (HASHED, "")
-
-
-@pytest.mark.root
-def test_who_had_no_password_and_is_given_one_keeps_it(etc: OwnEtc, kept: Path) -> None:
-    """Nobody takes away again what an administrator has put right meanwhile."""
-    etc.run("passwd", "--delete", "alice")
+    etc.run(*before, "alice")
     action = _action(kept)
     _done(etc, action.apply)
     etc.run("usermod", "--password", HASHED, "alice")
