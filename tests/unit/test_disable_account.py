@@ -220,7 +220,9 @@ def test_what_was_never_closed_is_forgotten_by_the_next_run(etc: OwnEtc, kept: P
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("before", [("usermod", "--lock"), ("passwd", "--delete")], ids=["locked", "without a password"])
+@pytest.mark.parametrize(
+    "before", [("usermod", "--lock"), ("passwd", "--delete")], ids=["locked", "without a password"]
+)
 def test_who_is_given_a_password_meanwhile_can_use_it(etc: OwnEtc, kept: Path, before: tuple[str, str]) -> None:
     """Once the time is over: what was before is not what an administrator wants now."""
     etc.run(*before, "alice")
