@@ -23,13 +23,15 @@ class Term(Struct, frozen=True, kw_only=True):
 
 
 def name_of(text: str) -> str:
-    """What a person means who names an action: a built-in one, else a file in the agents' script folder.
+    """What a person means who names an action: a built-in one, a package's, or a file in the agents' script folder.
 
-    Raises UnknownAction for what can be neither.
+    Raises UnknownAction for what can be none of them.
     """
     name = RENAMED.get(text, text)
-    if not name or "/" in name or "\\" in name or name.startswith(".") or not name.isprintable():
-        raise UnknownAction(f"{name[:80]!r} is no action: name a built-in one, or a file in the agents' script folder")
+    if not 0 < len(name) <= LONGEST_NAME or set("/\\") & set(name) or name.startswith(".") or not name.isprintable():
+        raise UnknownAction(
+            f"{name[:80]!r} is no action: name a built-in one, a package's, or a file in the agents' script folder"
+        )
     return name
 
 

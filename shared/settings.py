@@ -73,7 +73,7 @@ class RespondSettings(Section, frozen=True, kw_only=True):
     answer_objective: Seconds = 1.0  # within which 99 of 100 answers should come; metrics show it, nothing waits for it
     max_alert_age: Seconds = 600.0
     offence_memory: Seconds = 86_400.0
-    manual_timeout: Seconds = 14_400.0  # `thwart block` without --for
+    manual_timeout: Seconds = 14_400.0  # `thwart block` and `thwart order` without --for
     hold_for: Seconds = 3_600.0  # an order that is on hold for longer is not approved
     retention: Seconds = 30 * 86_400.0
 

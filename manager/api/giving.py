@@ -14,7 +14,7 @@ from manager.chronicle import Chronicle
 from manager.dispatch import Dispatch, Placed
 from manager.ledger.agents import Agent
 from manager.roster import SHOWN, Roster
-from shared.actions import KINDS
+from shared.actions import KINDS, kind_of
 from shared.messages import ONE_SHOT, Order
 
 ON_HOLD = ("the manager is paused, so this is on hold; after `thwart resume`, `thwart approve` lets it through",)
@@ -44,10 +44,11 @@ class Giving:
         if bool(terms.agents) != (terms.location == "agent"):
             raise HTTPException(422, "name `agents` for location `agent`, and only then")
         said, members = None if terms.timeout is UNSET else terms.timeout, self._roster.members()
-        ends = members.hold(name_of(action), members.audience(terms.location, terms.agents).known)
+        action = name_of(action)
+        ends = members.hold(action, members.audience(terms.location, terms.agents).known)
         return OrderRequest(
             request_id=terms.request_id,
-            action=name_of(action),
+            action=action,
             target=target,
             arguments=tuple(arguments),
             location=terms.location,
@@ -64,7 +65,7 @@ class Giving:
         audience = members.audience(request.location, request.agents).known
         living = set(self._roster.living())
         silent = [agent for agent in audience if agent not in living]
-        notes = list(_of_term(request.term, request.target))
+        notes = list(_of_term(request))
         if not audience:
             notes.append(f"no agent that it is for has been heard of yet; {_later(request.term)}")
         elif request.location == "all" and not members.servers():
@@ -81,12 +82,13 @@ def given(placed: Placed, notes: tuple[str, ...]) -> Answer:
     return status, Given(orders=placed.orders, repeated=placed.repeated, on_hold=placed.on_hold, notes=notes)
 
 
-def _of_term(term: Term, target: str) -> tuple[str, ...]:
-    if term.one_shot:
+def _of_term(request: OrderRequest) -> tuple[str, ...]:
+    if request.term.one_shot:
         return ()
-    endless = ("it has no end: it stays until it is lifted",) if term.timeout is None else ()
-    nameless = () if target else ("it has no target, so nothing but `thwart unblock --everything` lifts it",)
-    return endless + nameless
+    endless = ("it has no end: it stays until it is lifted",) if request.term.timeout is None else ()
+    # only a script may lack one; where there are many, the request names none of them
+    lacks = kind_of(request.action) == "script" and not request.target
+    return endless + ("it has no target, so nothing but `thwart unblock --everything` lifts it",) * lacks
 
 
 def _later(term: Term) -> str:

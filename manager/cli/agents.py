@@ -20,7 +20,7 @@ def command() -> None:
 @command_line.output
 @options.api
 def list_(state: str | None, label: str | None, output: Literal["table", "json"], api: str, token_file: Path) -> None:
-    """List agents: living or silent, what they can carry out, what troubles them.
+    """List agents: living or silent, what they block by, what troubles them; `show` has all that one can carry out.
 
     \b
     Examples:

@@ -45,9 +45,10 @@ def command(
 ) -> None:
     """Have ACTION carried out on TARGET, on the agents that are named, the manager hosts, or all.
 
-    ACTION is a built-in one or the name of a file in the agents' script folder; `thwart agents show ID` lists what an
-    agent can carry out. TARGET is what such an action acts on: an address or network, an account, whatever a script
-    wants; a restart or a message has none, and no --for either. `thwart unblock TARGET` ends what lasts.
+    ACTION is a built-in one, a package's, or the name of a file in the agents' script folder; `thwart agents show ID`
+    lists what an agent can carry out. TARGET is what such an action acts on: an address or network, an account,
+    whatever a script wants; a restart or a message has none, and no --for either. `thwart unblock TARGET` ends what
+    lasts.
 
     What is protected is refused, and no breaker holds back what a person orders. Ends with 0 when no agent said no, 1
     when one did or the manager refused, 2 for wrong usage, 3 when the manager can't be reached.

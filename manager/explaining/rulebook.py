@@ -109,7 +109,7 @@ class Rulebook(Struct, frozen=True, kw_only=True):
         return RuleRow(id=response.identity, level=rule.level, description=why, groups=(), where=response.where)
 
     def _view(self, response: Response) -> ResponseView:
-        some = response.agents or self.members.ids()
+        some = self.members.servers() if response.location == "server" else response.agents or self.members.ids()
         one_shot = response.one_shot and not self.members.hold(response.command.action, some)
         return ResponseView(
             identity=response.identity,

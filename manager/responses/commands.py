@@ -4,10 +4,11 @@ import shlex
 
 from msgspec import Struct
 
-from manager.actions import LONGEST_NAME, RENAMED
+from manager.actions import LONGEST_NAME, RENAMED, name_of
 from manager.responses.options import Options
 from manager.xml import Element
 from shared.actions import KINDS, Kind, kind_of
+from shared.errors import UnknownAction
 
 OPTIONS = ("name", "executable", "timeout_allowed", "extra_args", "expect")
 
@@ -68,12 +69,10 @@ def _name(options: Options) -> str:
 
 
 def _action(options: Options) -> str:
-    executable = options.text("executable")
-    if "/" in executable or "\\" in executable or executable in (".", ".."):
-        options.fail("executable", f"`{executable}` is a path; name a file in the agents' script folder")
-    if len(executable) > LONGEST_NAME or not executable.isprintable():
-        options.fail("executable", f"an executable is a file name of at most {LONGEST_NAME} characters")
-    return RENAMED.get(executable, executable)
+    try:
+        return name_of(options.text("executable"))
+    except UnknownAction as wrong:
+        options.fail("executable", str(wrong))
 
 
 def _arguments(options: Options) -> tuple[str, ...]:

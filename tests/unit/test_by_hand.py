@@ -86,7 +86,7 @@ def test_a_script_gets_no_address_with_a_mistake_in_it(text):
         target_of("deny.sh", text)
 
 
-@pytest.mark.parametrize("name", ["", "../x", "a/b", "a\\b", ".", ".hidden", "two\nlines"])
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "a\\b", ".", ".hidden", "two\nlines", "x" * 256])
 def test_what_no_script_can_be_called_is_no_action(name):
     """A path leads out of the script folder."""
     with pytest.raises(UnknownAction, match="name a built-in one"):
@@ -196,6 +196,9 @@ async def test_who_can_not_carry_it_out_is_told_at_once(manager, giving):
         notes = giving.notes(giving.asked(everywhere(), "ann", action=action, target=ATTACKER))
         assert [note for note in notes if "own word" in note] == [said]
     await manager.hear("web1", "web2", actions={"host-deny": "hosts.deny"})
+    assert giving.notes(giving.asked(everywhere(), "ann", action="host-deny")) == giving.notes(
+        giving.asked(everywhere(), "ann", action="host-deny", target=ATTACKER)
+    ), "many blocks at once have no target yet, which only a script may lack"
     notes = giving.notes(giving.asked(everywhere(), "ann", action="host-deny", target=ATTACKER))
     assert not any("own word" in note for note in notes)
 

@@ -38,8 +38,9 @@ ERRORS = [
     ("<active-responses/>", "1: <active-responses> is nothing that is known; was <active-response> meant?"),
     ("<command><name>x</name></command>", "1: <command> has no <executable>"),
     ("<command><executable>x</executable></command>", "1: <command> has no <name>"),
-    ("<command><name>x</name><executable>/bin/sh</executable></command>", "1: `/bin/sh` is a path"),
-    ("<command><name>x</name><executable>..</executable></command>", "1: `..` is a path"),
+    ("<command><name>x</name><executable>/bin/sh</executable></command>", "1: '/bin/sh' is no action: name"),
+    ("<command><name>x</name><executable>.x.sh</executable></command>", "1: '.x.sh' is no action: name"),
+    ("<command><name>x</name><executable>..</executable></command>", "1: '..' is no action: name"),
     (
         "<command><name>x</name><executable>x</executable><extra_args>'a</extra_args></command>",
         "1: <extra_args> can't be split",

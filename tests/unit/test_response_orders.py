@@ -75,6 +75,15 @@ def test_a_list_of_responses_knows_a_package_from_a_script(conf, ruleset):
     assert shown == [(True, ONE_SHOTS), (False, ADDRESSES)]
 
 
+def test_a_list_of_responses_asks_those_whom_one_is_for(conf, ruleset, judge: Judge):
+    """What agents elsewhere have by that name makes no difference on the managers' hosts."""
+    text, who = EDGE + block(command="edge", location="server"), members("manager1", actions={"edge-block": "edge"})
+    (view,) = Rulebook(ruleset=ruleset, configuration=load(conf(text)), members=who).responses().responses
+    verdict = judge(text, alert(), who)
+    (order,) = verdict.orders
+    assert (view.one_shot, view.limit) == (not order.lasting, verdict.gate(order).limit) == (True, ONE_SHOTS)
+
+
 def test_what_is_a_script_where_it_is_for_just_happens(judge: Judge):
     """Whatever an agent that it is not for says of its name."""
     others = members("manager1", agents=("web2",), actions={"edge-block": "edge"})

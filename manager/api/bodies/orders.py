@@ -14,7 +14,7 @@ Argument = Annotated[str, Meta(max_length=1_000, pattern=r"^[^\x00-\x1f\x7f]*\Z"
 class NewOrder(Terms, frozen=True, kw_only=True):
     """POST /v1/orders: any action by hand. The same `request_id` is the same order; the answer is a `Given`."""
 
-    action: Annotated[str, Meta(min_length=1, max_length=255)]  # a built-in one, or a script's file name
+    action: Annotated[str, Meta(min_length=1, max_length=255)]  # a built-in one, a package's, or a script's file name
     target: Annotated[str, Meta(max_length=255)] = ""  # what such an action acts on; nothing for what just happens
     arguments: Annotated[tuple[Argument, ...], Meta(max_length=100)] = ()
 
