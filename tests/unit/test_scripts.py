@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from agent import errands
+from agent.actions.scripts.scripts import Scripts
 from agent.actions.tools.process import WORDS, Limits, Programs
 from agent.journal import errands as journal_errands
 from agent.journal import planning
@@ -184,6 +186,16 @@ async def test_a_clock_that_is_set_back_makes_no_success_of_a_failure(host: Scri
     await host.errands()
     assert host.ends("o1") == [("lifted", "failed")]
     assert host.answers("d1") == [("failed", "exit code 1")]
+
+
+async def test_a_lift_of_what_could_not_be_ended_is_told_that_it_is_owed(host: ScriptHost) -> None:
+    """A second unblock of the same doesn't hear that nothing is in force while its `delete` is tried again."""
+    host.script("slow.sh", "read -r line; case $line in *delete*) exit 1;; esac\n")
+    await host.carry_out(host.order("slow.sh", timeout=600.0))
+    await host.carry_out(host.delete("d1", "o1", action="slow.sh"))
+    await host.carry_out(host.delete("d2", "o1", action="slow.sh"))
+    assert host.answers("d1") == [("failed", "exit code 1")]
+    assert host.answers("d2") == [("failed", "it could not be ended yet, and is tried again")]
 
 
 async def test_a_lift_by_hand_waits_for_the_script(host: ScriptHost) -> None:
@@ -637,6 +649,21 @@ async def test_what_an_earlier_run_left_is_killed(host: ScriptHost) -> None:
         for each in (service, stranger):
             os.killpg(each.pid, signal.SIGKILL)
             each.wait()
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_path_that_cannot_be_looked_at_silences_nobody(host: ScriptHost, folder: bool) -> None:
+    """The agent starts, and its heartbeats tell what is wrong with that path as with any other."""
+    unreadable = "x" * 300  # for root there is no better one
+    if folder:
+        scripts = Scripts(replace(host.settings, scripts=unreadable), "web1")
+        assert (scripts.kill_left_over(), list(scripts.look())) == (0, [])
+    else:
+        (host.scripts_folder / "far.sh").symlink_to(unreadable)
+        host.script("note.sh", NOTES_ALL)
+        found = host.offers()
+        assert (list(found), found["note.sh"]) == (["far.sh", "note.sh"], "")
+        assert "File name too long" in found["far.sh"]
 
 
 def _left_by_an_agent(host: ScriptHost, *command: str, of: str = "") -> "subprocess.Popen[bytes]":

@@ -1,7 +1,8 @@
 """The folder of scripts: which of its files are actions, and why others are none.
 
 The rule it keeps: what anybody but root could have written is never started by an agent that runs as root. The folder
-is looked at anew each time, so that a script can be put there, and mended, while the agent runs.
+is looked at anew each time, so that a script can be put there, and mended, while the agent runs. Path.is_dir raises for
+what an agent that isn't root may not look at, and os.path.isdir doesn't.
 """
 
 import os
@@ -45,12 +46,12 @@ class Scripts:
             return
         for name in names[:MOST]:
             script = self.get(name)
-            if script is not None and not (self._folder / name).is_dir():
+            if script is not None and not os.path.isdir(self._folder / name):
                 yield script
 
     def kill_left_over(self) -> int:
         """What an agent that was killed had started: it must not be at work beside what is started now."""
-        return kill_left_over(self._mark, str(self._folder)) if self._folder.is_dir() else 0
+        return kill_left_over(self._mark, str(self._folder)) if os.path.isdir(self._folder) else 0
 
     def stop(self) -> None:
         """Kills what runs."""
