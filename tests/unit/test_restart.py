@@ -216,6 +216,20 @@ def test_one_that_does_not_come_up_has_failed(host: Host) -> None:
     assert not host.process() or not Path(f"/proc/{host.process()}").exists()
 
 
+def test_a_service_by_its_unit_s_name_is_checked_too(tmp_path: Path) -> None:
+    """`wazuh-agent.service` in the settings is the same service: a wrong configuration doesn't stop it either."""
+    one = ByInit(tmp_path)
+    unit = f"{SERVICE}.service"
+    one.script.rename(one.script.with_name(unit))
+    (tmp_path / "wrong").touch()
+    one.action = RestartWazuh(service=unit, root=one.root, system="Linux", tools=Tools(limit=10.0), settle=SETTLE)
+    try:
+        assert "didn't pass the check" in problem(one)
+        assert one.process() == ""
+    finally:
+        one.close()
+
+
 def test_many_orders_are_one_restart(init: ByInit, tmp_path: Path) -> None:
     """Whoever gave them, they wanted the same."""
     init.action.apply(CALLS)

@@ -144,7 +144,7 @@ class RestartWazuh:
     def _look_at_configuration(self, service: str) -> None:
         """Raises ActionError when it is wrong."""
         try:
-            if checks := CHECKED.get(service):
+            if checks := CHECKED.get(service.removesuffix(".service")):
                 self._tools.tool(str(self._root / checks)).run("-t")
             elif file := WHOLE.get(service):
                 _look_at_file(self._root / file)
