@@ -125,6 +125,25 @@ def test_whom_hosts_allow_lets_in_is_not_said_to_be_kept_out(etc: Path, line: st
 
 
 @pytest.mark.parametrize(
+    ("network", "token", "lets_in"),
+    [
+        ("10.0.0.0/8", "10.", True),
+        ("10.1.0.0/16", "10.", True),
+        ("10.0.0.0/7", "10.", False),
+        ("203.0.113.0/25", "203.0.113.", True),
+        ("203.0.112.0/23", "203.0.113.", False),
+    ],
+)
+def test_a_network_that_is_let_in_whole_is_not_said_to_be_kept_out(
+    etc: Path, network: str, token: str, lets_in: bool
+) -> None:
+    """The beginning of addresses is for all networks that begin so, and not for wider ones."""
+    (etc / ALLOW).write_text(f"sshd: {token}\n")
+    (result,) = HostDeny(etc=etc, file=DENY).apply(_effects(network))
+    assert ("lets it in" in result.problem) == lets_in
+
+
+@pytest.mark.parametrize(
     "line",
     [
         "# ALL: ALL",

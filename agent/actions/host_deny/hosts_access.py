@@ -138,7 +138,7 @@ def _covers(token: str, network: Network) -> bool:
     if token.upper() == "ALL":
         return True
     if token.endswith("."):
-        return is_host(network) and str(network.network_address).startswith(token)
+        return all(str(each).startswith(token) for each in (network.network_address, network.broadcast_address))
     if "*" in token or "?" in token:
         return is_host(network) and fnmatch.fnmatchcase(str(network.network_address), token)
     known = _network(token)
