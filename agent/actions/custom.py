@@ -49,9 +49,10 @@ def made(entry: EntryPoint, settings: Mapping[str, Any]) -> "Custom":
     """The action, made with its own settings as keyword arguments. Raises ActionError with what is wrong with it."""
     try:
         action = entry.load()(**settings)
+        missing = [each for each in PARTS if not hasattr(action, each)]  # a property is somebody's code, too
     except MISTAKES as error:
         raise ActionError(f"{entry.value} can't be used: {_words(error)}") from error
-    if missing := [each for each in PARTS if not hasattr(action, each)]:
+    if missing:
         raise ActionError(f"{entry.value} is no action: it has no {', '.join(missing)}")
     if action.name != entry.name:
         raise ActionError(f"{entry.value} calls itself {action.name!r}, and its entry point {entry.name!r}")

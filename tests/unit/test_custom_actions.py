@@ -59,11 +59,29 @@ class Scripted(IpCustomblock):
     name, backend = "scripted", "script"
 
 
+class Broken(IpCustomblock):
+    """What can't even say what it is."""
+
+    name = "broken"
+
+    @property
+    def exact(self) -> bool:
+        """Looks for something that isn't there."""
+        raise KeyError("colour")
+
+
 def other_name() -> Odd:
     return Odd()
 
 
-CLASSES = {"odd": "Odd", "half": "Half", "even": "other_name", "scripted": "Scripted", "absent": "Absent"}
+CLASSES = {
+    "odd": "Odd",
+    "half": "Half",
+    "even": "other_name",
+    "scripted": "Scripted",
+    "broken": "Broken",
+    "absent": "Absent",
+}
 ENTRIES = {
     each: EntryPoint(name=each, value=f"{__name__}:{what}", group=custom.GROUP) for each, what in CLASSES.items()
 }
@@ -76,6 +94,7 @@ ENTRIES = {
         ("odd", {"colour": "red"}, "TypeError: .*unexpected keyword argument 'colour'"),
         ("half", {}, f"{__name__}:Half is no action: it has no backend, network, exact, key, .*, moved"),
         ("even", {}, "calls itself 'odd', and its entry point 'even'"),
+        ("broken", {}, f"{__name__}:Broken can't be used: KeyError: 'colour'"),
         ("scripted", {}, "has the backend 'script', which is what files"),
     ],
 )
