@@ -104,6 +104,12 @@ def test_a_log_line_is_no_markup() -> None:
     assert "<" not in json.dumps(message)
 
 
+@pytest.mark.parametrize("before", ["", " ", "_", ":", ".", "-", "(", "__"])
+def test_nobody_is_called_by_a_name_behind_a_sign(before: str) -> None:
+    """Mattermost reads over signs at the beginning of a word."""
+    assert told(alert(full_log=f"{before}@all"))["attachments"][0]["text"].endswith("@\u2060all")
+
+
 def test_what_is_told_is_one_line() -> None:
     """Whatever turns the reading round, or looks like a second message, is a blank."""
     (attachment,) = told(alert(full_log="user\n5 alerts on web2\u202etoor\x1b[2J"))["attachments"]

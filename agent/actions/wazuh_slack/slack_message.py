@@ -25,7 +25,8 @@ LONGEST = 300  # characters of what an alert says
 LONGEST_LOG = 1_500
 WARNING, DANGER = 5, 8  # rule levels from which on it is one
 _SPECIAL = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-_BEGINS = re.compile(r"(?<!\w)@(?=\w)|\](?=\()")  # of a mention, and the middle of a link
+# of a mention, and the middle of a link; Mattermost reads over an underscore before it
+_BEGINS = re.compile(r"(?<![^\W_])@(?=\w)|\](?=\()")
 _JOINER = "\N{WORD JOINER}"
 
 
