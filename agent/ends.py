@@ -52,6 +52,8 @@ class Ends:
             self._news.clear()
             if self._webhook.is_there():
                 await asyncio.to_thread(self._tell, some, more)
+            else:  # who took it away wants nothing told
+                self._trouble.over("webhook")
 
     async def _gather(self) -> None:
         """Until nothing more has come for a moment, or the first has waited long enough."""

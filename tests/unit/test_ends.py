@@ -93,6 +93,17 @@ async def test_what_can_not_be_told_is_trouble_until_something_is(channel: Chann
     await eventually(lambda: str(channel.trouble) == "")
 
 
+async def test_without_a_webhook_what_was_wrong_with_it_is_over(channel: Channel) -> None:
+    """Who took its file away wants nothing told, so that nothing is wrong any more."""
+    channel.server.plan(says(404))
+    channel.end("10.0.0.1")
+    await eventually(lambda: str(channel.trouble))
+    channel.file.unlink()
+    channel.end("10.0.0.2")
+    await eventually(lambda: not channel.ends._gathered)
+    await eventually(lambda: str(channel.trouble) == "")
+
+
 async def test_a_webhook_that_nobody_may_look_at_ends_nothing(channel: Channel) -> None:
     """The agent runs on: an order to tell of something is refused, with why."""
     channel.ends._webhook = Webhook(file="x" * 300)  # for root there is no better one
