@@ -5,7 +5,8 @@ is not told at all: the managers know every end, this is news.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from agent.actions.wazuh_slack import slack_message
@@ -16,7 +17,7 @@ from agent.trouble import Trouble
 from shared.errors import ActionError
 from shared.messages import Expiry
 
-MOST = 1_000  # that are kept until they are told; of more only the number
+MOST = 1_000  # that are kept until they are told; of more only the number of each outcome
 
 
 class Ends:
@@ -29,7 +30,7 @@ class Ends:
         self._webhook, self._host, self._trouble = webhook, host, trouble
         self._quiet, self._longest = quiet, longest
         self._gathered: list[Expiry] = []
-        self._more = 0
+        self._more: Counter[str] = Counter()  # by outcome
         self._news = asyncio.Event()
 
     def heard(self, settled: Settled) -> None:
@@ -40,7 +41,7 @@ class Ends:
             if len(self._gathered) < MOST:
                 self._gathered.append(end)
             else:
-                self._more += 1
+                self._more[end.outcome] += 1
             self._news.set()
 
     async def run(self) -> None:
@@ -48,7 +49,7 @@ class Ends:
         while True:
             await self._news.wait()
             await self._gather()
-            some, more, self._gathered, self._more = self._gathered, self._more, [], 0
+            some, more, self._gathered, self._more = self._gathered, self._more, [], Counter()
             self._news.clear()
             if self._webhook.is_there():
                 await asyncio.to_thread(self._tell, some, more)
@@ -64,7 +65,7 @@ class Ends:
                     async with asyncio.timeout(self._quiet):
                         await self._news.wait()
 
-    def _tell(self, some: Sequence[Expiry], more: int) -> None:
+    def _tell(self, some: Sequence[Expiry], more: Mapping[str, int]) -> None:
         try:
             self._webhook.post(slack_message.of_ends(some, more, self._host), self._webhook.url())
         except ActionError as error:

@@ -81,6 +81,15 @@ async def test_of_very_many_the_number_is_told(channel: Channel) -> None:
     assert channel.texts() == [f"{ends.MOST + 500} blocks ended on web1"]
 
 
+async def test_of_very_many_those_that_failed_are_not_told_as_ended(channel: Channel) -> None:
+    """Of what is only counted the outcome is counted."""
+    channel.end(*["10.0.0.1"] * ends.MOST)
+    channel.end(*["10.0.0.2"] * 300)
+    channel.end(*["10.0.0.3"] * 200, outcome="failed")
+    await eventually(channel.texts)
+    assert channel.texts() == [f"{ends.MOST + 300} blocks ended on web1, 200 could not be"]
+
+
 async def test_what_can_not_be_told_is_trouble_until_something_is(channel: Channel) -> None:
     """Heartbeats say so, without the secret; what was lost stays so, and the next is told."""
     channel.server.plan(says(404, f"no_service at {PATH}"))

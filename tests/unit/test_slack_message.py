@@ -141,8 +141,8 @@ def test_so_may_its_parts(rule: dict[str, Any], data: dict[str, Any]) -> None:
 def test_ends_are_told_together() -> None:
     """How many, of which action, and what could not be ended, with why."""
     ends = [*(end(f"10.0.0.{number}") for number in range(30)), end("alice", action="disable-account")]
-    message = json.loads(of_ends([*ends, end("10.9.9.9", "failed")], 5, "web1"))
-    assert message["text"] == "36 blocks ended on web1, 1 could not be"
+    message = json.loads(of_ends([*ends, end("10.9.9.9", "failed")], {"reverted": 5, "failed": 2}, "web1"))
+    assert message["text"] == "36 blocks ended on web1, 3 could not be"
     assert [each["title"] for each in message["attachments"]] == [
         "firewall-drop: ended",
         "disable-account: ended",

@@ -72,8 +72,8 @@ def of_alerts(some: Sequence[Telling], host: str) -> bytes:
     return _message(f"{what} on {_where(some, host)}", attachments)
 
 
-def of_ends(some: Sequence[Expiry], more: int, host: str) -> bytes:
-    """One message for all of them and `more`, of which no more than their number is known."""
+def of_ends(some: Sequence[Expiry], more: Mapping[str, int], host: str) -> bytes:
+    """One message for all of them and `more`, of which no more than how many had which outcome is known."""
     failed = [each for each in some if each.outcome == "failed"]
     attachments = [
         _colored("good", f"{action}: ended", {"Targets": _named(each.target for each in ends)})
@@ -83,8 +83,10 @@ def of_ends(some: Sequence[Expiry], more: int, host: str) -> bytes:
         _colored("danger", f"{each.action}: {each.target} could not be ended", {"Problem": each.detail})
         for each in failed[:GROUPS]
     ]
-    left = f", {len(failed)} could not be" if failed else ""
-    return _message(f"{_counted(len(some) - len(failed) + more, 'block')} ended on {host}{left}", attachments)
+    number = len(failed) + more.get("failed", 0)
+    left = f", {number} could not be" if number else ""
+    ended = len(some) + sum(more.values()) - number
+    return _message(f"{_counted(ended, 'block')} ended on {host}{left}", attachments)
 
 
 def _where(some: Iterable[Telling], host: str) -> str:
