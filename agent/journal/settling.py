@@ -32,9 +32,12 @@ _AGAIN_IN_FORCE = "UPDATE effects SET boot = (SELECT boot FROM identity) WHERE a
 _LIFTED = "SELECT outcome, ended_detail FROM orders WHERE id = ? AND cause = 'lifted' AND ended_at >= ?"
 _GONE = "DELETE FROM effects WHERE action = ? AND key = ?"
 _ADOPTED = "SELECT 1 FROM holders WHERE action = ? AND key = ? AND adopted = 1 AND lifted = 0"
+# by the target too: a script's key isn't what the order names
 _OWED = """
-SELECT 1 FROM effects e WHERE action = ? AND key = ? AND NOT EXISTS
-    (SELECT 1 FROM holders h WHERE h.action = e.action AND h.key = e.key)
+SELECT 1 FROM (
+    SELECT action, key FROM effects WHERE action = ?1 AND key = ?2
+    UNION ALL SELECT action, key FROM effects WHERE slow = 1 AND action = ?1 AND target = ?2
+) e WHERE NOT EXISTS (SELECT 1 FROM holders h WHERE h.action = e.action AND h.key = e.key)
 """
 
 DONE = Result(key="")

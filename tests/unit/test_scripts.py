@@ -193,6 +193,7 @@ async def test_a_lift_of_what_could_not_be_ended_is_told_that_it_is_owed(host: S
     host.script("slow.sh", "read -r line; case $line in *delete*) exit 1;; esac\n")
     await host.carry_out(host.order("slow.sh", timeout=600.0))
     await host.carry_out(host.delete("d1", "o1", action="slow.sh"))
+    host.clock.pass_(1.0)
     await host.carry_out(host.delete("d2", "o1", action="slow.sh"))
     assert host.answers("d1") == [("failed", "exit code 1")]
     assert host.answers("d2") == [("failed", "it could not be ended yet, and is tried again")]
