@@ -112,10 +112,11 @@ def normalise_target(text: str) -> str:
     Raises InvalidTarget for what none of them can be, which an address with a mistake in it is: it is no name.
     """
     name = text.strip()
-    if names_address(name) or (_MEANT_AS_ADDRESS.fullmatch(name) and not _HARDWARE.fullmatch(name)):
-        return normalise_address(name)
+    # first: to find out what 64,000 dots were meant as takes seconds, and no address is as long
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
         raise InvalidTarget(f"{name[:80]!r} is no address, and no name: one line of at most {_LONGEST_NAME} characters")
+    if names_address(name) or (_MEANT_AS_ADDRESS.fullmatch(name) and not _HARDWARE.fullmatch(name)):
+        return normalise_address(name)
     return name
 
 

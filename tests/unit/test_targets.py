@@ -12,6 +12,7 @@ from shared.targets import (
     Allowlist,
     normalise_account,
     normalise_address,
+    normalise_target,
     overlap,
     parse_network,
     text_of,
@@ -114,6 +115,13 @@ def test_what_is_not_plainly_an_address_is_none(text: str) -> None:
     """Names, numbers, zones, masks, ports, lists and the digits of other scripts: on any doubt the answer is no."""
     with pytest.raises(InvalidTarget):
         normalise_address(text)
+
+
+@pytest.mark.parametrize("text", ["." * 64_000 + "x", "." * 64_000, "2" * 256, ":" * 256])
+def test_what_is_too_long_is_no_name_whatever_it_is_made_of(text: str) -> None:
+    """Its length is looked at first: to find out what a long one was meant as could take seconds."""
+    with pytest.raises(InvalidTarget, match="is no address, and no name: one line of at most 255 characters"):
+        normalise_target(text)
 
 
 @given(st.text() | st.from_regex(r"[0-9a-fA-F.:/%]{0,50}"))
