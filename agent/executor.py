@@ -5,7 +5,7 @@ it had done to the host is done again, which changes nothing.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Set
 from contextlib import suppress
 from itertools import chain
 from types import MappingProxyType
@@ -99,7 +99,7 @@ class Executor:
     async def anew(self) -> None:
         """More can be carried out than before: what should be in force is applied again. Raises StoreError."""
         async with self._one:
-            await self._apply_anew(await self._journal.names())
+            await self._apply_anew()
         self.work.set()
 
     async def take_over(self, name: str, former: Action, *, used: bool) -> str:
@@ -107,22 +107,31 @@ class Executor:
         off there; what went wrong. `used`: by an earlier run. Raises ActionError when it can't tell, StoreError.
         """
         async with self._one:
-            if used:  # of two chains in one hook the later has nothing in force for sure, and would say so
-                await self._hands.do(former.prepare)
-            found = await self._watch.take_over(name, former, self._hands.do)
-            if used:
-                await self._hands.do(self._actions[name].prepare)
+            found = await self._found(name, former, used=used)
             if found:
                 self.formers.add(name, former)
-                await self._apply_anew(await self._journal.names())
             wanted = (await self._journal.standing(name)).ends
             needed = await self._only_there(name, found.keys() & wanted)
+            if needed:
+                await self._apply_anew()
+                wanted = (await self._journal.standing(name)).ends
+                needed = await self._only_there(name, needed & wanted.keys())
             # also what is there and in force for nobody just now, as something else comes before it
             keys = found.keys() | (wanted if used else ())
             effects = [Effect(key=key, target=key) for key in keys - needed]
             results = await self._hands.do(lambda: former.revert(effects)) if effects else []
         missing = ["not everything could be taken over"] if needed else []
         return next(chain((each.problem for each in results if each.problem), missing), "")
+
+    async def _found(self, name: str, former: Action, *, used: bool) -> Mapping[str, float | None]:
+        """What `former` has in force for this action. Raises ActionError when it can't tell, StoreError."""
+        if not used:
+            return await self._watch.take_over(name, former, self._hands.do)
+        try:  # of two chains in one hook the later has nothing in force for sure, and would say so
+            await self._hands.do(former.prepare)
+            return await self._watch.take_over(name, former, self._hands.do)
+        finally:
+            await self._hands.do(self._actions[name].prepare)
 
     async def _only_there(self, name: str, wanted: Set[str]) -> set[str]:
         """Those of `wanted` that aren't in force by what carries this action out now."""
@@ -134,7 +143,7 @@ class Executor:
         earlier run took and did not finish is carried out. What is in force besides is adopted. Raises StoreError.
         """
         async with self._one:
-            await self._apply_anew(await self._journal.names())
+            await self._apply_anew()
             while await self._take_turn() and self._more:
                 pass
             await self._watch.first_look(self._hands.do)
@@ -171,7 +180,7 @@ class Executor:
             await self._watch.look(self._hands.do)
             now = self._journal.now().boot
             if self._retry.is_due(now, all_of_it=True):
-                await self._apply_anew(await self._journal.names())
+                await self._apply_anew()
                 return True
             return await self._take_turn(again=self._retry.is_due(now))
 
@@ -221,11 +230,12 @@ class Executor:
         """Waits for the action that is under way."""
         self._hands.close()
 
-    async def _apply_anew(self, names: Sequence[Name]) -> None:
-        """Whatever of these should be in force, in several turns if they are very many: no order waits for all of them,
-        and the plan for a hundred thousand would take 130 MB.
+    async def _apply_anew(self) -> None:
+        """Whatever should be in force, in several turns if that is very much: no order waits for all of it, and the
+        plan for a hundred thousand would take 130 MB.
         """
         self._failed = False
+        names = await self._journal.names()
         for begin in range(0, len(names), ANEW):
             await self._take_turn(differing=names[begin : begin + ANEW])
         if not self._failed:

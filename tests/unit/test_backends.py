@@ -1,6 +1,7 @@
 """An agent whose host gets, or loses, what carries actions out: nobody is blocked twice, nobody let go in between."""
 
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,27 @@ async def test_a_former_backend_that_cannot_tell_is_said_and_asked_again(host: T
     assert host.blocks() == (set(), {ATTACKER})
     assert host.actions.backends() == {"firewall-drop": "iptables"}
     assert str(host.trouble) == ""
+
+
+async def test_what_is_used_is_prepared_last_though_a_former_one_cannot_tell(host: TwoFirewalls) -> None:
+    """Of two chains in one hook the later is the first, and is to be the one that is used."""
+    prepared: list[str] = []
+    for each in host.firewalls:
+        each.prepare = partial(prepared.append, each.backend)
+    host.nftables.inspect = lambda: _fail("busy")
+    host.settings = ActionsSettings(firewall="iptables")
+    await host.restart()
+    assert prepared == ["iptables", "nftables", "iptables"]
+    assert str(host.trouble) == "what nftables has in force for firewall-drop: busy"
+
+
+async def test_what_the_next_one_has_already_is_not_applied_once_more(host: TwoFirewalls) -> None:
+    """Each start applies everything: to empty the former one needs nothing else."""
+    await host.do(host.add("o1"), host.add("o2", OTHER))
+    host.settings = ActionsSettings(firewall="iptables")
+    await host.restart()
+    assert host.blocks() == (set(), {ATTACKER, OTHER})
+    assert [call for call, _ in host.iptables.calls].count("apply") == 1
 
 
 async def test_a_lost_journal_lifts_nothing_though_the_backend_changed_as_well(host: TwoFirewalls) -> None:
