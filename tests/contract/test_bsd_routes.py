@@ -29,7 +29,7 @@ class OnBsd(Simulated):
         self.change(lambda kept: routes.of(kept).update(system=self.system))
 
     def made(self, tools: Tools) -> Action:
-        return RouteNull(BsdRoutes(tools), lambda: self.lookout)
+        return RouteNull(BsdRoutes(tools), self.lookout)
 
     def seen(self) -> Collection[str]:
         return routes.dropped(self.kept["routes"])

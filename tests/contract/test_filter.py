@@ -144,6 +144,17 @@ def test_an_address_goes_whichever_way_it_is_spelled(filtered: InFilter) -> None
     assert filtered.action.inspect().keys() == filtered.seen() == {"2001:db8::cb00:7109"}
 
 
+def test_nobodys_spelling_of_an_address_is_no_block(filtered: InFilter) -> None:
+    """An IPv4 address in IPv6's spelling comes in no packet: it is neither told, nor does it end the agent."""
+    _apply(filtered, BLOCKED6)
+    for each in ("::ffff:203.0.113.7", "::ffff:0.0.0.0/96"):
+        if filtered.programs[0] == "ipset":
+            filtered.run("ipset", "add", "thwart6", each)
+        else:
+            filtered.run("ip6tables", "-A", "thwart", "-s", each, "-j", "DROP")
+    assert set(filtered.action.inspect()) == {BLOCKED6}
+
+
 def test_what_can_change_nothing_is_known_at_the_start(filtered: InFilter, tmp_path: Path) -> None:
     """Also when all is there by an earlier run; and no culprit is looked for among a hundred orders then."""
     programs, runs = tmp_path / "failing", tmp_path / "runs"

@@ -181,6 +181,17 @@ def test_what_the_kernel_has_lost_is_put_back(subject: ByFirewalld, web: Host) -
 
 
 @pytest.mark.root
+def test_a_network_that_the_kernel_has_lost_is_put_back_once(subject: ByFirewalld, web: Host) -> None:
+    """Not into the set and beside it as well, where the end of the block would leave it."""
+    subject.action.apply([effect(NARROW4)])
+    web.run("nft", "flush", "set", "inet", "firewalld", NETWORKS[4])
+    assert _problems(subject.action.apply([effect(NARROW4)])) == []
+    assert subject.seen() == {NARROW4}
+    assert _problems(subject.action.revert([effect(NARROW4)])) == []
+    assert subject.seen() == set()
+
+
+@pytest.mark.root
 def test_very_many_are_few_questions(subject: ByFirewalld) -> None:
     """One by one, each would take longer than the one before it."""
     for call in (subject.action.apply, subject.action.revert):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from agent.actions.action import Action, Effect
 from agent.actions.firewall_drop import libnftables
 from agent.actions.firewall_drop.libnftables import Libnftables
-from agent.actions.firewall_drop.nftables import ATTEMPTS, Nftables
-from agent.actions.tools.netlink import Netlink
+from agent.actions.firewall_drop.nftables import Nftables
+from agent.actions.tools.netlink import ATTEMPTS, Netlink
 from agent.actions.tools.places import place_of
 from shared.errors import ActionError
 from shared.targets import parse_network, text_of

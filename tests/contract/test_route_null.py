@@ -22,6 +22,14 @@ from tests.stage.probe import Listener, side_by_side
 
 BLOCKED4, BLOCKED6, OTHER4, OTHER6 = "203.0.113.7", "2001:db8:bad::7", "203.0.113.8", "2001:db8:bad::8"
 NARROW4, NARROW6 = "203.0.113.6/31", "2001:db8:bad::6/127"
+TAKES_AWAY = """\
+#!/bin/sh
+said=$(cat)
+echo "$said" | /sbin/ip "$@"
+code=$?
+case $said in *"route show"*) [ -e {mark} ] || {{ : >{mark}; /sbin/ip route del {route}; }} ;; esac
+exit $code
+"""
 SHORT = 0.3  # s within which an answer that comes has come
 
 
@@ -102,6 +110,30 @@ def test_who_is_blocked_gets_no_answer(subject: ByIp, web: Host, attacker: Host)
         assert _problems(subject.action.revert([_effect(key) for key in keys])) == []
         assert side_by_side(attacker, everybody) == [True] * 4
     listener.close()
+
+
+@pytest.mark.root
+def test_what_goes_while_others_are_reverted_fails_nobody(subject: ByIp, web: Host, tmp_path: Path) -> None:
+    """A batch ends with a route that has gone meanwhile; those before it are gone by then, too."""
+    keys = [f"10.0.0.{number}" for number in range(1, 5)]
+    assert _problems(subject.action.apply([_effect(key) for key in keys])) == []
+    # as it lists them a first time, somebody takes one away
+    (tmp_path / "ip").write_text(TAKES_AWAY.format(mark=tmp_path / "once", route=f"blackhole {keys[3]} table 8484"))
+    (tmp_path / "ip").chmod(0o755)
+    web.run("ip", "route", "del", "blackhole", keys[0], "table", "8484")
+    action = subject.made(replace(subject.tools, path=f"{tmp_path}:{subject.tools.path}"))
+    assert _problems(action.revert([_effect(key) for key in keys])) == []
+    assert (tmp_path / "once").exists()
+    assert subject.seen() == set()
+
+
+@pytest.mark.root
+def test_nobodys_spelling_of_an_address_is_no_block(subject: ByIp, web: Host) -> None:
+    """An IPv4 address in IPv6's spelling comes in no packet: it is neither told, nor in the way of a real one."""
+    for route in ("::ffff:203.0.113.7", "::ffff:0.0.0.0/96"):
+        web.run("ip", "-6", "route", "add", "blackhole", route, "table", "8484", "proto", str(PROTOCOL))
+    assert _problems(subject.action.apply([_effect(BLOCKED6)])) == []
+    assert set(subject.action.inspect()) == {BLOCKED6}
 
 
 @pytest.mark.root

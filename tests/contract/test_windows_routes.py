@@ -39,7 +39,7 @@ class OnWindows(Simulated):
         self.run("netsh", "interface", "ipv4", "show", "route")
 
     def made(self, tools: Tools) -> Action:
-        return RouteNull(WindowsRoutes(tools), lambda: self.lookout)
+        return RouteNull(WindowsRoutes(tools), self.lookout)
 
     def seen(self) -> Collection[str]:
         return windows_routes.nowhere(self.kept)

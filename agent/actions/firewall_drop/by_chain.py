@@ -66,6 +66,7 @@ class ByChain(ABC):
         for version in families(self._ipv6):
             self._chains[version].surprised = False
             in_force.update(self._of(version, self._chains[version].read().in_force))
+        in_force.pop("", None)
         self._lookout.looked()
         return in_force
 

@@ -4,9 +4,8 @@ The rule it keeps: whatever it says is there was read, rules and jumps, and sinc
 anything; where that isn't sure, it is read back. It changes only what differs, in one `iptables-restore`, which is all
 or nothing: no rule is there twice, and none is missing meanwhile.
 
-iptables-restore(8): `-w` waits for the lock that every iptables takes, `--noflush` leaves alone what isn't named, and a
-chain that is named is emptied. iptables(8): `-S` lists rules as they would be added. The exit codes are 1, 2 and 4, the
-last when somebody held the lock. Both are the same with iptables-legacy and iptables-nft.
+iptables-restore(8): `-w` waits for the lock that every iptables takes, `--noflush` leaves alone what isn't named. The
+exit codes are 1, 2 and 4, the last when somebody held the lock. All is the same with iptables-legacy and iptables-nft.
 
 These two are firewalls of their own, of which a host's `iptables` is one (xtables-nft(8)): neither lists or deletes the
 other's rules, and the kernel obeys both. What an earlier run has by the other one is moved here.

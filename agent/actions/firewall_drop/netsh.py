@@ -115,7 +115,7 @@ class Netsh(AddressList):
             if not wanting:
                 break
             page: Page = pages[number - 1] if number <= len(pages) else []
-            room = self._size - len(_both(page))
+            room = max(0, self._size - len(_both(page)))  # somebody may have made it longer
             problems |= self._fill(number, page, wanting[:room])
             wanting = wanting[room:]
         return problems

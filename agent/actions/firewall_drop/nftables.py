@@ -13,14 +13,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import takewhile
 from typing import Protocol
 
-import tenacity
-
 from agent.actions.action import Effect, Result
 from agent.actions.firewall_drop import sets
 from agent.actions.firewall_drop.libnftables import Libnftables
 from agent.actions.firewall_drop.sets import CHAINS, TABLE, Wanted
 from agent.actions.tools.halves import in_halves
-from agent.actions.tools.netlink import Netlink
+from agent.actions.tools.netlink import Netlink, attempts
 from agent.actions.tools.places import HOSTS, Place, Set, place_of
 from agent.actions.tools.problems import results, understood
 from shared.errors import ActionError, InvalidTarget
@@ -29,11 +27,7 @@ from shared.targets import normalise_address
 Commands = Callable[[Wanted], str]
 
 CHUNK = 1_000  # elements in one transaction; very large ones hit ENOBUFS
-ATTEMPTS = 4  # on large sets the kernel says EBUSY or ENOENT now and then, and takes the same thing a moment later
-JITTER = (0.001, 0.005)  # s between two
 GENERATIONS = 1 << 32  # then it begins again, at 1
-# EINTR: somebody changed what was being read.
-PASSING = tuple(os.strerror(number) for number in (errno.EBUSY, errno.ENOENT, errno.EINTR))
 
 
 class Kernel(Protocol):
@@ -57,13 +51,7 @@ class Nftables:
         self._kernel: Kernel | None = None
         self._networks: set[Set] | None = None  # sets that are in the table, those of hosts aside
         self._seen: int | None = None  # the generation of what `inspect` told, and what we have changed since
-        self._attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_may_pass),
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
-            wait=tenacity.wait_random(*JITTER),
-            sleep=pause,
-            reraise=True,
-        )
+        self._attempts = attempts(pause)
 
     def key(self, target: str, arguments: Sequence[str]) -> str:
         """The address or network in its one spelling; `arguments` make no difference to a firewall."""
@@ -182,10 +170,6 @@ class Nftables:
 def _sets_of(keys: Iterable[str]) -> set[Set]:
     """Those of networks among the sets in which `keys` are."""
     return {place_of(key).set for key in keys if "/" in key} - HOSTS
-
-
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, ActionError) and any(words in str(error) for words in PASSING)
 
 
 def _advised(problem: str) -> str:

@@ -24,7 +24,7 @@ from agent.actions.firewalld_drop.firewalld_bus import IPSET, ZONE, Bus, Firewal
 from agent.actions.firewalld_drop.firewalld_zone import HOSTS, MOST, NAME, NETWORKS, SETS, SOURCES
 from agent.actions.tools.halves import in_halves
 from agent.actions.tools.lookout import Lookout
-from agent.actions.tools.netlink import Netlink
+from agent.actions.tools.netlink import Netlink, attempts
 from agent.actions.tools.places import LENGTHS, Place, Set, place_of
 from agent.actions.tools.problems import Problems, one_by_one, results, understood
 from shared.errors import ActionError, InvalidTarget
@@ -50,6 +50,7 @@ class Firewalld:
 
     def __init__(self, bus: Callable[[], Bus] = FirewalldBus, reader: Callable[[], Netlink] = Netlink) -> None:
         self._bus, self._reader, self._lookout, self._connections = bus(), reader(), Lookout(), Connections()
+        self._attempts = attempts()
         self._by_nftables = True
         self._sizes: dict[str, int] = {}  # of the sets, when they were last read
         self._generation: int | None = None  # of what was told, and what we have changed since
@@ -132,7 +133,7 @@ class Firewalld:
         if not keys:
             return {}
         name = NETWORKS[version]
-        if there and len(keys) == 1 and not self._in_set(name, keys, there=True):
+        if there and len(keys) == 1 and not any(self._in_set(name, keys, there=True).values()):
             return {}
         fed = self._members(name)
         inside = apart(keys, fed) if there else set(keys).intersection(fed)
@@ -213,7 +214,8 @@ class Firewalld:
     def _in_kernel(self, name: str) -> list[str]:
         version = next(version for version in LENGTHS if name in (HOSTS[version], NETWORKS[version]))
         hosts = Set(version, LENGTHS[version])
-        begin = [key for each in self._reader.members(TABLE, name) if (key := hosts.key(each.address))]
+        members = self._attempts(lambda: list(self._reader.members(TABLE, name)))
+        begin = [key for each in members if (key := hosts.key(each.address))]
         if name in HOSTS.values():
             return begin
         known = set(begin)

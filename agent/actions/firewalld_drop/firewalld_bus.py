@@ -6,14 +6,16 @@ Interfaces, methods and signatures are those of firewalld.dbus(5). A call takes 
 same calls, takes 110 ms to start, and of several entries says 0 when only one of them could be added.
 """
 
+import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
-from jeepney import DBusAddress, HeaderFields, Message, MessageFlag, MessageType, new_method_call
+from jeepney import DBusAddress, DBusErrorResponse, HeaderFields, Message, MessageFlag, MessageType, new_method_call
 from jeepney.auth import AuthenticationError
-from jeepney.io.blocking import DBusConnection, open_dbus_connection
+from jeepney.bus import get_bus
+from jeepney.io.blocking import DBusConnection, prep_socket
 
 from agent.actions.tools.tool import LIMIT, Rest
 from shared.errors import ActionError, ToolHangs
@@ -30,6 +32,7 @@ RUNTIME_PATH, CONFIG_PATH = "/org/fedoraproject/FirewallD1", "/org/fedoraproject
 ABSENT = {f"org.freedesktop.DBus.Error.{each}" for each in ("ServiceUnknown", "NameHasNoOwner")}
 NOT_ALLOWED = {"org.freedesktop.DBus.Error.AccessDenied", f"{MAIN}.NotAuthorizedException"}
 NOT_RUNNING = "firewalld: not running"
+NO_BUS = (OSError, AuthenticationError, DBusErrorResponse)  # it was never there, has gone, or doesn't want us
 
 
 class Bus(Protocol):
@@ -74,7 +77,7 @@ class FirewalldBus:
             self._close()
             self._rest.begin()
             raise ToolHangs(f"firewalld had not answered within {limit:g} s") from error
-        except (OSError, AuthenticationError) as error:  # the bus was never there, has gone, or doesn't want us
+        except NO_BUS as error:
             self._close()
             why = error.strerror if isinstance(error, OSError) else error
             what = NOT_RUNNING if isinstance(error, FileNotFoundError) else "firewalld"
@@ -82,7 +85,7 @@ class FirewalldBus:
 
     def _connection(self) -> DBusConnection:
         if self._open is None:
-            self._open = open_dbus_connection(self._address)
+            self._open = _Connection(prep_socket(get_bus(self._address)), self._limit)
         return self._open
 
     def _close(self) -> None:
@@ -91,6 +94,17 @@ class FirewalldBus:
             with suppress(OSError):
                 self._open.close()
         self._open = None
+
+
+class _Connection(DBusConnection):  # type: ignore[misc]  # jeepney tells no types
+    """jeepney asks a first question as it is made, and would wait for ever for the answer."""
+
+    def __init__(self, sock: socket.socket, limit: float) -> None:
+        self._limit = limit
+        super().__init__(sock)
+
+    def send_and_get_reply(self, message: Message, *, timeout: float | None = None) -> Message:
+        return super().send_and_get_reply(message, timeout=self._limit if timeout is None else timeout)
 
 
 def _question(interface: str, method: str, signature: str, values: tuple[object, ...], path: str) -> Message:

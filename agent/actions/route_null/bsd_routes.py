@@ -16,7 +16,6 @@ from agent.actions.route_null.by_listing import ByListing
 from agent.actions.tools.families import key_of
 from agent.actions.tools.problems import Problems, one_by_one
 from agent.actions.tools.tool import Tool, Tools
-from shared.errors import InvalidTarget
 
 SYSTEMS = ("FreeBSD", "OpenBSD", "NetBSD")
 NOWHERE = {4: "127.0.0.1", 6: "::1"}
@@ -101,7 +100,4 @@ def _name(destination: str, version: int) -> str:
         return ""  # `default`, a heading
     if version == 4:
         address += ".0" * (3 - address.count("."))
-    try:
-        return key_of(version, f"{address}{slash}{length}")
-    except InvalidTarget:
-        return ""
+    return key_of(version, f"{address}{slash}{length}")

@@ -46,7 +46,7 @@ class LinuxRoutes:
         try:
             self._ip.run("-4", "route", "del", *_route(NOBODYS).split())
         except ActionError as error:
-            if os.strerror(errno.EPERM) in str(error):
+            if isinstance(error, ToolHangs) or os.strerror(errno.EPERM) in str(error):
                 raise
 
     def listed(self, version: int) -> set[str]:
@@ -74,7 +74,10 @@ class LinuxRoutes:
             raise
         except ActionError:  # as with one that isn't there
             there = self._names(version, self._batch(version, [SHOW_ROUTES]))
-            return in_halves([name for name in names if name in there], delete)
+            failed = in_halves([name for name in names if name in there], delete)
+            # a line before the bad one was carried out, and can't be a second time
+            left = self._names(version, self._batch(version, [SHOW_ROUTES])) if failed else ()
+            return {name: words for name, words in failed.items() if name in left}
         return {}
 
     def moved(self) -> bool:
@@ -88,7 +91,7 @@ class LinuxRoutes:
     def _names(self, version: int, lines: Sequence[str]) -> set[str]:
         """Of the routes in our table."""
         shown = (line.split() for line in lines if line.startswith("blackhole "))
-        return {key_of(version, words[1]) for words in shown if str(TABLE) in words}
+        return {key_of(version, words[1]) for words in shown if str(TABLE) in words} - {""}
 
 
 def _is_ours(rule: str) -> bool:

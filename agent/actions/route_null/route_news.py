@@ -1,6 +1,6 @@
 """Whether somebody has changed routes or rules of this host, as the kernel tells over rtnetlink(7).
 
-The rule it keeps: on any doubt somebody has.
+The rule it keeps: on any doubt somebody has; where nothing can be heard, nobody has.
 """
 
 import errno

@@ -6,7 +6,7 @@ a lone UDP packet is heard. It needs no firewall, and costs a packet nothing, ho
 The rule it keeps: done means that the system has the route. Routes know no end: the executor's `revert` ends them.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -51,9 +51,9 @@ class RouteNull:
     network = True
     exact = False
 
-    def __init__(self, routes: Routes, lookout: Callable[[], Lookout] = Lookout) -> None:
+    def __init__(self, routes: Routes, lookout: Lookout | None = None) -> None:
         self.backend = routes.backend
-        self._routes, self._lookout = routes, lookout()
+        self._routes, self._lookout = routes, lookout or Lookout()
         self._moved = True
 
     def key(self, target: str, arguments: Sequence[str]) -> str:

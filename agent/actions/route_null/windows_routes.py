@@ -58,7 +58,7 @@ class WindowsRoutes(ByListing):
         return {name for each in self._ours(version) if (name := _name(each, version))}
 
     def _add(self, version: int, names: Sequence[str]) -> Problems:
-        routes = self._seen.get(version) or self._all(version)
+        routes = self._seen[version]
         loopback = _loopback(routes, version)
         others = {_name(each, version): each.by for each in routes}
         taken = {name: f"netsh: there is a route already, by {others[name]}" for name in names if name in others}
@@ -66,7 +66,7 @@ class WindowsRoutes(ByListing):
         return taken | self._each(version, new, there=True)
 
     def _delete(self, version: int, names: Sequence[str]) -> Problems:
-        loopback = _loopback(self._seen.get(version) or self._all(version), version)
+        loopback = _loopback(self._seen[version], version)
         return self._each(version, {name: deleting(version, name, loopback) for name in names}, there=False)
 
     def _all(self, version: int) -> list[Listed]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from agent.actions.action import Effect, Result
 from agent.actions.tools.places import LENGTHS, Place, place_of
 from agent.actions.tools.problems import results, understood
+from shared.errors import InvalidTarget
 
 IPV6 = Path("/proc/thread-self/net/if_inet6")  # not there when the kernel was started without IPv6
 
@@ -35,12 +36,17 @@ def by_family(effects: Sequence[Effect], carry_out: CarryOut) -> list[Result]:
 
 
 def key_of(version: int, listed: str) -> str:
-    """The key of an address or network as tools list it: `203.0.113.9/32`, `2001:db8::/64`. Raises InvalidTarget.
+    """The key of an address or network as tools list it: `203.0.113.9/32`, `2001:db8::/64`; empty for an IPv4 address
+    in IPv6's spelling, which comes in no packet and so is nobody's block.
 
     Their IPv6 is that of inet_ntop(3), which differs from the key's spelling only where it ends like an IPv4 address.
     """
     if version == 6 and "." in listed:
-        return _spelled(place_of(listed))
+        try:
+            place = place_of(listed)
+        except InvalidTarget:
+            return ""
+        return _spelled(place) if place.set.version == version else ""
     return listed.removesuffix(f"/{LENGTHS[version]}")
 
 

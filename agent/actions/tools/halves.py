@@ -9,7 +9,8 @@ T = TypeVar("T")
 
 
 def in_halves(things: Sequence[T], carry_out: Callable[[Sequence[T]], None]) -> dict[T, str]:
-    """What failed, with the words of the ActionError that `carry_out` raised. It does all of what it is given or none.
+    """What failed, with the words of the ActionError that `carry_out` raised. What it did before that it may be told
+    once more.
 
     All are tried at once, then the halves of what failed, until it is known who makes it fail. Nobody looks for a
     culprit when nothing at all, not even an empty list, can be carried out, or when the tool hangs.

@@ -10,8 +10,10 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
+import tenacity
 from msgspec import Struct
 
 from shared.errors import ActionError
@@ -33,10 +35,29 @@ TYPE_MASK = 0x3FFF  # the two bits above say how an attribute is encoded
 HEADER, FAMILY = struct.Struct("=IHHII"), struct.Struct("=BBH")
 ATTRIBUTE, NUMBER = struct.Struct("=HH"), struct.Struct("=i")
 BODY = HEADER.size + FAMILY.size
+ATTEMPTS = 4  # on large sets the kernel says EBUSY or ENOENT now and then, and takes the same thing a moment later
+JITTER = (0.001, 0.005)  # s between two
+# EINTR: somebody changed what was being read.
+PASSING = tuple(os.strerror(number) for number in (errno.EBUSY, errno.ENOENT, errno.EINTR))
 LARGEST = 1 << 16  # bytes of one datagram; the kernel makes them half of that at most
 PATIENCE = 5.0  # s; the kernel answers in the same call
 
 _Told = dict[int, bytes]  # attributes by their type
+
+
+def attempts(pause: Callable[[float], None] = time.sleep) -> tenacity.Retrying:
+    """Calls again what the kernel's firewall refused in a passing mood; `pause` waits between two."""
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(_may_pass),
+        stop=tenacity.stop_after_attempt(ATTEMPTS),
+        wait=tenacity.wait_random(*JITTER),
+        sleep=pause,
+        reraise=True,
+    )
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, ActionError) and any(words in str(error) for words in PASSING)
 
 
 class Member(Struct, frozen=True):

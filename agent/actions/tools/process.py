@@ -206,7 +206,7 @@ class _Conversation:
 
     def _patience(self) -> float:
         if self._process.input.closed or self._answer is None or self._to_say:
-            return self._over
+            return float("inf")
         return max(0.0, self._silence - time.monotonic())
 
     def _speak(self, ready: set[int]) -> None:

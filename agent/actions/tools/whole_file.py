@@ -47,16 +47,15 @@ def alone(folder: Path) -> Iterator[None]:
 
 def wait_for_others(lock: Path) -> None:
     """Returns when no other program has `lock`, a file that some lock as lockf(3) does. Raises ActionError."""
-    try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise ActionError(f"{lock}: {error.strerror}") from error
-    try:
-        _patiently(lambda: fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB), lock)
-    finally:
-        os.close(descriptor)
+    with _told(lock):
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            _patiently(lambda: fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB), lock)
+        finally:
+            os.close(descriptor)
 
 
 def may_replace(folder: Path) -> None:
