@@ -134,9 +134,11 @@ class _Handler(BaseHTTPRequestHandler):
 class ConnectProxy:
     """An HTTP proxy that takes whoever asks for a tunnel, wherever to, to `port` of this machine."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, slow: float = 0.0) -> None:
+        """It answers after `slow` seconds."""
         self.asked: list[str] = []  # request lines and headers
         self.allows = True
+        self._slow, self._over = slow, threading.Event()
         self._port, self._listener = port, create_server(("127.0.0.1", 0))
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -146,6 +148,7 @@ class ConnectProxy:
         return f"127.0.0.1:{self._listener.getsockname()[1]}"
 
     def close(self) -> None:
+        self._over.set()
         self._listener.close()
 
     def _serve(self) -> None:
@@ -159,6 +162,7 @@ class ConnectProxy:
         while not heard.endswith(b"\r\n\r\n"):
             heard += client.recv(1)
         self.asked.append(heard.decode())
+        self._over.wait(self._slow)
         if not self.allows:
             client.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
             client.close()

@@ -5,6 +5,7 @@ import socket
 import ssl
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -241,7 +242,7 @@ def test_a_proxy_is_asked_for_a_tunnel(tmp_path: Path, scheme: str) -> None:
     with WebhookServer(context if scheme == "https" else None) as server:
         proxy = ConnectProxy(server.port)
         file = made(tmp_path, f"{scheme}://hooks.invalid{PATH}")._file
-        through = f"http://me:mine@{proxy.address}"
+        through = f"http://me:m%40ne@{proxy.address}"
         webhook = Webhook(file=str(file), ca_file=str(tmp_path / "ca.pem"), proxy=through, patience=HASTE)
         webhook.post(BODY, webhook.url())
         assert len(server.bodies) == 1
@@ -250,8 +251,21 @@ def test_a_proxy_is_asked_for_a_tunnel(tmp_path: Path, scheme: str) -> None:
         proxy.close()
     asked = proxy.asked[0]
     assert asked.startswith(f"CONNECT hooks.invalid:{443 if scheme == 'https' else 80} ")
-    assert "Basic bWU6bWluZQ==" in asked
+    assert f"Basic {b64encode(b'me:m@ne').decode()}" in asked
     assert not [secret for secret in SECRETS if secret in "".join(proxy.asked)]
+
+
+@pytest.mark.parametrize(
+    ("proxy", "says"),
+    [
+        ("https://me:mine@proxy:3128", "actions.webhook_proxy: it begins with http://"),
+        ("proxy:3128", "actions.webhook_proxy: no URL; it begins with http:// and is one line"),
+    ],
+)
+def test_a_proxy_that_is_not_spoken_to_in_plain_http_is_refused(tmp_path: Path, proxy: str, says: str) -> None:
+    """Nobody speaks TLS to it, and a login would go to it in the clear."""
+    webhook = Webhook(file=str(made(tmp_path, "https://hooks.invalid/x")._file), proxy=proxy, patience=HASTE)
+    assert problem(webhook) == says
 
 
 @pytest.mark.parametrize(

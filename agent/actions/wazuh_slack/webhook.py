@@ -9,13 +9,14 @@ import os
 import re
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from socket import SHUT_RDWR, socket
 from stat import S_IROTH
+from urllib.parse import unquote
 
 import tenacity
 from msgspec import Struct
@@ -32,6 +33,8 @@ HEADERS = {"Content-Type": "application/json", "User-Agent": "thwart-agent"}
 LONGEST = 64 * 1024  # bytes of an answer that are read
 WORDS = 200  # characters of it that are passed on
 WRONG = (HTTPError, HTTPException, OSError, ValueError)  # ValueError: it was cut while it was read
+SCHEMES = ("https", "http")
+PROXY_SCHEMES = ("http",)  # nothing here speaks TLS to a proxy, and a login must not go to it in the clear
 LONGEST_PAUSE = 15.0  # s between two tries, unless the server asks for more
 
 _BETWEEN = re.compile(r"[/?&=;]")  # the parts of a path and of a query
@@ -120,14 +123,15 @@ class Webhook:
 
     def _connection(self, url: Url) -> HTTPConnection:
         """Not connected yet. A proxy is asked for a tunnel, so that it reads nothing of what is https."""
-        first = parse_url(checked(self._proxy, "actions.webhook_proxy")) if self._proxy else url
+        first = parse_url(checked(self._proxy, "actions.webhook_proxy", PROXY_SCHEMES)) if self._proxy else url
         host, limit = _plain(first.host), self._patience.one
         if url.scheme == "http":
             connection = HTTPConnection(host, first.port, timeout=limit)
         else:
             connection = HTTPSConnection(host, first.port, timeout=limit, ssl_context=self._trusted())
         if self._proxy:
-            login = make_headers(proxy_basic_auth=first.auth) if first.auth else {}
+            auth = unquote(first.auth or "", encoding="latin-1")  # the header's own
+            login = make_headers(proxy_basic_auth=auth) if auth else {}
             connection.set_tunnel(_plain(url.host), url.port or connection.default_port, login)
         return connection
 
@@ -138,14 +142,17 @@ class Webhook:
             raise ActionError(f"{self._ca_file}: {error.strerror or error}") from error
 
 
-def checked(url: str, where: str) -> str:
+def checked(url: str, where: str, schemes: Sequence[str] = SCHEMES) -> str:
     """`url`, if something can be posted there. Raises ActionError without it: it may be a misspelt secret."""
+    begins = f"it begins with {schemes[0]}://"
     try:
         parsed = parse_url(url)
     except HTTPError:
         parsed = Url()
-    if parsed.scheme not in ("http", "https") or not parsed.host or not url.isprintable() or " " in url:
-        raise ActionError(f"{where}: no URL; it begins with https:// and is one line")
+    if parsed.scheme not in SCHEMES or not parsed.host or not url.isprintable() or " " in url:
+        raise ActionError(f"{where}: no URL; {begins} and is one line")
+    if parsed.scheme not in schemes:
+        raise ActionError(f"{where}: {begins}")
     return url
 
 
