@@ -35,6 +35,7 @@ WORDS = 200  # characters of it that are passed on
 WRONG = (HTTPError, HTTPException, OSError, ValueError)  # ValueError: it was cut while it was read
 SCHEMES = ("https", "http")
 PROXY_SCHEMES = ("http",)  # nothing here speaks TLS to a proxy, and a login must not go to it in the clear
+STOPPING = "the agent is stopping"
 LONGEST_PAUSE = 15.0  # s between two tries, unless the server asks for more
 
 _BETWEEN = re.compile(r"[/?&=;]")  # the parts of a path and of a query
@@ -109,9 +110,11 @@ class Webhook:
         clock.start()
         try:
             if self._stopped.is_set():  # looked at when `stop` can cut it
-                return _Answer(problem="the agent is stopping")
+                return _Answer(problem=STOPPING)
             return _asked(connection, late, url, body)
         except WRONG as error:
+            if self._stopped.is_set():  # it was `stop` that cut it
+                return _Answer(problem=STOPPING)
             if late.is_set():
                 return _Answer(problem=f"{url.host}: had not answered within {self._patience.one:g} s", again=True)
             deceived = isinstance(error, ssl.SSLCertVerificationError)
