@@ -7,6 +7,7 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,44 @@ def test_what_may_go_better_is_tried_again(webhook: Webhook, server: WebhookServ
     server.plan(answer)
     webhook.post(BODY, webhook.url())
     assert len(server.bodies) == 2
+
+
+@contextmanager
+def black_hole() -> Iterator[int]:
+    """The port of one that answers nobody who wants to connect: too many wait to be let in."""
+    with ExitStack() as kept:
+        listener = kept.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        with suppress(TimeoutError):
+            while True:
+                kept.enter_context(socket.create_connection(listener.getsockname(), timeout=0.1))
+        yield listener.getsockname()[1]
+
+
+def test_an_address_that_nobody_answers_at_leaves_time_for_the_next(
+    webhook: Webhook, server: WebhookServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many a host has an IPv6 address that leads nowhere, and it comes first; one try is enough."""
+    real, calls = socket.getaddrinfo, []
+
+    def two(host: str, port: int, *words: Any, **more: Any) -> Any:
+        calls.append(host)
+        return real(host, dead, *words, **more) + real(host, port, *words, **more)
+
+    with black_hole() as dead:
+        monkeypatch.setattr(socket, "getaddrinfo", two)
+        webhook.post(BODY, webhook.url())
+    assert (len(server.bodies), len(calls)) == (1, 1)
+
+
+def test_who_is_slow_once_connected_has_the_whole_time(tmp_path: Path, server: WebhookServer) -> None:
+    """Also a proxy, which has to connect first itself."""
+    proxy = ConnectProxy(server.port, slow=0.4)
+    file = made(tmp_path, f"http://hooks.invalid{PATH}")._file
+    patience = Patience(one=1.2, whole=0.01)
+    webhook = Webhook(file=str(file), proxy=f"http://{proxy.address}", patience=patience)
+    webhook.post(BODY, webhook.url())
+    proxy.close()
+    assert len(proxy.asked) == len(server.bodies) == 1
 
 
 def test_a_server_that_is_busy_is_asked_when_it_says_so(webhook: Webhook, server: WebhookServer) -> None:

@@ -36,6 +36,7 @@ WRONG = (HTTPError, HTTPException, OSError, ValueError)  # ValueError: it was cu
 SCHEMES = ("https", "http")
 PROXY_SCHEMES = ("http",)  # nothing here speaks TLS to a proxy, and a login must not go to it in the clear
 STOPPING = "the agent is stopping"
+ADDRESSES = 4  # of a host that are tried within the time for one answer
 LONGEST_PAUSE = 15.0  # s between two tries, unless the server asks for more
 
 _BETWEEN = re.compile(r"[/?&=;]")  # the parts of a path and of a query
@@ -129,9 +130,9 @@ class Webhook:
         first = parse_url(checked(self._proxy, "actions.webhook_proxy", PROXY_SCHEMES)) if self._proxy else url
         host, limit = _plain(first.host), self._patience.one
         if url.scheme == "http":
-            connection = HTTPConnection(host, first.port, timeout=limit)
+            connection = _Connection(host, first.port, timeout=limit)
         else:
-            connection = HTTPSConnection(host, first.port, timeout=limit, ssl_context=self._trusted())
+            connection = _TlsConnection(host, first.port, timeout=limit, ssl_context=self._trusted())
         if self._proxy:
             auth = unquote(first.auth or "", encoding="latin-1")  # the header's own
             login = make_headers(proxy_basic_auth=auth) if auth else {}
@@ -157,6 +158,23 @@ def checked(url: str, where: str, schemes: Sequence[str] = SCHEMES) -> str:
     if parsed.scheme not in schemes:
         raise ActionError(f"{where}: {begins}")
     return url
+
+
+class _Connection(HTTPConnection):
+    """Gives each address of its host a part of the time: one may lead nowhere. What is said then has the whole."""
+
+    def _new_conn(self) -> socket:
+        whole, self.timeout = self.timeout, (self.timeout or 0.0) / ADDRESSES
+        try:
+            found = super()._new_conn()
+        finally:
+            self.timeout = whole
+        found.settimeout(whole)
+        return found
+
+
+class _TlsConnection(_Connection, HTTPSConnection):
+    """The same, with TLS."""
 
 
 def _asked(connection: HTTPConnection, late: threading.Event, url: Url, body: bytes) -> _Answer:
