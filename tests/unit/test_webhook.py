@@ -21,6 +21,7 @@ from tests.waiting import wait_for
 
 PATIENCE = Patience(one=0.4, whole=3.0, first_pause=0.01)
 HASTE = Patience(one=2.0, whole=0.2, first_pause=0.05)
+HASTE_AGAIN = Patience(one=0.2, whole=1.0, first_pause=0.01)
 SECRETS = [word for word in PATH.split("/") if "secret" in word.lower()]
 BODY = b'{"text": "one"}'
 
@@ -58,13 +59,21 @@ def test_what_is_posted_is_there(webhook: Webhook, server: WebhookServer) -> Non
 
 
 @pytest.mark.parametrize(
-    "answer", [says(500), says(502), says(429), says(408), hangs, drips, goes], ids=lambda each: each.__qualname__
+    "answer", [says(500), says(502), says(429), says(408), goes], ids=lambda each: each.__qualname__
 )
 def test_what_may_go_better_is_tried_again(webhook: Webhook, server: WebhookServer, answer: Answer) -> None:
-    """Errors of the server, no answer in time, an answer in drops, and none at all."""
+    """Errors of the server, and a connection that it ends without an answer."""
     server.plan(answer)
     webhook.post(BODY, webhook.url())
     assert len(server.bodies) == 2
+
+
+@pytest.mark.parametrize("answer", [hangs, drips])
+def test_what_may_have_been_taken_is_not_posted_again(webhook: Webhook, server: WebhookServer, answer: Answer) -> None:
+    """No answer in time says nothing about that, and the channel would hear the same many times."""
+    server.plan(answer)
+    assert problem(webhook) == "127.0.0.1: had not answered within 0.4 s, and nobody knows whether it was taken"
+    assert len(server.bodies) == 1
 
 
 @contextmanager
@@ -103,6 +112,17 @@ def test_who_is_slow_once_connected_has_the_whole_time(tmp_path: Path, server: W
     webhook.post(BODY, webhook.url())
     proxy.close()
     assert len(proxy.asked) == len(server.bodies) == 1
+
+
+def test_a_connection_that_does_not_come_about_is_tried_again(tmp_path: Path, server: WebhookServer) -> None:
+    """Nothing was posted by then."""
+    proxy = ConnectProxy(server.port, slow=5.0)
+    file = made(tmp_path, f"http://hooks.invalid{PATH}")._file
+    webhook = Webhook(file=str(file), proxy=f"http://{proxy.address}", patience=HASTE_AGAIN)
+    assert problem(webhook) == "hooks.invalid: had not answered within 0.2 s"
+    proxy.close()
+    assert len(proxy.asked) > 1
+    assert server.bodies == []
 
 
 def test_a_server_that_is_busy_is_asked_when_it_says_so(webhook: Webhook, server: WebhookServer) -> None:

@@ -2,7 +2,8 @@
 
 The rules it keeps: a post takes a bounded time, whatever the server does, and nothing that is said about it, in an
 answer or in a log, has more of the URL than its host. A server that is busy (429, 503 with Retry-After, RFC 9110
-section 10.2.3) is asked again when it says so, if that is within the time; a redirection is not followed.
+section 10.2.3) is asked again when it says so, if that is within the time; a redirection is not followed. One that was
+told and doesn't answer in time is not told again: it may have taken it.
 """
 
 import os
@@ -103,7 +104,7 @@ class Webhook:
             cut()
 
     def _try(self, url: Url, body: bytes) -> _Answer:
-        connection, late = self._connection(url), threading.Event()
+        connection, late, posted = self._connection(url), threading.Event(), False
         cut = partial(_cut, connection, late)
         clock = threading.Timer(self._patience.one, cut)
         clock.daemon = True
@@ -112,18 +113,25 @@ class Webhook:
         try:
             if self._stopped.is_set():  # looked at when `stop` can cut it
                 return _Answer(problem=STOPPING)
+            _connect(connection, late)
+            posted = True
             return _asked(connection, late, url, body)
         except WRONG as error:
             if self._stopped.is_set():  # it was `stop` that cut it
                 return _Answer(problem=STOPPING)
-            if late.is_set():
-                return _Answer(problem=f"{url.host}: had not answered within {self._patience.one:g} s", again=True)
+            if late.is_set() or isinstance(error, TimeoutError):
+                return self._too_late(url, posted)
             deceived = isinstance(error, ssl.SSLCertVerificationError)
             return _Answer(problem=f"{url.host}: {_plainly(url, _why(error))}", again=not deceived)
         finally:
             clock.cancel()
             self._cuts.discard(cut)
             connection.close()
+
+    def _too_late(self, url: Url, posted: bool) -> _Answer:
+        unknown = ", and nobody knows whether it was taken" if posted else ""
+        problem = f"{url.host}: had not answered within {self._patience.one:g} s{unknown}"
+        return _Answer(problem=problem, again=not posted)
 
     def _connection(self, url: Url) -> HTTPConnection:
         """Not connected yet. A proxy is asked for a tunnel, so that it reads nothing of what is https."""
@@ -177,11 +185,15 @@ class _TlsConnection(_Connection, HTTPSConnection):
     """The same, with TLS."""
 
 
+def _connect(connection: HTTPConnection, late: threading.Event) -> None:
+    """Up to where nothing was posted yet. Raises TimeoutError."""
+    connection.connect()
+    if late.is_set():  # a resolver can't be cut, and nobody would cut what comes now
+        raise TimeoutError
+
+
 def _asked(connection: HTTPConnection, late: threading.Event, url: Url, body: bytes) -> _Answer:
     """What it answers. Of a server that has taken it nothing more is read: what comes may have no end."""
-    connection.connect()
-    if late.is_set():  # a resolver can't be cut; nothing was posted yet, and nobody would cut what comes now
-        raise TimeoutError
     connection.request("POST", url.request_uri, body, HEADERS, preload_content=False)
     response = connection.getresponse()
     if late.is_set():  # what was cut may look like the end
