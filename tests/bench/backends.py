@@ -95,7 +95,7 @@ def blocked(make: Callable[[], Action], sizes: Sequence[int]) -> tuple[list[Pace
         if len(action.inspect()) != filled:
             raise ThwartError(f"{action.backend} has {len(action.inspect())} in force instead of {filled}")
         paces.append(_pace(size, times))
-    return paces, took / filled
+    return paces, took / max(filled, 1)
 
 
 def forked(stock: OneFork, sizes: Sequence[int]) -> list[Pace]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from agent.actions.action import Action, Effect, Result
 from agent.actions.firewall_drop.libnftables import Libnftables
@@ -65,17 +65,12 @@ class Spoilt:
         return self._kernel.run(commands)
 
 
-class There:
-    """Carries out an action's calls in one thread that has entered a host, as the executor's thread is on its own."""
+class Elsewhere:
+    """Carries out an action's calls by `call`: in a thread that is where they are to be carried out."""
 
-    def __init__(self, host: Host, make: Callable[[], Action]) -> None:
-        self._thread = ThreadPoolExecutor(1, initializer=lambda: enter.set_network(host.path))
-        self._action = self.call(make)
-        self.name, self.backend = self._action.name, self._action.backend
-        self.network, self.exact = self._action.network, self._action.exact
-
-    def call(self, function: Callable[[], T]) -> T:
-        return self._thread.submit(function).result()
+    def __init__(self, call: Callable[[Callable[[], Any]], Any], action: Action) -> None:
+        self.call, self._action = call, action
+        self.name, self.backend, self.network, self.exact = action.name, action.backend, action.network, action.exact
 
     def key(self, target: str, arguments: Sequence[str]) -> str:
         return self._action.key(target, arguments)
@@ -94,6 +89,17 @@ class There:
 
     def moved(self) -> bool:
         return self.call(self._action.moved)
+
+
+class There(Elsewhere):
+    """In one thread that has entered a host, as the executor's thread is on its own."""
+
+    def __init__(self, host: Host, make: Callable[[], Action]) -> None:
+        self._thread = ThreadPoolExecutor(1, initializer=lambda: enter.set_network(host.path))
+        super().__init__(self._call, self._call(make))
+
+    def _call(self, function: Callable[[], T]) -> T:
+        return self._thread.submit(function).result()
 
     def close(self) -> None:
         self._thread.shutdown()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.actions.action import Action, Effect, Result
+from agent.actions.action import Action
 from agent.actions.disable_account.accounts import PASSED, Accounts
 from agent.actions.disable_account.directory import Directory
 from agent.actions.disable_account.disable_account import DisableAccount
@@ -18,6 +18,7 @@ from agent.actions.tools.tool import Tools
 from agent.contract.action import ActionContract
 from agent.contract.programs import ProgramContract
 from agent.contract.subject import Stopwatch
+from tests.contract.subject import Elsewhere
 from tests.stage.own_etc import OwnEtc
 from tests.stage.simulators import macos_accounts, windows_accounts
 from tests.stage.simulators.host import load, save
@@ -25,32 +26,6 @@ from tests.stage.simulators.install import install
 
 EXAMPLES = ("alice", "al", "Bob.2")
 MANY = tuple(f"u{number}" for number in range(8))
-
-
-class There:
-    """An action whose calls come from the thread that has the throw-away /etc."""
-
-    def __init__(self, etc: OwnEtc, action: Action) -> None:
-        self._etc, self._action = etc, action
-        self.name, self.backend, self.network, self.exact = action.name, action.backend, action.network, action.exact
-
-    def key(self, target: str, arguments: Sequence[str]) -> str:
-        return self._action.key(target, arguments)
-
-    def prepare(self) -> None:
-        self._etc.call(self._action.prepare)
-
-    def apply(self, effects: Sequence[Effect]) -> list[Result]:
-        return self._etc.call(lambda: self._action.apply(effects))
-
-    def revert(self, effects: Sequence[Effect]) -> list[Result]:
-        return self._etc.call(lambda: self._action.revert(effects))
-
-    def inspect(self) -> dict[str, float | None]:
-        return self._etc.call(self._action.inspect)
-
-    def moved(self) -> bool:
-        return self._etc.call(self._action.moved)
 
 
 class OnLinux:
@@ -68,7 +43,7 @@ class OnLinux:
         return self.made(self.tools)
 
     def made(self, tools: Tools) -> Action:
-        return There(self._etc, DisableAccount(Shadow(tools=tools), kept=self._folder / "accounts"))
+        return Elsewhere(self._etc.call, DisableAccount(Shadow(tools=tools), kept=self._folder / "accounts"))
 
     def seen(self) -> set[str]:
         """Who is locked, as `passwd` says, and has expired."""

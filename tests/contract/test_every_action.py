@@ -1,13 +1,17 @@
 """No action without the contract: each backend in the catalogue has a subject, held to all that is for such a one."""
 
+from pathlib import Path
+
 import pytest
 
-from agent.actions.catalogue import BUILT_IN
+from agent.actions.catalogue import BUILT_IN, everything
 from agent.actions.slow_actions import built_in, webhook
 from agent.contract.action import ActionContract, CulpritContract
+from agent.contract.addresses import HostContract, NetworkContract
 from agent.contract.ends import EndingContract
 from agent.contract.happening import HappeningContract
 from agent.contract.programs import ProgramContract
+from shared.actions import kind_of
 from shared.settings import ActionsSettings
 from tests.contract import (
     test_action,
@@ -15,11 +19,13 @@ from tests.contract import (
     test_disable_account,
     test_firewalld,
     test_host_deny,
+    test_ip_customblock,
     test_ipfw,
     test_iptables,
     test_netsh,
     test_npf,
     test_pf,
+    test_restart_on_windows,
     test_restart_wazuh,
     test_route_null,
     test_wazuh_slack,
@@ -44,15 +50,18 @@ SUBJECTS: dict[str, tuple[type, ...]] = {
     "route": (test_bsd_routes.TestBsdRoutes, test_bsd_routes.TestCulprit),
     "netsh route": (test_windows_routes.TestWindowsRoutes, test_windows_routes.TestCulprit),
     "netsh": (test_netsh.TestNetsh, test_netsh.TestCulprit),
+    "files": (test_ip_customblock.TestIpCustomblock,),
 }
-RUN_NO_PROGRAM = {"nftables", "firewalld", "hosts.deny", "hosts.allow"}
+RUN_NO_PROGRAM = {"nftables", "firewalld", "hosts.deny", "hosts.allow", "files"}
+KEEP_TIME = {"nftables", "ipset"}  # README: they end a block without the agent
 JUST_HAPPEN: dict[str, type] = {
     "wazuh-slack": test_wazuh_slack.TestWazuhSlack,
     "restart-wazuh": test_restart_wazuh.TestRestartWazuh,
+    "restart-wazuh.exe": test_restart_on_windows.TestRestartOnWindows,
 }
 ACTIONS = {
     f"{name} by {action.backend}": action
-    for name, candidates in BUILT_IN.items()
+    for name, candidates in everything().items()
     for action in (each.make(ActionsSettings()) for each in candidates)
 }
 
@@ -64,11 +73,26 @@ def test_every_backend_is_held_to_the_contract(name: str) -> None:
     held = {base for each in SUBJECTS.get(action.backend, ()) for base in each.__mro__}
     assert ActionContract in held, f"{action.backend}: its test class is to be named above"
     assert (CulpritContract if action.backend in RUN_NO_PROGRAM else ProgramContract) in held
-    assert not action.exact or EndingContract in held
+    of_addresses = kind_of(name.partition(" by ")[0]) == "address"
+    assert not of_addresses or (HostContract if action.backend == "files" else NetworkContract) in held
+    assert not (action.exact or action.backend in KEEP_TIME) or EndingContract in held
 
 
 def test_everything_that_just_happens_is_held_to_its_own() -> None:
     """A message, a restart."""
     settings = ActionsSettings()
     for each in built_in(settings, webhook(settings), "web1"):
-        assert issubclass(JUST_HAPPEN[each.name.removesuffix(".exe")], HappeningContract)
+        assert issubclass(JUST_HAPPEN[each.name], HappeningContract)
+
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+SIMULATED = {"pf", "ipfw", "npf", "netsh", "netsh route", "route", "pwpolicy", "net user"}
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_readme_says_what_was_run_on_a_simulator(name: str) -> None:
+    """Where it says `real`, it was."""
+    rows = [line.split("|") for line in README.splitlines() if line.startswith("| `")]
+    (run_on,) = [row[4] for row in rows if f"`{name}`" in row[1]]
+    backends = {each.make(ActionsSettings()).backend for each in BUILT_IN[name]}
+    assert ("simulators" in run_on, "real" in run_on) == (bool(backends & SIMULATED), bool(backends - SIMULATED))

@@ -43,6 +43,9 @@ def subject(web: Host, daemon: firewalld.Firewalld) -> Iterator[ByFirewalld]:
     """Prepared, with nothing in force."""
     one = ByFirewalld(web, daemon)
     yield one
+    daemon.process.signal(signal.SIGCONT)  # a test that failed may have left it so
+    if not daemon.process.running:
+        daemon.start()
     one.close()
 
 

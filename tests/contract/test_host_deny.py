@@ -44,8 +44,7 @@ class Files:
         """The files tell."""
 
     def spoil(self, key: str) -> None:
-        address, _, length = key.partition("/")
-        (self.folder / ALLOW).write_text(f"ALL: {f'[{address}]' if ':' in key else key}{length}\n")
+        (self.folder / ALLOW).write_text(f"ALL: {f'[{key}]' if ':' in key else key}\n")
 
     def _lines(self) -> list[str]:
         path = self.folder / self._file

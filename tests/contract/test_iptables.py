@@ -48,8 +48,8 @@ class TestIptablesLegacy(NetworkContract):
 
 
 @pytest.mark.root
-class TestIpsetNft(NetworkContract):
-    """A set for each family."""
+class TestIpsetNft(NetworkContract, ProgramContract, EndingContract):
+    """A set for each family, whose entries end by themselves."""
 
     @pytest.fixture
     def subject(self, web: Host, nft: Path) -> Iterator[InFilter]:
@@ -58,8 +58,8 @@ class TestIpsetNft(NetworkContract):
 
 
 @pytest.mark.root
-class TestIpsetLegacy(NetworkContract, ProgramContract, EndingContract):
-    """The same; nor does when the sets' entries end."""
+class TestIpsetLegacy(NetworkContract):
+    """The same."""
 
     @pytest.fixture
     def subject(self, web: Host, legacy: Path) -> Iterator[InFilter]:

@@ -209,7 +209,7 @@ def test_rules_that_nobody_looks_at_are_no_block(
     with pytest.raises(ActionError, match=advice):
         subject.action.prepare()
     (result,) = subject.action.apply([effect(V6, 60.0)])
-    assert re.match(advice.strip("^$"), result.problem) or advice in result.problem
+    assert re.search(advice, result.problem)
     (result,) = subject.action.revert([effect(V4, None)])
     assert result.problem == ""
     subject.run("pfctl", "-f", "-", said=MAIN)

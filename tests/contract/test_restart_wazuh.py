@@ -8,7 +8,7 @@ import pytest
 from agent.actions.restart_wazuh.restart import RestartWazuh
 from agent.actions.tools.tool import Tools
 from agent.contract.happening import HappeningContract
-from tests.unit.test_restart import SERVICE, ByInit
+from tests.unit.test_restart import ByInit
 
 
 class AService(ByInit):
@@ -16,16 +16,12 @@ class AService(ByInit):
 
     target, arguments, words = "", (), "no start today"
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self._script = self.root / "etc/init.d" / SERVICE
-
     def happened(self) -> int:
         restarts = self.folder / "restarts"
         return len(restarts.read_text().splitlines()) if restarts.exists() else 0
 
     def missing(self) -> RestartWazuh:
-        self._script.unlink()
+        self.script.unlink()
         return self.action
 
     def failing(self) -> RestartWazuh:
@@ -33,7 +29,7 @@ class AService(ByInit):
         return self.action
 
     def hanging(self) -> RestartWazuh:
-        self._script.write_text("#!/bin/sh\nexec /bin/sleep 60\n")
+        self.script.write_text("#!/bin/sh\nexec /bin/sleep 60\n")
         return RestartWazuh(root=self.root, system="Linux", tools=Tools(limit=0.2))
 
 

@@ -1,6 +1,5 @@
 """A real firewalld on a host of the stage, with a folder for its configuration and a bus of its own."""
 
-import signal
 import subprocess
 from pathlib import Path
 
@@ -55,9 +54,9 @@ class Firewalld:
         self.configuration.mkdir()
         (self.configuration / "firewalld.conf").write_text(CONFIGURATION.format(backend=backend))
         self._environment, self._bus = {"DBUS_SYSTEM_BUS_ADDRESS": self.bus.address}, self.asked()
-        self.process = self.start()
+        self.start()
 
-    def start(self) -> Process:
+    def start(self) -> None:
         """As at boot: whatever was in the runtime configuration alone is forgotten."""
         log = ["--log-target", "file", "--log-file", str(self._folder / "firewalld.log")]
         command = [FIREWALLD, "--nofork", "--nopid", "--system-config", str(self.configuration), *log]
@@ -65,12 +64,10 @@ class Firewalld:
             self._guard, [*self._host.inside, *command], self._folder / "firewalld.out", self._environment
         )
         wait_for(self._is_running, within=20)
-        return self.process
 
     def stop(self) -> None:
         """As `systemctl stop` does."""
-        self.process.signal(signal.SIGTERM)
-        self.process.wait(10)
+        self.process.stop()
 
     def command(self, *arguments: str) -> str:
         """What `firewall-cmd` prints, which takes 0.1 s to start. Raises ThwartError with its words."""

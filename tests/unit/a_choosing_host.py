@@ -71,11 +71,6 @@ class AChoosingHost(AHost):
         await self.executor.start()
         await self.backends.leave_former()
 
-    async def restart(self) -> None:
-        self.close()
-        self._open()
-        await self.start()
-
     async def reconciled(self) -> None:
         """Somebody has looked at the host, and nothing on it differs."""
         await self.after(6.0)

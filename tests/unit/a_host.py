@@ -84,18 +84,22 @@ class AHost:
             self.journal, actions, metrics=self.metrics, trouble=self.trouble, said=lambda: self.when_said()
         )
 
+    async def start(self) -> None:
+        """As the daemon does, once its parts are there."""
+        await self.executor.start()
+
     async def restart(self) -> None:
         """The process ends, cleanly or not, and another one begins."""
         self.close()
         self._open()
-        await self.executor.start()
+        await self.start()
 
     async def lose_the_journal(self) -> None:
         """The process is killed, and its file with it."""
         self.close()
         self.path.unlink()
         self._open()
-        await self.executor.start()
+        await self.start()
 
     async def reboot(self, away: float = 0.0) -> None:
         """The host is down for `away` seconds, and comes up with an empty firewall and a boot clock of its own."""
@@ -105,7 +109,7 @@ class AHost:
         self.boot_id += "+"
         self.action.flush()
         self._open()
-        await self.executor.start()
+        await self.start()
 
     async def take(self, *orders: Order) -> Taken:
         return await self.journal.take([self.incoming(order) for order in orders])

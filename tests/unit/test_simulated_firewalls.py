@@ -1,5 +1,7 @@
 """Simulated firewalls refuse what the real tools refuse, with their words and exit codes, and change nothing then."""
 
+from pathlib import Path
+
 import pytest
 
 from agent.actions.tools.tool import Tool, Tools
@@ -135,3 +137,39 @@ def test_it_is_refused(host: Tools, program: str, line: str, code: int, words: s
 def test_it_is_taken(host: Tools, program: str, line: str, said: str, output: str) -> None:
     """Short forms too, and what is no error though one might think so."""
     assert Tool(program, host).run(*line.split(), said=said) == output
+
+
+@pytest.mark.parametrize(
+    ("program", "line", "code", "words"),
+    [
+        ("netsh", "advfirewall firewall add rule name=all dir=in action=block", 1, "A specified value is not valid."),
+        ("netsh", "advfirewall firewall add rule name=x dir=in action=block remoteip=203.0.113.9/33", 1, "not valid"),
+        ("netsh", "advfirewall firewall add rule name=x dir=in action=block remoteipp=1.1.1.1", 1, "valid argument"),
+        ("netsh", "advfirewall firewall set rule name=none new enable=no", 1, "No rules match"),
+        ("netsh", "advfirewall firewall delete rule dir=in", 1, "The name parameter is required."),
+        ("netsh", "interface ipv4 add route prefix=203.0.113.9 interface=1", 1, "The parameter is incorrect."),
+        ("netsh", "interface ipv4 add route prefix=2001:db8::/32 interface=1", 1, "The parameter is incorrect."),
+        ("netsh", "interface ipv4 delete route prefix=203.0.113.9/32 interface=1", 1, "Element not found."),
+        ("net", "user nobody /active:no", 2, "The user name could not be found."),
+        ("net", "user Guest /inactive", 1, "The option /inactive is unknown."),
+        ("powershell", "Get-LocalUser", 64, "-File"),
+        ("powershell", "-Command Get-Process", 1, "is not recognized as the name of a cmdlet"),
+        ("taskkill", "/fi x", 1, "Invalid argument/option"),
+        ("pwpolicy", "-u root -disableuser", 1, "unable to open node /Search"),
+        ("pwpolicy", "-n /Local/Default -u x -disableuser", 1, "unable to find user record for x"),
+        ("dscl", "/Search -readall /Users", 56, "Cannot open remote host"),
+        ("dscl", "/Local/Default -readall /Groups", 185, "eDSUnknownNodeName"),
+        ("pkill", "-u x", 2, "usage: pkill"),
+        ("route", "-n change -host 203.0.113.9 127.0.0.1", 64, "bad keyword: change"),
+        ("route", "-n add 2001:db8::9 ::1", 68, "bad address: 2001:db8::9"),
+        ("route", "-n delete -host 203.0.113.9 127.0.0.1", 1, "No such process"),
+        ("service", "none status", 1, "none does not exist in /etc/rc.d"),
+        ("rcctl", "check none", 2, "service none does not exist"),
+    ],
+)
+def test_so_do_other_tools(tmp_path: Path, program: str, line: str, code: int, words: str) -> None:
+    """Those of accounts, routes and services, and Windows' firewall: each on a host of its own."""
+    with pytest.raises(ActionError) as caught:
+        Tool(program, install(tmp_path, program)).run(*line.split())
+    assert f"{program}: exit code {code}: " in str(caught.value)
+    assert words in str(caught.value)

@@ -10,10 +10,10 @@ from tests.stage.simulators.host import State
 SLEEPS = ("/bin/sleep", "300")
 
 
-def service(state: State, name: str, enabled: bool = True) -> dict[str, object]:
+def service(state: State, name: str) -> dict[str, object]:
     """That service, which is made with its first use."""
     services: dict[str, dict[str, object]] = state.setdefault("services", {})  # type: ignore[assignment]
-    return services.setdefault(name, {"enabled": enabled, "pid": 0, "broken": False})
+    return services.setdefault(name, {"enabled": True, "pid": 0, "broken": False})
 
 
 def known(state: State) -> dict[str, dict[str, object]]:
