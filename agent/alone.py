@@ -53,9 +53,10 @@ async def _here(
         try:
             with folder.owned(state), closing(folder.opened(state / folder.JOURNAL, SCHEMA)) as store:
                 alone = _Alone(settings, store, parts)
-                answered = await carry_out(alone)
-                await alone.end()
-                return answered
+                try:
+                    return await carry_out(alone)
+                finally:  # else what is out would keep this process from ending
+                    await alone.end()
         except FolderInUse:
             await asyncio.sleep(PAUSE)
     raise Unreachable(f"an agent has {state} and doesn't answer; look at its log, or stop it and try again")
@@ -95,16 +96,18 @@ class _Alone:
         await self._backends.choose()
         await self._backends.leave_former()
         errands = asyncio.create_task(self._executor.errands.run())
-        answer = await lift(self._executor, request)
-        self._executor.errands.stop()
-        await asyncio.wait([errands])
-        return answer
+        try:
+            return await lift(self._executor, request)
+        finally:
+            self._executor.errands.stop()
+            await asyncio.wait([errands])
 
     async def list(self) -> ListAnswer:
         await self._backends.choose()
         return self._trials.list()
 
     async def try_out(self, request: TrialRequest) -> TrialAnswer:
+        await asyncio.to_thread(self._slow.kill_left_over)
         await self._backends.choose()
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.to_thread(self._addresses.look_up), PATIENCE)
