@@ -89,7 +89,7 @@ class Trials:
             for name, backend in self._actions.backends().items()
         }
         slow = [Offered(action=each.name, backend=each.backend, why_not=each.why_not) for each in self._slow.look()]
-        lacking = [Offered(action=name, why_not=why) for name, why in self._actions.unsupported.items()]
+        lacking = [Offered(action=name, why_not=why) for name, why in self._actions.unsupported.copy().items()]
         for each in (*slow, *lacking):
             found.setdefault(each.action, each)
         return ListAnswer(actions=tuple(sorted(found.values())))

@@ -56,11 +56,11 @@ class Actions:
 
     def backends(self) -> dict[str, str]:
         """What carries each out, by every name."""
-        return {name: action.backend for name, action in self.by_name.items()}
+        return {name: action.backend for name, action in self.by_name.copy().items()}  # which grows meanwhile
 
     def cutting(self) -> list[str]:
         """Those that may cut this host off from its broker, by the journal's names."""
-        return [name for name, action in self.own.items() if action.network]
+        return [name for name, action in self.own.copy().items() if action.network]
 
     def others(self, name: str) -> list[Action]:
         """What could have carried out `name` on such a host and is used for nothing."""

@@ -51,6 +51,36 @@ def test_the_first_that_the_host_has_carries_it_out_and_the_others_say_why_they_
     assert (actions.unsupported, actions.lack(), worse.made) == ({}, "", [])
 
 
+class Growing(FakeAction):
+    """While somebody looks at it the actions' thread finds another."""
+
+    actions: Actions
+
+    @property
+    def backend(self) -> str:
+        self.actions.by_name["pf"] = FakeAction(HostClock())
+        return "nftables"
+
+    @property
+    def network(self) -> bool:
+        self.actions.own["pf"] = FakeAction(HostClock())
+        return True
+
+    @network.setter
+    def network(self, value: bool) -> None:
+        """As every fake is made: it is what is said above."""
+
+
+def test_what_appears_while_somebody_looks_is_in_nobody_s_way() -> None:
+    """The actions' thread adds to what another one lists: an action that has just come is in the next list."""
+    growing = Growing(HostClock())
+    growing.actions = Actions(AUTO, {})
+    growing.actions.by_name["firewall-drop"] = growing.actions.own["firewall-drop"] = growing
+    assert growing.actions.backends() == {"firewall-drop": "nftables"}
+    assert growing.actions.cutting() == ["firewall-drop"]
+    assert growing.actions.backends() == {"firewall-drop": "nftables", "pf": "fake"}
+
+
 def test_a_host_with_nothing_says_what_is_missing_for_each() -> None:
     """And that it can't block, aloud."""
     some = [Backend("nftables", "not found").candidate(), Backend("iptables", "run as root").candidate()]
