@@ -108,10 +108,7 @@ def lift(target: str | None, everything: bool, config: Path | None, output: str)
     from shared import log
     from shared.settings import LogSettings
 
-    if (target is None) != everything:
-        raise click.UsageError("name a TARGET, or say --all")
-    if target is not None:
-        _check(target)
+    _check(target, everything)
     log.configure(LogSettings(level="warning"))
     answer = asyncio.run(lift_here(_settings(config), LiftRequest(target=target)))
     if output == "json":
@@ -177,15 +174,10 @@ def _settings(config: Path | None) -> "AgentSettings":
     return settings.load(settings.AgentSettings, config)
 
 
-def _check(target: str) -> None:
-    from shared.errors import InvalidTarget
-    from shared.targets import names_address, normalise_target
-
-    try:
-        if not names_address(target):  # also what no block can mean: an older version may have had one
-            normalise_target(target)
-    except InvalidTarget as error:
-        raise click.BadParameter(str(error), param_hint="TARGET") from error
+def _check(target: str | None, everything: bool) -> None:
+    """No more than that: a script may act on any word, which may look like a mistyped address."""
+    if (target is None) != everything or (target is not None and not target.strip()):
+        raise click.UsageError("name a TARGET, or say --all")
 
 
 def _print_effects(some: "list[EffectView]", now: float) -> None:
