@@ -11,7 +11,7 @@ tell how far it came.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
-from functools import partial
+from functools import cache, partial
 from itertools import takewhile
 
 from msgspec import Struct
@@ -137,7 +137,8 @@ class _Choice:
     def __init__(
         self, connection: Connection, now: Now, busy: Collection[Name], limit: int, at_once: Callable[[str], int]
     ) -> None:
-        self._connection, self._now, self._limit, self._at_once = connection, now, limit, at_once
+        self._connection, self._now, self._limit = connection, now, limit
+        self._at_once = cache(at_once)  # it may read files, and each is asked for more than once
         self._lanes, self._out = set(busy), Counter(action for action, _ in busy)
         self._room: dict[str, int] = {}  # by action, how many more may go
         self._gathering: list[float] = []  # until when

@@ -635,6 +635,23 @@ async def test_a_look_reads_no_further_than_there_is_room(host: ScriptHost) -> N
     assert host.store.run_now(counted) < 50
 
 
+async def test_a_look_asks_once_how_many_each_takes(host: ScriptHost) -> None:
+    """The answer is read from files, while the journal is held."""
+    asked: list[str] = []
+
+    def at_once(name: str) -> int:
+        asked.append(name)
+        return 10
+
+    def look(connection: Connection) -> None:
+        journal_errands.begin(connection, host.journal.now(), busy=[], limit=WORKERS, at_once=at_once, owed=None)
+
+    host.script("note.sh", NOTES_ALL)
+    await host.take(*(host.order("note.sh", f"o{number}") for number in range(3)))
+    host.store.run_now(look)
+    assert asked == ["note.sh"]
+
+
 async def test_what_an_earlier_run_left_is_killed(host: ScriptHost) -> None:
     """An agent that was killed left a script at work: it is not at work beside the next one. What the script had
     started on purpose, a service, has inherited its environment and stays.
