@@ -64,7 +64,7 @@ class Hands:
 
         reverts = self._do(turn.works, lambda work: work.revert or (work.apply and is_off(work)), self._revert)
         applies = self._do(turn.works, lambda work: work.apply and not is_off(work), _apply)
-        names = [(work.action, work.key) for work in turn.works]
+        names = [work.name for work in turn.works]
         return {name: Outcome(revert=reverts.get(name, DONE), apply=applies.get(name, DONE)) for name in names}
 
     def _do(self, works: Sequence[Work], wanted: Callable[[Work], bool], how: _How) -> dict[Name, Result]:

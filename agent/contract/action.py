@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pytest
 
-from agent.actions.action import Effect
+from agent.actions.action import Effect, Result
 from agent.contract.subject import Spoiling, Subject
 from shared.errors import InvalidTarget
 
@@ -242,5 +242,5 @@ def refuses(subject: Subject, targets: Iterable[str]) -> None:
     assert taken == {}
 
 
-def _problems(results: Iterable[object]) -> list[object]:
-    return [each for each in results if getattr(each, "problem", "")]
+def _problems(results: Iterable[Result]) -> list[Result]:
+    return [each for each in results if each.problem]

@@ -136,9 +136,7 @@ class Journal:
         """Each action with each backend that may have something in force for it; see `backends.known`."""
         return await self.store.read(backends.known)
 
-    async def use(
-        self, chosen: Mapping[str, str], aliases: Mapping[str, str], suspected: Collection[Name] = ()
-    ) -> None:
+    async def use(self, chosen: Mapping[str, str], aliases: Mapping[str, str], suspected: Collection[Name]) -> None:
         """What carries actions out from now on, and may have before, and which names are another's; see `backends`."""
 
         def work(connection: Connection) -> None:
