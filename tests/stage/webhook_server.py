@@ -3,7 +3,6 @@
 import json
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -72,7 +71,6 @@ class WebhookServer:
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self.answers: list[Answer] = []
         self.bodies: list[dict[str, Any]] = []
-        self.times: list[float] = []
         self.over = threading.Event()
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
@@ -99,7 +97,6 @@ class WebhookServer:
     def took(self, body: bytes) -> Answer:
         """Writes a request down; how it is to be answered."""
         with self._lock:
-            self.times.append(time.monotonic())
             self.bodies.append(json.loads(body))
             return self.answers.pop(0) if self.answers else says(200)
 
@@ -160,19 +157,24 @@ class ConnectProxy:
     def _tunnel(self, client: socket) -> None:
         heard = b""
         while not heard.endswith(b"\r\n\r\n"):
-            heard += client.recv(1)
+            piece = client.recv(1)
+            if not piece:  # who asked has gone
+                client.close()
+                return
+            heard += piece
         self.asked.append(heard.decode())
         self._over.wait(self._slow)
         if not self.allows:
             client.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
             client.close()
             return
-        client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        with create_connection(("127.0.0.1", self._port)) as server, client:
-            back = threading.Thread(target=_pour, args=(server, client), daemon=True)
-            back.start()
-            _pour(client, server)
-            back.join(5.0)
+        with client, suppress(OSError):  # who asked, or the server, may have gone meanwhile
+            client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            with create_connection(("127.0.0.1", self._port)) as server:
+                back = threading.Thread(target=_pour, args=(server, client), daemon=True)
+                back.start()
+                _pour(client, server)
+                back.join(5.0)
 
 
 def _pour(one: socket, other: socket) -> None:

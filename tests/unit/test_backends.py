@@ -162,12 +162,8 @@ async def test_what_the_next_one_has_already_is_not_applied_once_more(host: TwoF
 async def test_a_lost_journal_lifts_nothing_though_the_backend_changed_as_well(host: TwoFirewalls) -> None:
     """Whatever there may be on such a host is asked; what it has is held, as after any lost journal."""
     await host.do(host.add("o1", timeout=600.0))
-    host.nftables.missing = ""
     host.settings = ActionsSettings(firewall="iptables")
-    host.close()
-    host.path.unlink()
-    host._open()
-    await host.start()
+    await host.lose_the_journal()
     assert host.blocks() == (set(), {ATTACKER})
     assert host.iptables.inspect() == {ATTACKER: pytest.approx(600.0)}
     await host.do(host.add("o1", timeout=600.0))
@@ -179,11 +175,8 @@ async def test_a_lost_journal_s_former_backend_is_known_until_it_is_empty(host: 
     host.nftables.timeless = True
     await host.do(host.add("o1"), host.add("o2", OTHER))
     host.settings = ActionsSettings(firewall="iptables")
-    host.close()
-    host.path.unlink()
-    host._open()
     host.nftables.deadly = True
-    await killed(host.start)
+    await killed(host.lose_the_journal)
     host.nftables.deadly = False
     await host.restart()
     assert host.blocks() == (set(), {ATTACKER, OTHER})
@@ -194,11 +187,8 @@ async def test_what_is_found_there_is_not_left_because_the_next_one_cannot_tell(
     """Nobody knows yet what that has taken over."""
     await host.do(host.add("o1"))
     host.settings = ActionsSettings(firewall="iptables")
-    host.close()
-    host.path.unlink()
-    host._open()
     inspect, host.iptables.inspect = host.iptables.inspect, lambda: _fail("busy")
-    await host.start()
+    await host.lose_the_journal()
     assert host.blocks()[0] == {ATTACKER}
     assert "what nftables has in force for firewall-drop: busy" in str(host.trouble)
     host.iptables.inspect = inspect

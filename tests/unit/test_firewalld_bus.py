@@ -12,7 +12,7 @@ from jeepney import HeaderFields, Parser, new_error
 from agent.actions.firewalld_drop.firewalld_bus import MAIN, FirewalldBus
 from shared.errors import ActionError, ToolHangs
 
-LIMIT = 0.3  # s
+LIMIT = 1.0  # s
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ def listening(tmp_path: Path) -> Iterator[socket.socket]:
 
 def test_a_bus_that_hangs_holds_nobody_up(listening: socket.socket) -> None:
     """Also one that lets in whoever comes, and then says nothing more."""
-    bus = _met_by(listening, lambda _: None)  # what comes is read, and never answered
-    with pytest.raises(ToolHangs, match=r"had not answered within 0\.3 s"):
+    bus = _met_by(listening, lambda *_: None)  # what comes is read, and never answered
+    with pytest.raises(ToolHangs, match="had not answered within 1 s"):
         bus.ask(MAIN, "reload")
     with pytest.raises(ToolHangs, match="hangs; it is asked again in 30 s"):
         bus.ask(MAIN, "reload")
@@ -35,8 +35,9 @@ def test_a_bus_that_hangs_holds_nobody_up(listening: socket.socket) -> None:
 def test_a_bus_that_is_full_says_so(listening: socket.socket) -> None:
     """Nobody's daemon ends because of it."""
 
-    def refuse(peer: socket.socket) -> None:
+    def refuse(peer: socket.socket, heard: bytes) -> None:
         parser = Parser()
+        parser.add_data(heard)
         while (hello := parser.get_next_message()) is None:
             parser.add_data(peer.recv(4_096))
         answer = new_error(hello, "org.freedesktop.DBus.Error.LimitsExceeded", "s", ("too many connections",))
@@ -47,7 +48,7 @@ def test_a_bus_that_is_full_says_so(listening: socket.socket) -> None:
         _met_by(listening, refuse).ask(MAIN, "reload")
 
 
-def _met_by(listening: socket.socket, then: Callable[[socket.socket], None]) -> FirewalldBus:
+def _met_by(listening: socket.socket, then: Callable[[socket.socket, bytes], None]) -> FirewalldBus:
     """A bus at which whoever comes is let in, and met so."""
 
     def serve() -> None:
@@ -59,7 +60,7 @@ def _met_by(listening: socket.socket, then: Callable[[socket.socket], None]) -> 
                 peer.sendall(b"OK 0123456789abcdef0123456789abcdef\r\n")
             elif b"NEGOTIATE" in heard:
                 peer.sendall(b"ERROR\r\n")
-        then(peer)
+        then(peer, heard.partition(b"BEGIN\r\n")[2])
         while peer.recv(4_096):
             pass
 

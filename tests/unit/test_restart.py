@@ -43,6 +43,7 @@ case $1 in
   *) exit 2 ;;
 esac
 """
+WAITS = "for each in $(seq 1000); do [ ! -e {folder}/go ] || break; sleep 0.01; done;"
 CHECK = """#!/bin/sh
 [ "$*" = -t ] || exit 2
 [ -e {folder}/wrong ] || exit 0
@@ -258,7 +259,7 @@ def test_one_that_ends_soon_after_was_not_restarted(init: ByInit) -> None:
 
 def test_a_stop_waits_for_no_restart(init: ByInit) -> None:
     """An agent that ends leaves it to itself."""
-    init.changed("restart)", f"restart) touch {init.folder}/on; sleep 0.3;")
+    init.changed("restart)", f"restart) touch {init.folder}/on; {WAITS.format(folder=init.folder)}")
     said: list[str] = []
     thread = threading.Thread(target=lambda: said.append(problem(init)))
     thread.start()
@@ -266,14 +267,16 @@ def test_a_stop_waits_for_no_restart(init: ByInit) -> None:
     init.action.stop()
     thread.join(5.0)
     assert said == [f"{SERVICE}: killed by signal 9"]
+    (init.folder / "go").touch()
     wait_for(init.process)
 
 
 def test_one_that_hangs_is_given_up(init: ByInit) -> None:
     """After a time; what it began goes on, because half a restart is worse."""
-    init.changed("restart)", "restart) sleep 1;")
+    init.changed("restart)", f"restart) {WAITS.format(folder=init.folder)}")
     init.action = RestartWazuh(root=init.root, system="Linux", tools=Tools(limit=0.5))
     assert problem(init) == f"{SERVICE} had not ended within 0.5 s"
+    (init.folder / "go").touch()
     wait_for(init.process)
 
 

@@ -290,8 +290,12 @@ async def test_one_that_reads_to_the_end_gets_it(strict: ScriptHost) -> None:
 
 async def test_one_that_asks_late_is_answered(host: ScriptHost) -> None:
     """A slow start is no reason not to be told."""
-    host.script("late.py", "heard()\ntime.sleep(0.4)\nask()\nheard()\n", PYTHON)
-    await host.carry_out(host.order("late.py", timeout=60.0))
+    waits = "heard()\nopen('began', 'w').close()\nwhile not os.path.exists('go'):\n    time.sleep(0.01)\n"
+    host.script("late.py", f"{waits}ask()\nheard()\n", PYTHON)
+    running = create_task(host.carry_out(host.order("late.py", timeout=60.0)))
+    await eventually((host.notes / "began").exists)
+    (host.notes / "go").touch()
+    await running
     assert host.commands() == ["add", "continue"]
 
 

@@ -116,7 +116,6 @@ async def test_what_works_is_seen_to(host: AHost, tmp_path: Path) -> None:
 
 async def test_a_trial_that_is_cut_short_ends_by_itself(host: AHost, tmp_path: Path) -> None:
     """Where the host keeps the time, whatever becomes of the agent in between."""
-    host.action.failing[OTHER] = ""
     seen: list[float | None] = []
     apply = host.action.apply
     host.action.apply = lambda effects: seen.extend(each.left for each in effects) or apply(effects)

@@ -103,7 +103,7 @@ class Pf(AddressList):
     def __init__(self, anchor: str = "", tools: Tools = Tools(), lookout: Lookout | None = None) -> None:
         """`anchor` as the settings have it; empty: the usual one of this system."""
         super().__init__(lookout or Lookout())
-        self._anchor = anchor or default_anchor()
+        self.anchor = anchor or default_anchor()
         self._pfctl = Tool("pfctl", tools)
 
     def prepare(self) -> None:
@@ -112,10 +112,10 @@ class Pf(AddressList):
         if self._rules() >= _BLOCKS:
             return
         # Also when nobody seems to call it: a call of all that is below x shows nothing that isn't there.
-        self._pfctl.run("-q", "-a", self._anchor, "-f", "-", said=RULES)
+        self._pfctl.run("-q", "-a", self.anchor, "-f", "-", said=RULES)
         if not self._rules() >= _BLOCKS:
             raise ActionError(
-                f'pf: no rule calls the anchor {self._anchor}: write `anchor "{self._anchor}"` before the other rules'
+                f'pf: no rule calls the anchor {self.anchor}: write `anchor "{self.anchor}"` before the other rules'
                 " in /etc/pf.conf, then `pfctl -f /etc/pf.conf`"
             )
 
@@ -131,11 +131,11 @@ class Pf(AddressList):
             raise
 
     def _rules(self) -> set[str]:
-        return called(self._pfctl.run("-a", "*", "-s", "rules"), self._anchor)
+        return called(self._pfctl.run("-a", "*", "-s", "rules"), self.anchor)
 
     def _members(self) -> set[str]:
         try:
-            listed = self._pfctl.run(*on_table(self._anchor, "show"))
+            listed = self._pfctl.run(*on_table(self.anchor, "show"))
         except ActionError as error:
             if _NO_TABLE in str(error):
                 return set()
@@ -151,7 +151,7 @@ class Pf(AddressList):
 
     def _on_table(self, command: str, keys: Sequence[str]) -> Problems:
         def all_at_once(some: Sequence[str]) -> None:
-            self._pfctl.run(*on_table(self._anchor, command, some))
+            self._pfctl.run(*on_table(self.anchor, command, some))
 
         return in_halves(keys, all_at_once)
 
