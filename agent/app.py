@@ -232,7 +232,7 @@ class _Daemon:
             every(LOOK, self.backends.look),
             self.safeguard.run(),
             self.ends.run(),
-            watch_lock(self.consumer, self.id),
+            watch_lock(self.consumer, self.id, self.metrics),
         ]
 
     # -- parts with many settings --------------------------------------------------------------------------------

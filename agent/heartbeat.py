@@ -106,7 +106,10 @@ class Heartbeats:
     async def _look(self) -> None:
         connections = {"publish": self._publisher.connections, "consume": self._consumer.connections}
         self._metrics.seen(
-            effects=await self._journal.effects(), unsent=await self._journal.unsent(), connections=connections
+            effects=await self._journal.effects(),
+            outlived=await self._journal.outlived(),
+            unsent=await self._journal.unsent(),
+            connections=connections,
         )
 
     async def _heartbeat(self, *, made: bool) -> Heartbeat:

@@ -26,6 +26,8 @@ class AgentMetrics:
         self._ends = counter("thwart_expiries_total", "Ends of orders.", outcome=outcomes)
         self._apply = figures.histogram("thwart_apply_seconds", _APPLY)
         self._effects = gauge("thwart_effects", "Effects in force at the last heartbeat.", action=ACTIONS)
+        self._outlived = gauge("thwart_effects_outlived", _OUTLIVED)
+        self._id_taken = gauge("thwart_id_taken", _ID_TAKEN)
         self._unsent = gauge("thwart_unsent", "Messages not confirmed by the broker at the last heartbeat.")
         self._drift = gauge("thwart_drift", "Effects found otherwise than the journal says and not put right yet.")
         self._repairs = counter(
@@ -60,13 +62,18 @@ class AgentMetrics:
         """Counts a test for which effects were taken off the host."""
         self._tests.labels(verdict).inc()
 
-    def seen(self, *, effects: Mapping[str, int], unsent: int, connections: Mapping[str, int]) -> None:
+    def id_taken(self, *, taken: bool) -> None:
+        """Sets whether another host goes by this agent's id."""
+        self._id_taken.set(taken)
+
+    def seen(self, *, effects: Mapping[str, int], outlived: int, unsent: int, connections: Mapping[str, int]) -> None:
         """Sets what is looked up from time to time."""
         by_action = dict.fromkeys(ACTIONS, 0)
         for action, count in effects.items():
             by_action[closed(action, ACTIONS)] += count
         for action, count in by_action.items():
             self._effects.labels(action).set(count)
+        self._outlived.set(outlived)
         self._unsent.set(unsent)
         self._reconnects.seen(connections)
 
@@ -76,4 +83,9 @@ class AgentMetrics:
 
 
 _APPLY = "From an order taken to its effect applied, by the agent's clock alone, which never steps."
+_OUTLIVED = (
+    "Effects at the last heartbeat that are on the host although their time is over or somebody ended them; for a "
+    "moment that is so at every end."
+)
+_ID_TAKEN = "1: another host runs an agent with this one's id, and this one takes no orders until that one stops."
 _ROLLBACKS = "Times that what came into force was taken off the host to see whether it cuts it off."

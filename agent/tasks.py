@@ -8,6 +8,7 @@ from contextlib import suppress
 import structlog
 import tenacity
 
+from agent.metrics import AgentMetrics
 from agent.trouble import Trouble
 from shared.broker import Consumer
 from shared.errors import StoreDamaged, StoreError
@@ -41,12 +42,14 @@ async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
             await work()
 
 
-async def watch_lock(consumer: Consumer, mine: str) -> None:
+async def watch_lock(consumer: Consumer, mine: str, metrics: AgentMetrics) -> None:
     """Says it out loud when another host has this agent's id: nothing else here would ever show it."""
     while True:
         await asyncio.sleep(consumer.heartbeat)
         since = consumer.lock_refused_since
-        if since is not None and time.monotonic() - since > HALF_OPEN * consumer.heartbeat:
+        taken = since is not None and time.monotonic() - since > HALF_OPEN * consumer.heartbeat
+        metrics.id_taken(taken=taken)
+        if taken:
             log.error(
                 f"another host is running an agent with the id {mine}: this one takes no orders until that one stops; "
                 "give one of them another agent.id",

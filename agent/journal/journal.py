@@ -24,6 +24,11 @@ from shared.store import Connection, Store
 
 _HELD = "SELECT order_id FROM holders WHERE adopted = 0 AND counted = 1 AND (expires_at IS NULL OR expires_at > ?)"
 _COUNTS = "SELECT action, count(*) AS number FROM effects GROUP BY action"
+_OUTLIVED = """
+SELECT count(*) AS number FROM effects e WHERE NOT EXISTS
+    (SELECT 1 FROM holders h WHERE h.action = e.action AND h.key = e.key AND h.lifted = 0
+        AND (h.ends IS NULL OR h.ends > ?))
+"""
 _HOLDS = "SELECT count(*) FROM holders WHERE order_id = ?"
 _SETTLED = "SELECT status, outcome, ended_detail FROM orders WHERE id = ?"
 _OWED = """
@@ -179,6 +184,14 @@ class Journal:
         return await self.store.read(
             lambda connection: {row["action"]: row["number"] for row in connection.execute(_COUNTS)}
         )
+
+    async def outlived(self) -> int:
+        """How many effects are still there although their time is over or somebody ended them."""
+
+        def work(connection: Connection) -> int:
+            return int(connection.execute(_OUTLIVED, (self.now().boot,)).fetchone()["number"])
+
+        return await self.store.read(work)
 
     async def unsent(self) -> int:
         """How many messages wait for the broker."""

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from agent import app, tasks
 from agent.journal.journal import Journal
 from agent.journal.planning import Turn
+from agent.metrics import AgentMetrics
 from shared.errors import FolderInUse, SettingsError, StoreDamaged
 from shared.settings import AgentSettings, HostSettings, MetricsSettings
 from tests.stage.fake_action import FakeAction
@@ -37,16 +38,19 @@ def test_an_agents_id_is_one_word_and_wazuhs_numbers_have_one_spelling(
 
 
 async def test_another_host_with_this_id_is_said_out_loud() -> None:
-    """Nothing else would ever show it; a link of our own that died is given the time to be noticed."""
-    consumer = SimpleNamespace(lock_refused_since=None, heartbeat=0.01)
+    """And shown in a metric, until that one stops; a link of our own that died is given the time to be noticed."""
+    consumer, metrics = SimpleNamespace(lock_refused_since=None, heartbeat=0.01), AgentMetrics()
     with capture_logs() as logs:
-        watching = asyncio.create_task(tasks.watch_lock(consumer, "web1"))
+        watching = asyncio.create_task(tasks.watch_lock(consumer, "web1", metrics))
         await asyncio.wait([watching], timeout=0.1)
         assert logs == []
         consumer.lock_refused_since = time.monotonic()
         said = await eventually(lambda: logs)
     assert "another host is running an agent with the id web1" in said[0]["event"]
     assert time.monotonic() - consumer.lock_refused_since >= 0.04
+    assert metrics.registry.get_sample_value("thwart_id_taken") == 1
+    consumer.lock_refused_since = None
+    await eventually(lambda: metrics.registry.get_sample_value("thwart_id_taken") == 0)
     watching.cancel()
 
 

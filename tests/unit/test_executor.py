@@ -200,6 +200,20 @@ async def test_a_revert_that_fails_is_told_once_and_tried_until_it_works(host: A
     assert host.answers("d3") == [("lifted", "not in force")]
 
 
+async def test_what_is_on_the_host_past_its_end_is_counted(host: AHost) -> None:
+    """Its time is over and nobody has come to it yet, or it could not be ended; not what somebody holds still."""
+    await host.do(host.add("o1", timeout=60.0))
+    await host.do(host.add("o2", OTHER, timeout=60.0), host.add("o3", OTHER, timeout=None))
+    assert await host.journal.outlived() == 0
+    host.clock.pass_(60.0)
+    assert await host.journal.outlived() == 1
+    host.action.failing[OTHER] = "busy"
+    await host.turns()
+    assert await host.journal.outlived() == 0
+    await host.do(host.delete("d1", "o3"))
+    assert (host.in_force(), await host.journal.outlived()) == ({OTHER: None}, 1)
+
+
 async def test_after_a_crash_between_host_and_journal_it_is_carried_out_once(host: AHost) -> None:
     """`new` comes from the journal, though the host has it already; and it is said once."""
     await host.take(host.add(timeout=60.0))

@@ -98,13 +98,14 @@ def test_what_is_looked_up_is_shown() -> None:
 def test_scripts_of_any_name_are_counted_together() -> None:
     """A label's words are closed, and what an operator calls a script is not."""
     metrics = AgentMetrics()
-    metrics.seen(effects={"firewall-drop": 2, "page-me": 3, "203.0.113.9": 4}, unsent=0, connections={})
+    metrics.seen(effects={"firewall-drop": 2, "page-me": 3, "203.0.113.9": 4}, outlived=5, unsent=0, connections={})
     value = metrics.registry.get_sample_value
     assert {action: value("thwart_effects", {"action": action}) for action in ACTIONS} == {
         **dict.fromkeys(ACTIONS, 0),
         "firewall-drop": 2,
         "other": 7,
     }
+    assert value("thwart_effects_outlived") == 5
 
 
 def test_what_is_built_in_is_counted_by_its_name() -> None:
