@@ -172,9 +172,9 @@ class PrivateBroker:
 
     def _definitions(self) -> dict[str, object]:
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
-        hashed = {"password_hash": _hashed(self._login.password), "hashing_algorithm": "rabbit_password_hashing_sha256"}
+        secret = {"password_hash": hashed(self._login.password), "hashing_algorithm": "rabbit_password_hashing_sha256"}
         return {
-            "users": [{"name": self._login.name, "tags": "administrator", **hashed}],
+            "users": [{"name": self._login.name, "tags": "administrator", **secret}],
             "vhosts": [{"name": "/"}],
             "permissions": [{"user": self._login.name, "vhost": "/", **everything}],
         }
@@ -261,9 +261,12 @@ def write_secret(path: Path, text: str) -> Path:
     return path
 
 
-def _hashed(password: str) -> str:
-    """RabbitMQ's salted SHA-256: base64 of four salt bytes and the digest of salt and password."""
-    salt = secrets.token_bytes(4)
+def hashed(password: str, known: str = "") -> str:
+    """RabbitMQ's salted SHA-256: base64 of four salt bytes and the digest of salt and password.
+
+    With the salt of a `known` one it is the same again, if the password is.
+    """
+    salt = base64.b64decode(known)[:4] or secrets.token_bytes(4)
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
