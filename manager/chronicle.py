@@ -54,6 +54,7 @@ class Chronicle:
             for refusal in each.refusals:
                 self._refused(each, refusal.response, refusal.reason, refusal.detail)
             if not each.repeated:
+                self._count(each)
                 self._ordered(each)
 
     def placed(self, placed: Placed) -> None:
@@ -128,6 +129,11 @@ class Chronicle:
     def lapsed(self, lapsed: Lapsed) -> None:
         """Orders that nobody answered in time."""
         self._close(lapsed.closed)
+
+    def _count(self, taken: Taken) -> None:
+        self._metrics.responded(taken.sighting.alert.rule.id)
+        for order in (*taken.orders, *taken.held):
+            self._metrics.offended(order.offence)
 
     def _ordered(self, taken: Taken) -> None:
         for order in taken.orders:

@@ -9,10 +9,12 @@ from manager import reasons
 from manager.news import Origin
 from manager.roster import Life
 from shared.messages import Expiry, Location, Operation, Status
-from shared.metrics import Figures, Reconnects
+from shared.metrics import Figures, Reconnects, closed
 
 LINKS = ("orders", "events", "logs")
 OUTCOMES = ("ordered", "on_hold", "quiet", "late", "repeated")
+OFFENCES = ("1", "2", "3", "4", "more")
+RULES = 200  # rules that are counted by their id
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -24,6 +26,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     oldest_unanswered: float  # s
     lives: Mapping[Life, int]
     skew: float  # s
+    ledger: int  # bytes
     connections: Mapping[str, int]
 
 
@@ -45,6 +48,9 @@ class Metrics:
             "Alerts, by what came of them; quiet: no response is for them, or what it would order is in force.",
             outcome=OUTCOMES,
         )
+        self._rules: set[str] = set()
+        self._rule_alerts = counter("thwart_rule_alerts_total", _RULE_ALERTS, rule=("other",))
+        self._offences = counter("thwart_offences_total", _OFFENCES, offence=OFFENCES)
         self.refusals = counter(
             "thwart_refusals_total", "Responses that did not act on purpose.", reason=reasons.REFUSALS
         )
@@ -72,7 +78,18 @@ class Metrics:
         self._oldest = gauge("thwart_oldest_unanswered_seconds", _OLDEST)
         self._agents = gauge("thwart_agents", "Agents that were ever heard of.", state=get_args(Life))
         self._skew = gauge("thwart_agents_skew_seconds", _SKEW)
+        self._ledger = gauge("thwart_ledger_bytes", "The ledger on the disk, with what SQLite has yet to move into it.")
         self._reconnects = Reconnects(figures, LINKS)
+
+    def responded(self, rule: str) -> None:
+        """Counts an alert by the rule it passed. Alerts come from elsewhere too, and nobody may make up labels."""
+        if rule not in self._rules and len(self._rules) < RULES and rule.isdecimal() and len(rule) < 10:
+            self._rules.add(rule)
+        self._rule_alerts.labels(closed(rule, self._rules)).inc()
+
+    def offended(self, offence: int) -> None:
+        """Counts an order by how often its target has offended."""
+        self._offences.labels(str(offence) if offence < len(OFFENCES) else OFFENCES[-1]).inc()
 
     def refresh(self, seen: Seen) -> None:
         """Takes in what was looked up."""
@@ -81,6 +98,7 @@ class Metrics:
         self._overdue.set(seen.overdue)
         self._oldest.set(seen.oldest_unanswered)
         self._skew.set(seen.skew)
+        self._ledger.set(seen.ledger)
         for state in get_args(Life):
             self._agents.labels(state).set(seen.lives.get(state, 0))
         self._reconnects.seen(seen.connections)
@@ -106,6 +124,8 @@ _OBJECTIVE = (
     "The setting manager.answer_objective: 99 of 100 answers should come within it; thwart_order_answer_seconds has a "
     "bucket that ends there."
 )
+_RULE_ALERTS = "Alerts that a response is for, by rule; the rules after the first 200 are counted together."
+_OFFENCES = "Orders that alerts led to, on hold or not, by how often the target has offended: escalation."
 _OLDEST = "How long ago the oldest order was sent that an agent, silent ones included, should answer still and hasn't."
 _SKEW = (
     "The greatest difference between the manager's clock and a living agent's, without its sign; heartbeats' way "

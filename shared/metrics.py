@@ -15,6 +15,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    ProcessCollector,
     disable_created_metrics,
     generate_latest,
 )
@@ -34,6 +35,7 @@ class Figures:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)  # what it takes: process_resident_memory_bytes and the like
         self.gauge("thwart_build_info", "The program that runs; always 1.", version=(version("thwart"),)).labels(
             version("thwart")
         ).set(1)

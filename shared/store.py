@@ -72,6 +72,11 @@ class Store:
             closed.set_exception(StoreError(f"{self.path}: it is closed"))
             return closed
 
+    def size(self) -> int:
+        """Bytes on the disk: the file, and what is to be moved into it yet."""
+        files = Path(self.path), Path(f"{self.path}-wal")
+        return sum(each.stat().st_size for each in files if each.exists())
+
     def close(self) -> None:
         """Waits for what is running, then closes. Twice is safe."""
         if self._closed:

@@ -59,6 +59,7 @@ class Looks:
                 oldest_unanswered=owed.oldest,
                 lives=Counter(self._roster.life(agent) for agent in self._roster.agents()),
                 skew=self._roster.greatest_skew(),
+                ledger=self._store.size(),
                 connections={name: link.connections for name, link in self._links.items()},
             )
         )

@@ -76,6 +76,18 @@ async def test_an_agent_that_nobody_goes_by_is_warned_of(tmp_path):
     assert (warning["agents"], warning["order_ids"]) == (("agent-xxx",), [taken[0].orders[0].id])
 
 
+async def test_an_alert_is_counted_by_its_rule_and_its_orders_by_offence(manager):
+    """Once, however often the broker brings it."""
+    metrics = Metrics()
+    await manager.hear("web1")
+    chronicle = Chronicle(metrics, manager.clock, Broadcast(manager.clock))
+    for _ in range(2):
+        chronicle.taken(await manager.dispatch.take([sighting("a1")]))
+    rule = sighting("a1").alert.rule.id
+    assert metrics.registry.get_sample_value("thwart_rule_alerts_total", {"rule": rule}) == 1
+    assert metrics.registry.get_sample_value("thwart_offences_total", {"offence": "1"}) == 1
+
+
 def _blocks_on(*agents: str) -> Judge:
     def judge(*known: Any) -> Verdict:
         verdict = blocks_everywhere(*known)

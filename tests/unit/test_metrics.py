@@ -33,6 +33,8 @@ def coded(registry: CollectorRegistry) -> dict[str, Described]:
     """The same, from what is exposed."""
     found = {}
     for family in registry.collect():
+        if family.name.startswith("process_"):
+            continue
         labels: dict[str, set[str]] = {}
         for sample in family.samples:
             for label, word in sample.labels.items():
@@ -81,6 +83,7 @@ def test_what_is_looked_up_is_shown() -> None:
                 oldest_unanswered=4.5,
                 lives={"living": 5, "silent": 6},
                 skew=7.5,
+                ledger=8_192,
                 connections=links,
             )
         )
@@ -91,8 +94,35 @@ def test_what_is_looked_up_is_shown() -> None:
     assert value("thwart_oldest_unanswered_seconds") == 4.5
     assert value("thwart_agents", {"state": "silent"}) == 6
     assert value("thwart_agents_skew_seconds") == 7.5
+    assert value("thwart_ledger_bytes") == 8_192
     assert value("thwart_reconnects_total", {"link": "orders"}) == 2
     assert value("thwart_reconnects_total", {"link": "events"}) == 0
+
+
+def test_rules_are_counted_by_id_and_never_more_than_200() -> None:
+    """Nor by what is no rule's id: alerts come from other correlators too."""
+    metrics = Metrics()
+    for rule in ("5712", "5712", "203.0.113.9", "1234567890123", *map(str, range(100_000, 100_300)), "5712"):
+        metrics.responded(rule)
+    value = metrics.registry.get_sample_value
+    assert value("thwart_rule_alerts_total", {"rule": "5712"}) == 3
+    assert value("thwart_rule_alerts_total", {"rule": "other"}) == 2 + 101
+    assert value("thwart_rule_alerts_total", {"rule": "203.0.113.9"}) is None
+
+
+def test_offences_are_counted_by_how_many_there_were() -> None:
+    """From the fifth on together."""
+    metrics = Metrics()
+    for offence in (1, 1, 4, 5, 6):
+        metrics.offended(offence)
+    value = metrics.registry.get_sample_value
+    shown = {each: value("thwart_offences_total", {"offence": each}) for each in ("1", "2", "4", "more")}
+    assert shown == {"1": 2, "2": 0, "4": 1, "more": 2}
+
+
+def test_what_the_process_takes_is_shown() -> None:
+    """By the names that every dashboard knows."""
+    assert (Metrics().registry.get_sample_value("process_resident_memory_bytes") or 0) > 1_000_000
 
 
 def test_scripts_of_any_name_are_counted_together() -> None:
