@@ -33,6 +33,7 @@ from manager.correlation import Correlator
 from manager.dead_letters import DeadLetters
 from manager.dispatch import Dispatch, Placed
 from manager.foreign import Orders
+from manager.gone import Gone
 from manager.hearing import Events, Heartbeats
 from manager.ledger import positions
 from manager.ledger.ledger import Ledger
@@ -104,6 +105,7 @@ class _Daemon:
         self.catch_up = self._catch_up()
         self.senders = Senders(self.roster, logins(settings.broker))
         self.dead = self._dead_letters()
+        self.removal = self._removal()
         self.thread = CorrelatorThread(
             Correlator(first.rules), self.store.run_now(positions.load), answered=self._responses(first).answered()
         )
@@ -154,6 +156,7 @@ class _Daemon:
             every(TICK, self.policy.end_due),
             every(SOON, self._settle),
             every(SOON, self.roster.write_behind),
+            every(TICK, self._gone().sweep),
             every(SELDOM, self.ledger.forget_old),
         ]
 
@@ -253,7 +256,7 @@ class _Daemon:
             OrderRoutes(giving, self.ledger),
             Decisions(self.approvals, self.panic, self.chronicle),
             AllowRoutes(self.policy, self.roster, self.chronicle),
-            AgentRoutes(self.roster, self.policy, self._removal(), self.chronicle),
+            AgentRoutes(self.roster, self.policy, self.removal, self.chronicle),
             OffenderRoutes(self.ledger, self.thread.forget),
             DeadLetterRoutes(self.ledger),
             EventRoutes(self.broadcast),
@@ -280,6 +283,21 @@ class _Daemon:
             await self.publisher.remove_queue(queue, lock)
 
         return Removal(self.store, self.roster, self.catch_up, drop_queue)
+
+    def _gone(self) -> Gone:
+        def connection() -> int:
+            links = (self.publisher, self.said)
+            return sum(each.connections for each in links) if all(each.connected.is_set() for each in links) else 0
+
+        return Gone(
+            self.roster,
+            self.removal,
+            self.chronicle,
+            self.clock,
+            after=self.settings.gone_after,
+            retention=self.settings.retention,
+            connection=connection,
+        )
 
     def _looks(self) -> Looks:
         return Looks(

@@ -13,6 +13,7 @@ from manager.ledger import on_hold, orders, pause
 from manager.ledger.orders import UNTIL_LIFTED
 from manager.roster import Members, unknown
 from shared.actions import kind_of
+from shared.errors import AgentGone
 from shared.ids import digest
 from shared.messages import ONE_SHOT, Location, Order
 from shared.store import Connection
@@ -81,7 +82,9 @@ def place(connection: Connection, order: Order, request_id: str, members: Member
 
 
 def check_known(agents: Sequence[str], members: Members) -> None:
-    """Raises UnknownAgent when one of these isn't in the roster."""
+    """Raises UnknownAgent when one of these isn't in the roster, AgentGone when it is there no more."""
+    if gone := members.gone(agents):
+        raise AgentGone(f"gone, and sent nothing until heard of again: {', '.join(gone)}; see `thwart agents`")
     strangers = [agent for agent in agents if agent not in members]
     if strangers:
         raise unknown(strangers, members.ids())

@@ -6,8 +6,8 @@ from typing import get_args
 from msgspec import Struct
 
 from manager import reasons
+from manager.ledger.views import Life
 from manager.news import Origin
-from manager.roster import Life
 from shared.messages import Expiry, Location, Operation, Status
 from shared.metrics import Figures, Reconnects, closed
 
@@ -76,7 +76,7 @@ class Metrics:
         self._on_hold = gauge("thwart_orders_on_hold", "Orders that wait for a person.")
         self._overdue = gauge("thwart_overdue_answers", "Answers that living agents owe for longer than answer_within.")
         self._oldest = gauge("thwart_oldest_unanswered_seconds", _OLDEST)
-        self._agents = gauge("thwart_agents", "Agents that were ever heard of.", state=get_args(Life))
+        self._agents = gauge("thwart_agents", _AGENTS, state=get_args(Life))
         self._skew = gauge("thwart_agents_skew_seconds", _SKEW)
         self._ledger = gauge("thwart_ledger_bytes", "The ledger on the disk, with what SQLite has yet to move into it.")
         self._reconnects = Reconnects(figures, LINKS)
@@ -126,6 +126,7 @@ _OBJECTIVE = (
 )
 _RULE_ALERTS = "Alerts that a response is for, by rule; the rules after the first 200 are counted together."
 _OFFENCES = "Orders that alerts led to, on hold or not, by how often the target has offended: escalation."
+_AGENTS = "Agents in the roster; gone: nothing is expected of them."
 _OLDEST = "How long ago the oldest order was sent that an agent, silent ones included, should answer still and hasn't."
 _SKEW = (
     "The greatest difference between the manager's clock and a living agent's, without its sign; heartbeats' way "

@@ -1,9 +1,10 @@
-"""Takes an agent that is gone for good out of everything: the roster, what is expected of it, its queue.
+"""Takes an agent that isn't there out of what is expected: removed for good, or gone until it is heard of again.
 
-Its queue goes first, under the agent's own lock: who is connected is never removed, whatever the heartbeats say.
+Its queue goes first, under the agent's own lock: who is connected is never taken out, whatever the heartbeats say.
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 
@@ -32,15 +33,49 @@ class Removal:
         Raises UnknownAgent, AgentLiving, BrokerError, StoreError. After any of them it can be asked again.
         """
         agent = await self._find(agent_id)
+        await self._drop(agent_id, agent)
+        withdrawn = await self._forget(agent_id)
+        log.info("an agent was removed", action="agent_removed", agent_id=agent_id, withdrawn=withdrawn.count)
+        return withdrawn
+
+    async def leave(self, agent: Agent) -> Lapsed:
+        """Expects nothing more of a silent agent; what was open there. It stays in the roster, and is new once back.
+
+        Raises AgentLiving, BrokerError, and StoreError: then `finish` does the rest.
+        """
+        await self._drop(agent.id, agent)
+        gone = self._roster.leave(agent)
+        self._catch_up.forget(agent.id)
+        await self._store.run(lambda connection: agents.leave(connection, gone))
+        self._roster.written([gone])
+        withdrawn = await self._withdraw_gone(agent.id)
+        log.warning(
+            "an agent is gone; it is new when it is heard of again",
+            action="agent_gone",
+            agent_id=agent.id,
+            seen_at=agent.seen_at,
+            withdrawn=withdrawn.count,
+        )
+        return withdrawn
+
+    async def finish(self) -> Lapsed:
+        """Withdraws what a crash or a full disk has left open at agents that are gone. Raises StoreError."""
+        await self._roster.write_behind()
+        count, closed = 0, list[Closed]()
+        for agent_id in await self._store.read(agents.unfinished):
+            await self._store.run(partial(agents.unsend, agent_id=agent_id))
+            some = await self._withdraw_gone(agent_id)
+            count, closed = count + some.count, [*closed, *some.closed]
+        return Lapsed(count=count, closed=tuple(closed))
+
+    async def _drop(self, agent_id: str, agent: Agent | None) -> None:
+        """Deletes its queue. Raises AgentLiving when it is there after all, BrokerError."""
         try:
             await self._drop_queue(agent_id)
         except LockHeld as held:
             raise AgentLiving(f"{agent_id} is connected to the broker; stop it first, then remove it") from held
         if self._roster.get(agent_id) is not agent:
             raise AgentLiving(f"{agent_id} was heard of just now; stop it, and remove it once it is silent")
-        withdrawn = await self._forget(agent_id)
-        log.info("an agent was removed", action="agent_removed", agent_id=agent_id, withdrawn=withdrawn.count)
-        return withdrawn
 
     async def _find(self, agent_id: str) -> Agent | None:
         """Who is to be removed; None: the roster has forgotten it, and the ledger has not."""
@@ -62,9 +97,15 @@ class Removal:
         self._roster.forget(agent_id)
         self._catch_up.forget(agent_id)
         await self._store.run(lambda connection: agents.remove(connection, agent_id))
+        return await self._withdraw(agent_id, "its agent was removed", lambda: self._roster.get(agent_id) is None)
+
+    async def _withdraw_gone(self, agent_id: str) -> Lapsed:
+        return await self._withdraw(agent_id, "its agent is gone", lambda: self._roster.is_gone(agent_id))
+
+    async def _withdraw(self, agent_id: str, why: str, away: Callable[[], bool]) -> Lapsed:
         count, closed = 0, list[Closed]()
-        while self._roster.get(agent_id) is None:  # some at a time: others wait for the writer
-            some = await self._store.run(lambda connection: agents.withdraw(connection, agent_id))
+        while away():  # some at a time: others wait for the writer
+            some = await self._store.run(lambda connection: agents.withdraw(connection, agent_id, why))
             count, closed = count + some.count, [*closed, *some.closed]
             if some.count < agents.SOME:
                 break

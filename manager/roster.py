@@ -5,13 +5,14 @@ A heartbeat costs no commit unless it says something that others depend on: a ne
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from manager.ledger import agents
 from manager.ledger.agents import Agent
 from manager.ledger.orders import Audience
+from manager.ledger.views import Life
 from shared.actions import LASTING, SCRIPT, kind_of
 from shared.clock import Clock
 from shared.errors import UnknownAgent
@@ -21,14 +22,12 @@ from shared.store import Store
 SILENT_AFTER = 30.0  # s without a heartbeat
 SHOWN = 10  # names in a sentence
 
-Life = Literal["living", "silent"]
-
 
 class Heard(Struct, frozen=True, kw_only=True):
     """A heartbeat, and what it changed."""
 
     agent: Agent
-    joined: bool  # never heard of before
+    joined: bool  # never heard of before, or gone until now
     roles_changed: bool
     journal_changed: bool
     queue_made: bool  # it had to make its queue anew: what was in the old one is lost
@@ -68,7 +67,9 @@ class Roster:
         return agent
 
     def life(self, agent: Agent) -> Life:
-        """`living` when it was heard of within 30 s."""
+        """`living` when it was heard of within 30 s; `gone` once nothing is expected of it any more."""
+        if agent.gone_at is not None:
+            return "gone"
         since = abs(self._clock.wall() - agent.seen_at)  # a clock that was put back says nothing about the agent
         return "living" if since < SILENT_AFTER else "silent"
 
@@ -81,8 +82,9 @@ class Roster:
         return max((abs(agent.skew) for agent in self._agents.values() if self.life(agent) == "living"), default=0.0)
 
     def members(self) -> "Members":
-        """Who is here now, for a transaction that is started now."""
-        return Members(self._agents.values())
+        """Who is here now, for a transaction that is started now. Who is gone isn't."""
+        here = [agent for agent in self._agents.values() if agent.gone_at is None]
+        return Members(here, gone=self._agents.keys() - {agent.id for agent in here})
 
     async def write_behind(self) -> None:
         """Writes down what only memory knows. Every few seconds, and at the end. Raises StoreError."""
@@ -100,6 +102,26 @@ class Roster:
         self._agents.pop(agent_id, None)
         self._unwritten.discard(agent_id)
 
+    def is_gone(self, agent_id: str) -> bool:
+        """True for one that is in the roster, and of whom nothing is expected."""
+        agent = self._agents.get(agent_id)
+        return agent is not None and agent.gone_at is not None
+
+    def unheard_since(self, instant: float) -> list[Agent]:
+        """Who is not gone, and was last heard of then, or before."""
+        return [each for each in self._agents.values() if each.seen_at <= instant and each.gone_at is None]
+
+    def gone_since(self, instant: float) -> list[Agent]:
+        """Who was gone before then, and is still."""
+        return [each for each in self._agents.values() if each.gone_at is not None and each.gone_at < instant]
+
+    def leave(self, agent: Agent) -> Agent:
+        """No order expects this one from now on, until a heartbeat comes. What the ledger is to have of it."""
+        gone = replace(agent, gone_at=self._clock.wall())
+        self._agents[gone.id] = gone
+        self._unwritten.add(gone.id)
+        return gone
+
     def _take(self, heartbeat: Heartbeat, now: float) -> Heard:
         known = self._agents.get(heartbeat.agent_id)
         agent = Agent(heartbeat=heartbeat, first_seen_at=known.first_seen_at if known else now, seen_at=now)
@@ -107,7 +129,7 @@ class Roster:
         self._unwritten.add(agent.id)
         return Heard(
             agent=agent,
-            joined=known is None,
+            joined=known is None or known.gone_at is not None,
             roles_changed=known is not None and known.heartbeat.roles != heartbeat.roles,
             journal_changed=known is not None and known.heartbeat.journal != heartbeat.journal,
             queue_made=heartbeat.queue == "new",
@@ -126,10 +148,11 @@ def unknown(names: Sequence[str], known: Iterable[str]) -> UnknownAgent:
 
 
 class Members:
-    """Who was in the roster at one moment: whom an order is for. Never changes."""
+    """Who was in the roster at one moment, and not gone: whom an order is for. Never changes."""
 
-    def __init__(self, some: Iterable[Agent]) -> None:
+    def __init__(self, some: Iterable[Agent], *, gone: Iterable[str] = ()) -> None:
         self._said = {agent.id: agent.heartbeat for agent in some}
+        self._gone = frozenset(gone)
 
     def __contains__(self, agent_id: object) -> bool:
         return agent_id in self._said
@@ -137,6 +160,10 @@ class Members:
     def ids(self) -> tuple[str, ...]:
         """All of them, in order."""
         return tuple(sorted(self._said))
+
+    def gone(self, named: Iterable[str]) -> tuple[str, ...]:
+        """Those of `named` that are gone."""
+        return tuple(agent_id for agent_id in named if agent_id in self._gone)
 
     def servers(self) -> tuple[str, ...]:
         """Those with the server role, in order."""

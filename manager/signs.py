@@ -45,5 +45,5 @@ class Signs:
         return (f"the broker can't be reached, or not yet, for {', '.join(away)}",) if away else ()
 
     def _sentence(self) -> str:
-        living, known = len(self._roster.living()), len(self._roster.agents())
+        living, known = len(self._roster.living()), len(self._roster.members().ids())
         return "; ".join((*self._unready(), f"{living} of {known} agents living"))

@@ -31,6 +31,7 @@ ThwartError
 │   ├── UnknownAction            what neither an action nor a script can be called
 │   ├── JustHappens              a time for an action that has no end
 │   ├── AgentLiving              an agent that is to be removed is there
+│   ├── AgentGone                an agent that an order is for has not been heard of for long
 │   ├── NotOnAllowlist           a network that is to be taken off the allowlist wasn't put on it
 │   ├── AllowlistFull            more networks than agents can be told of
 │   ├── NotOnHold                an order that is to be approved or refused isn't on hold
@@ -195,6 +196,10 @@ class JustHappens(RequestError):
 
 class AgentLiving(RequestError):
     """An agent that is to be removed is there; the text says what to do first."""
+
+
+class AgentGone(RequestError):
+    """An agent that an order is for has not been heard of for so long that nothing is expected of it."""
 
 
 class NotOnAllowlist(RequestError):

@@ -70,6 +70,7 @@ class RespondSettings(Section, frozen=True, kw_only=True):
     ossec_conf: str = "/etc/thwart/ossec.conf"
     rules: tuple[str, ...] = ()  # files or folders; later ones override
     answer_within: Seconds = 10.0
+    gone_after: Seconds = 3_600.0  # of silence; then nothing is expected of an agent, and its queue is deleted
     answer_objective: Seconds = 1.0  # within which 99 of 100 answers should come; metrics show it, nothing waits for it
     max_alert_age: Seconds = 600.0
     offence_memory: Seconds = 86_400.0

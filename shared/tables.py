@@ -25,6 +25,7 @@ STYLES = {
     "overdue": "red",
     "unroutable": "red",
     "silent": "yellow",
+    "gone": "yellow",
     "stale": "yellow",
     "waiting": "yellow",
     "unsent": "yellow",

@@ -40,7 +40,8 @@ class AllowRoutes:
 
     async def list(self, _: Request, __: str) -> Answer:
         listing = await self._policy.listing()
-        behind = tuple(each.id for each in self._roster.agents() if each.heartbeat.policy != listing.version)
+        here = [each for each in self._roster.agents() if self._roster.life(each) != "gone"]
+        behind = tuple(each.id for each in here if each.heartbeat.policy != listing.version)
         return 200, AllowListing(version=listing.version, entries=listing.entries, behind=behind)
 
     async def add(self, request: Request, issuer: str) -> Answer:

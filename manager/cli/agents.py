@@ -15,17 +15,20 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--state", type=click.Choice(["living", "silent"]), help="Only agents in this state.")
+@click.option("--state", type=click.Choice(["living", "silent", "gone"]), help="Only agents in this state.")
 @click.option("--label", metavar="NAME[=VALUE]", help="Only agents with this label.")
 @command_line.output
 @options.api
 def list_(state: str | None, label: str | None, output: Literal["table", "json"], api: str, token_file: Path) -> None:
-    """List agents: living or silent, what they block by, what troubles them; `show` has all that one can carry out.
+    """List agents: living, silent or gone, their labels, what they block by, what troubles them; `show` has the rest.
+
+    One that is silent for an hour (`manager.gone_after`) is gone: nothing more is expected of it, and its queue is
+    deleted. When it is heard of again it is new, and is sent all that is in force for it.
 
     \b
     Examples:
       thwart agents
-      thwart agents --state silent
+      thwart agents --state gone
       thwart agents list --label site=berlin -o json
     """
     from manager.api.bodies.agents import Agents

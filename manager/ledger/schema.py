@@ -15,7 +15,8 @@ CREATE TABLE IF NOT EXISTS agents (
     id TEXT PRIMARY KEY,
     heartbeat BLOB NOT NULL,            -- the latest one that was written down, msgpack
     first_seen_at REAL NOT NULL,
-    seen_at REAL NOT NULL
+    seen_at REAL NOT NULL,
+    gone_at REAL                        -- nothing is expected of it from then on
 );
 
 CREATE TABLE IF NOT EXISTS alerts (

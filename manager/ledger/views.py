@@ -23,8 +23,9 @@ AgentOrderState = Literal[
     "failed",
     "ended",
     "on-hold",  # taken back by a pause
-    "withdrawn",  # its agent was removed while it was open
+    "withdrawn",  # its agent was removed, or gone, while it was open
 ]
+Life = Literal["living", "silent", "gone"]  # of an agent
 OrderState = AgentOrderState | Literal["unsent", "not-approved"]
 
 FOREIGN = "foreign"  # the origin of another correlator's order; no alert's or request's id is that short

@@ -211,6 +211,30 @@ async def test_who_is_gone_is_removed_with_its_queue(manager, broker, say):
     assert manager.get("/v1/agents")["agents"] == []
 
 
+async def test_who_is_silent_for_too_long_is_gone_until_it_is_back(manager, broker, say):
+    """By itself: its queue goes, its orders are withdrawn, and its next heartbeat brings it all that is in force."""
+    queue = topology.agent_queue_name("web7")
+    async with Hands(broker, "web7") as hands:
+        await hands.beat("web7")
+        await known(manager, "web7")
+        await say("block", ATTACKER, "--no-wait")
+        order = await hands.order("web7")
+    manager.stop()
+    with closing(sqlite3.connect(manager.folder / "state" / "ledger.db")) as ledger, ledger:
+        ledger.execute("UPDATE agents SET seen_at = seen_at - 60")
+    manager.environment["THWART_MANAGER_GONE_AFTER"] = "1"
+    manager.start()
+    await eventually(lambda: manager.get("/v1/agents")["agents"][0]["state"] == "gone")
+    assert queue not in queues(broker)
+    await state_of(manager, order, {"web7": "withdrawn"})
+    assert manager.metric('thwart_agents{state="gone"}') == 1
+    assert (await say("agents", "--state", "gone")).stdout.splitlines()[1].split()[:2] == ["web7", "gone"]
+    async with Hands(broker, "web7") as hands:
+        await hands.beat("web7")
+        assert (await hands.order("web7")).id == order.id
+    assert manager.get("/v1/agents")["agents"][0]["state"] == "living"
+
+
 WRONG = (
     (("blocks", "--agent", "wbe1"), "no agent is called wbe1; known agents: web1"),
     (("agents", "show", "wbe1"), "no agent is called wbe1; known agents: web1"),

@@ -54,7 +54,7 @@ async def _some_of_each(here: Incident) -> None:
     await manager.block("nobody", location="server")
     await manager.hear("gone")
     await manager.block("withdrawn", address="203.0.113.32", location="agent", agents=("gone",))
-    manager.store.run_now(lambda connection: agents.withdraw(connection, "gone"))
+    manager.store.run_now(lambda connection: agents.withdraw(connection, "gone", "its agent was removed"))
     await manager.block("unsent", address="203.0.113.31")
     assert held.target != ATTACKER
 

@@ -1,16 +1,15 @@
 """Agents, as they were last heard of."""
 
-from typing import Literal
-
 from msgspec import Struct
 
 from manager.api.bodies.body import Body, Some
+from manager.ledger.views import Life
 
 
 class AgentFilter(Body, frozen=True, kw_only=True):
     """The query of GET /v1/agents. GET /v1/agents/ID answers one `AgentView`."""
 
-    state: Literal["living", "silent"] | None = None
+    state: Life | None = None
     label: Some | None = None  # `name` or `name=value`
 
 
@@ -25,7 +24,7 @@ class AgentView(Struct, frozen=True, kw_only=True):
     """An agent as it was last heard of. Instants are Unix seconds by the manager's clock."""
 
     id: str
-    state: Literal["living", "silent"]
+    state: Life
     hostname: str
     roles: tuple[str, ...]
     labels: dict[str, str]

@@ -1,11 +1,9 @@
 """The allowlist: changing it, asking it, and what it holds."""
 
-from typing import Literal
-
 from msgspec import Struct
 
 from manager.api.bodies.body import Address, Body, Reason, RequestId
-from manager.ledger.views import AllowEntry
+from manager.ledger.views import AllowEntry, Life
 from shared.messages import AgentId, Order, Span
 
 
@@ -52,7 +50,7 @@ class AtAgent(Struct, frozen=True, kw_only=True):
     """What the manager knows of one agent's protection. Each also protects what its host alone knows of."""
 
     id: str
-    state: Literal["living", "silent"]
+    state: Life
     own: tuple[str, ...]  # its own addresses, of those that were asked about
     version: int  # the version of the list that it has
     current: bool  # that is the latest

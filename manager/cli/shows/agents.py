@@ -15,7 +15,7 @@ NOTICED = 5.0  # s that a clock may be off
 def print_agents(found: Sequence[AgentView], *, filtered: bool = False) -> None:
     """One line for each agent."""
     rows = [_agent(each) for each in found]
-    columns = ("AGENT", "STATE", "SEEN", "HOST", "ROLES", "BLOCKS BY", "HOLDS", "VERSION", "TROUBLE")
+    columns = ("AGENT", "STATE", "SEEN", "HOST", "LABELS", "ROLES", "BLOCKS BY", "HOLDS", "VERSION", "TROUBLE")
     print_table(columns, rows, "no such agent" if filtered else "no agent has been heard of yet")
 
 
@@ -27,7 +27,7 @@ def print_agent(each: AgentView) -> None:
         ("host", each.hostname),
         ("addresses", ", ".join(each.addresses)),
         ("roles", ", ".join(each.roles)),
-        ("labels", ", ".join(f"{name}={value}" for name, value in sorted(each.labels.items()))),
+        ("labels", _labels(each)),
         ("version", each.version),
         ("running", f"since {time_of(each.started_at)}"),
         ("known", f"since {time_of(each.first_seen_at)}"),
@@ -62,7 +62,12 @@ def _clock(skew: float) -> str:
 
 def _agent(each: AgentView) -> tuple[str, ...]:
     seen, holds, roles = ago(each.seen_at), str(each.holds), ", ".join(each.roles)
-    return each.id, each.state, seen, each.hostname, roles, _blocks_by(each), holds, each.version, _trouble(each)
+    place = (each.id, each.state, seen, each.hostname, _labels(each), roles)
+    return (*place, _blocks_by(each), holds, each.version, _trouble(each))
+
+
+def _labels(each: AgentView) -> str:
+    return ", ".join(f"{name}={value}" for name, value in sorted(each.labels.items()))
 
 
 def _blocks_by(each: AgentView) -> str:
