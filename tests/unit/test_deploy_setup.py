@@ -1,6 +1,7 @@
 """A fleet's secrets: made once, kept for good, for those who need them alone."""
 
 import base64
+import fcntl
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ import pytest
 
 from manager.api import tokens
 from shared.settings import ManagerSettings, load
+from tests.waiting import wait_for
 
 PROGRAM = Path(__file__).parents[2] / "deploy" / "setup.py"
 DEFINITIONS = "rabbitmq/definitions.json"
@@ -139,10 +141,21 @@ def test_a_folder_and_its_files_are_given_to_their_reader(made):
     assert set(owners.values()) == {(os.geteuid(), os.getegid())}
 
 
-def test_two_at_once_make_one_set_of_secrets(tmp_path):
-    """Each of them would make its own passwords, and the definitions know those of one."""
-    commands = [sys.executable, str(PROGRAM), str(tmp_path / "secrets")]
-    runs = [subprocess.Popen(commands, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    said = [run.communicate(timeout=60)[0] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0, 0]
-    assert sorted(len(each.splitlines()) for each in said) == [0, 0, len(SECRETS) + 1]
+def test_while_another_makes_them_it_waits(tmp_path):
+    """Each of two would make passwords of its own, and the definitions know those of one."""
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    held = os.open(folder, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    second = subprocess.Popen([sys.executable, str(PROGRAM), str(folder)], stdout=subprocess.PIPE, text=True)
+    wait_for(lambda: _waits_for_a_lock(second.pid) or second.poll() is not None, within=20)
+    assert not any(folder.iterdir())
+    os.close(held)
+    assert len(second.communicate(timeout=30)[0].splitlines()) == len(SECRETS) + 1
+    assert second.returncode == 0
+
+
+def _waits_for_a_lock(pid: int) -> bool:
+    """As the kernel's list says, see proc_locks(5)."""
+    lines = Path("/proc/locks").read_text().splitlines()
+    return any("-> FLOCK" in line and str(pid) in line.split() for line in lines)

@@ -1,0 +1,192 @@
+"""RabbitMQ as `deploy/` has it: who gets in, what each may do there, and what it shows of itself."""
+
+import socket
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.parse import quote, unquote, urlsplit
+from urllib.request import Request, urlopen
+
+import pika
+import pytest
+from pika.exceptions import ChannelClosedByBroker, ProbableAuthenticationError
+
+from manager.up.private_broker import HELLO, LOOPBACK, free_port
+from shared import topology
+from shared.settings import BrokerSettings
+from tests.integration.a_manager_daemon import ATTACKER, RunningManager, known
+from tests.integration.an_agent import AnAgent
+from tests.stage import debian
+from tests.stage.deployed_broker import DeployedBroker, Secrets
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.broker, pytest.mark.root]
+
+
+class Deployed:
+    """A node, the secrets that it was started with, and itself as the operator's login sees it."""
+
+    def __init__(self, folder: Path, system: Path) -> None:
+        self.port = free_port()
+        self.secrets = Secrets(folder / "secrets", self.port)
+        definitions = self.secrets.folder / "rabbitmq" / "definitions.json"
+        self.node = DeployedBroker(folder / "node", definitions, self.port, system=system)
+        self.settings = BrokerSettings(urls=(self.url,))
+
+    @property
+    def url(self) -> str:
+        """The operator's, who may look at everything."""
+        return f"amqp://operator:{self.secrets.read('operator/rabbitmq-password')}@{LOOPBACK}:{self.port}/thwart"
+
+    @property
+    def manager(self) -> str:
+        """The manager's URL."""
+        return self.secrets.urls("manager")[0]
+
+    @property
+    def agents(self) -> str:
+        """The URL of all agents."""
+        return self.secrets.urls("agents")[0]
+
+
+@pytest.fixture(scope="module", params=["trixie", pytest.param("bookworm", marks=pytest.mark.full)])
+def deployed(request, tmp_path_factory) -> Iterator[Deployed]:
+    """On RabbitMQ 4, which is what is deployed; in a full run on 3.10 too."""
+    system = debian.with_packages(request.param, "rabbitmq-server")
+    one = Deployed(tmp_path_factory.mktemp("deployed"), system)
+    with one.node:
+        yield one
+
+
+async def test_manager_and_agent_need_no_more_than_their_logins_may(guard, network, deployed, tmp_path):
+    """An order given by hand is in the kernel and answered; both declared what they need, and nothing was set aside."""
+    (tmp_path / "agent").mkdir()
+    manager = RunningManager(guard, deployed, tmp_path, broker_urls=deployed.manager)
+    manager.start()
+    agent = AnAgent(guard, deployed, network.host("web1", 11), tmp_path / "agent")
+    agent.config.write_text(agent.config.read_text().replace(deployed.url, deployed.agents))
+    await agent.started()
+    await known(manager, "web1")
+    wish = {"request_id": "deployed-1", "address": ATTACKER, "location": "all"}
+    (order,) = manager.call("POST", "/v1/blocks", json=wish).json()["orders"]
+    await eventually(lambda: agent.in_force().keys() == {ATTACKER}, 10)
+    await eventually(lambda: manager.get(f"/v1/orders/{order['id']}")["view"]["state"] == "applied")
+    assert manager.get("/v1/dead-letters")["dead_letters"] == []
+    await agent.close()
+    assert manager.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("exchange", "key"),
+    [
+        (topology.ORDERS, "all"),
+        (topology.ORDERS, "agent.web1"),
+        ("", "thwart.agent.web1"),
+        ("", topology.MANAGER_EVENTS),
+        ("amq.topic", "all"),
+        (topology.EVENTS, "anything.web1"),
+        (topology.LOGS, "alert.web1"),
+    ],
+)
+def test_an_agents_login_orders_nobody(deployed, exchange, key):
+    """Neither as an order nor past the exchanges; on the others it says what agents say, and nothing else."""
+    channel = _channel(deployed.manager)
+    for each in topology.exchanges():
+        channel.exchange_declare(each.name, "topic", durable=True, arguments=each.arguments)
+    with pytest.raises(ChannelClosedByBroker, match="ACCESS_REFUSED"):
+        _publish(deployed.agents, exchange, key)
+    _publish(deployed.agents, topology.EVENTS, "heartbeat.web1")
+    channel.connection.close()
+
+
+def test_agents_read_nothing_that_managers_are_told(deployed):
+    """What hosts logged is for the managers' login."""
+    channel = _channel(deployed.manager)
+    channel.queue_declare("thwart.manager.ours", durable=True)
+    with pytest.raises(ChannelClosedByBroker, match="ACCESS_REFUSED"):
+        _channel(deployed.agents).basic_get("thwart.manager.ours")
+    channel.queue_delete("thwart.manager.ours")
+    channel.connection.close()
+
+
+def test_nobody_comes_in_without_a_password_of_the_set_up(deployed):
+    """There is no `guest`, and no way in but a name and a password."""
+    users = deployed.node.evaluate("length(rabbit_auth_backend_internal:list_users())")
+    assert users == "3", "manager, agents, operator"
+    for name in ("guest", "thwart.manager", "operator"):
+        with pytest.raises(ProbableAuthenticationError):
+            _channel(f"amqp://{quote(name)}:guest@{LOOPBACK}:{deployed.port}/thwart")
+    with socket.create_connection((LOOPBACK, deployed.port), 5) as connection:
+        connection.sendall(HELLO)
+        offered = connection.recv(65_536)
+    assert b"PLAIN" in offered and b"ANONYMOUS" not in offered and b"AMQPLAIN" not in offered
+
+
+def test_what_no_daemon_would_send_is_refused(deployed):
+    """A message of over twice the size that ours may have doesn't get into the broker's memory."""
+    with pytest.raises(ChannelClosedByBroker, match="PRECONDITION_FAILED"):
+        _publish(deployed.manager, "", "thwart.anything", b"x" * (2 * 1024 * 1024 + 1))
+
+
+def test_prometheus_gets_no_more_series_when_there_are_more_agents(deployed):
+    """The broker's metrics are of all queues together, and say when it is short of memory or disk."""
+    before = _series(deployed.node.prometheus)
+    channel = _channel(deployed.manager)
+    for number in range(20):
+        channel.queue_declare(f"thwart.agent.many-{number}", durable=True)
+    after = _series(deployed.node.prometheus)
+    assert "rabbitmq_alarms_memory_used_watermark" in after and "rabbitmq_queue_messages_ready" in after
+    assert len(after) - len(before) < 20 and not [each for each in after if "many-" in each]
+    channel.connection.close()
+
+
+def test_the_management_pages_are_the_operators(deployed):
+    """Its password opens them, and no daemon's does."""
+    word = deployed.secrets.read("operator/rabbitmq-password")
+    assert _asked(deployed.node.management, "operator", word) == 200
+    daemon = urlsplit(deployed.agents)
+    assert _asked(deployed.node.management, unquote(daemon.username), unquote(daemon.password)) == 401
+
+
+def test_a_new_password_is_known_after_a_restart(deployed):
+    """Who loses one removes its file, and runs the set-up and the broker again: the old one is worth nothing."""
+    old = deployed.agents
+    (deployed.secrets.folder / "agents" / "broker-url").unlink()
+    Secrets(deployed.secrets.folder, deployed.port)
+    deployed.node.restart()
+    assert deployed.agents != old
+    _channel(deployed.agents).connection.close()
+    _channel(deployed.manager).connection.close()
+    with pytest.raises(ProbableAuthenticationError):
+        _channel(old)
+
+
+def _channel(url: str):
+    return pika.BlockingConnection(pika.URLParameters(url)).channel()
+
+
+def _publish(url: str, exchange: str, key: str, body: bytes = b"anything") -> None:
+    """Confirmed, or it raises."""
+    channel = _channel(url)
+    channel.confirm_delivery()
+    channel.basic_publish(exchange, key, body)
+    channel.connection.close()
+
+
+def _series(port: int) -> set[str]:
+    with urlopen(f"http://{LOOPBACK}:{port}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return {line.rpartition(" ")[0] for line in lines if line and not line.startswith("#")}
+
+
+def _asked(port: int, name: str, password: str) -> int:
+    """The status of the pages' own question."""
+    word = b64encode(f"{name}:{password}".encode()).decode()
+    try:
+        with urlopen(
+            Request(f"http://{LOOPBACK}:{port}/api/overview", headers={"Authorization": f"Basic {word}"}), timeout=10
+        ) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
