@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
-from agent import folder, host
+from agent import folder, host, identity
 from agent.actions.scripts.scripts import Scripts
 from agent.actions.slow_actions import SlowActions, built_in, webhook
 from agent.admission import Admission
-from agent.app import PATIENCE, REAL, Parts, agent_id, allowed
+from agent.app import PATIENCE, REAL, Parts, allowed
 from agent.backends import Backends
 from agent.control import LiftAnswer, LiftRequest, Request, SomeAnswer, ask, lift
 from agent.executor import Executor
@@ -66,7 +66,7 @@ class _Alone:
     """With the same journal and executor as the daemon's. What is to be said is in the outbox, for its next start."""
 
     def __init__(self, settings: AgentSettings, store: Store, parts: Parts) -> None:
-        self._settings, mine = settings, agent_id(settings)
+        self._settings, mine = settings, identity.settled(settings)
         self._actions, self._trouble = parts.actions(settings.actions), Trouble()
         self._journal = parts.journal(store, mine, host.boot_id(), parts.clock())
         channel = webhook(settings.actions)

@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 from msgspec import Struct
 
-from agent import collector, folder, host
+from agent import collector, folder, host, identity
 from agent.actions import custom
 from agent.actions.choice import Actions
 from agent.actions.scripts.scripts import Scripts
@@ -31,7 +31,7 @@ from agent.signs import Signs
 from agent.tasks import again, every, watch_lock
 from agent.trials import Trials
 from agent.trouble import Trouble
-from shared import names, topology
+from shared import topology
 from shared.broker import Consumer, Publisher, logins, reach
 from shared.clock import Clock, SystemClock
 from shared.errors import InvalidTarget, SettingsError, StoreDamaged, StoreError
@@ -102,16 +102,9 @@ def _leaves(group: BaseExceptionGroup[StoreDamaged]) -> list[StoreDamaged]:
     ]
 
 
-def agent_id(settings: AgentSettings) -> str:
-    """The id in the settings, or one made of the host's name."""
-    if settings.agent.id is not None:
-        return names.agent_id(settings.agent.id)
-    return names.agent_id_of_host(host.hostname())
-
-
 def checked(settings: AgentSettings) -> list[str]:
     """What is odd about the settings, without a start. Raises SettingsError for what is wrong with them."""
-    agent_id(settings)
+    identity.known(settings)
     allowed(settings)
     logins(settings.broker)
     if settings.metrics.listen:
@@ -125,7 +118,7 @@ class _Daemon:
     """Everything wired, and how it begins and ends."""
 
     def __init__(self, settings: AgentSettings, parts: Parts, state: Path, store: Store) -> None:
-        broker, mine, clock, boot = settings.broker, agent_id(settings), parts.clock(), host.boot_id()
+        broker, mine, clock, boot = settings.broker, identity.settled(settings), parts.clock(), host.boot_id()
         structlog.contextvars.bind_contextvars(agent=mine)
         self.settings, self.id, self.clock, self.state = settings, mine, clock, state
         self.metrics, self.trouble = AgentMetrics(), Trouble()

@@ -46,14 +46,15 @@ def run(config: Path | None, test: bool) -> None:
       thwart-agent run -t
       THWART_AGENT_ID=web1 thwart-agent run --config ./agent.toml
     """
-    from agent import app
+    from agent import app, identity
     from shared import log
 
     settings = _settings(config)
     if test:
         for warning in app.checked(settings):
             click.echo(f"{click.style('warning', fg='yellow')}: {warning}")
-        click.echo(f"settings: {config or 'no file'}, in order; this agent is {app.agent_id(settings)}")
+        mine = identity.known(settings) or "given an id by its first start"
+        click.echo(f"settings: {config or 'no file'}, in order; this agent is {mine}")
         return
     log.configure(settings.log)
     asyncio.run(app.run(settings))

@@ -26,7 +26,8 @@ Version = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 ExitCode = Annotated[int, Meta(ge=-(2**31), le=2**32 - 1)]  # Windows' are unsigned
 Word = Annotated[str, Meta(min_length=1, max_length=255)]
 JournalId = Annotated[str, Meta(max_length=LONGEST_JOURNAL)]
-AgentId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}\Z")]  # `$` would let a newline through
+AGENT_ID = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}\Z"  # `$` would let a newline through
+AgentId = Annotated[str, Meta(pattern=AGENT_ID)]
 
 Operation = Literal["add", "delete"]
 Location = Literal["local", "server", "agent", "all"]

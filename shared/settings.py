@@ -1,9 +1,12 @@
 """The running program's own settings: a TOML file, then `THWART_<SECTION>_<KEY>` on top of it, typed and checked.
 
+`THWART_<SECTION>_<KEY>_FILE` names a file that has the setting in it, for secrets.
+
 An error names the file or the variable, and the key. What to respond to is not here but in `ossec.conf`.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +20,8 @@ from shared.messages import AgentId
 from shared.topology import QueueType
 
 PREFIX = "THWART_"
+IN_FILE = "_FILE"  # behind a variable's name: the setting is in the file that it names
+LONGEST_FILE = 64 * 1024  # bytes
 _WHAT_TO_WRITE = {  # where msgspec's words would be a regular expression, or not say what there is
     "agent.id": "an id has letters, digits, - and _, no dot, and 63 of them at most",
     "log.level": "write debug, info, warning or error",
@@ -103,7 +108,7 @@ class FollowedLog(Section, frozen=True, kw_only=True):
 class HostSettings(Section, frozen=True, kw_only=True):
     """[agent]: who this agent is, what it follows, what it must never touch."""
 
-    id: AgentId | None = None  # default: the host's name
+    id: AgentId | None = None  # default: the host's name; "auto": that and 8 random letters, kept in the state folder
     state_dir: str = "/var/lib/thwart/agent"
     roles: tuple[str, ...] = ()  # "server" on a manager's host
     labels: dict[str, str] = field(default_factory=dict)
@@ -167,7 +172,7 @@ def load(kind: type[Settings], path: Path | None, environment: Mapping[str, str]
     try:
         return msgspec.convert(sections, kind, strict=True)
     except msgspec.ValidationError as error:
-        raise SettingsError(_located(str(error), path, sources)) from error
+        raise SettingsError(_located(str(error), path, sources)) from None  # it quotes what may be a secret
 
 
 def listen_address(text: str, key: str) -> tuple[str, int]:
@@ -200,24 +205,53 @@ def _overlay(sections: dict[str, dict[str, Any]], kind: type, environment: Mappi
     sources = {}
     for section, holder in get_type_hints(kind).items():
         for key in msgspec.structs.fields(holder):
-            variable = f"{PREFIX}{section}_{key.name}".upper()
-            if variable in environment:
-                sections.setdefault(section, {})[key.name] = _value(environment[variable], key.type, variable)
+            if given := _given(f"{PREFIX}{section}_{key.name}".upper(), environment):
+                variable, text = given
+                sections.setdefault(section, {})[key.name] = _value(text, key.type, variable)
                 sources[f"{section}.{key.name}"] = variable
     return sources
 
 
+def _given(name: str, environment: Mapping[str, str]) -> tuple[str, str] | None:
+    """The variable that gives a setting, and its text: `name` itself, or what is in the file that `name`_FILE names."""
+    if name + IN_FILE not in environment:
+        return (name, environment[name]) if name in environment else None
+    if name in environment:
+        raise SettingsError(f"{name} and {name}{IN_FILE} are both set; set one of the two")
+    return name + IN_FILE, _text_of(Path(environment[name + IN_FILE]), name + IN_FILE)
+
+
+def _text_of(path: Path, variable: str) -> str:
+    """Without the newline that an editor ends a file with. What is in it is a secret, so no error may show it."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(LONGEST_FILE + 1)
+        if len(text) > LONGEST_FILE:
+            raise SettingsError(f"{variable}: {path} is longer than {LONGEST_FILE // 1024} KiB; is it the right file?")
+        return text.decode().removesuffix("\n").removesuffix("\r")
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL in the path
+        why = "is not UTF-8 text" if isinstance(error, ValueError) else f"{error.strerror}; who runs this must read it"
+        raise SettingsError(f"{variable}: {str(path)!r}: {why}") from None
+
+
 def _value(text: str, wanted: Any, variable: str) -> Any:
-    """Text stays text where text is wanted; lists of it may be comma-separated; the rest is JSON."""
+    """Text stays text where text is wanted; lists of it may be parted by commas, and so may `name=text` pairs; the rest
+    is JSON. A pair without a text is left out: an orchestrator writes one for a variable that isn't set.
+    """
     if _takes(wanted, text):
         return text
     words = [word.strip() for word in text.split(",") if word.strip()]
-    if not text.lstrip().startswith(("[", "{")) and _takes(wanted, words):
+    plain = not text.lstrip().startswith(("[", "{"))
+    if plain and _takes(wanted, words):
         return words
+    pairs = [word.partition("=") for word in words]
+    if plain and all(name and equals for name, equals, _ in pairs) and _takes(wanted, {"name": "text"}):
+        return {name.strip(): said.strip() for name, _, said in pairs if said.strip()}
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise SettingsError(f"{variable}: {text!r} is neither text for this setting nor JSON") from error
+    except msgspec.DecodeError:
+        said = "what is in the file" if variable.endswith(IN_FILE) else repr(text)
+        raise SettingsError(f"{variable}: {said} is neither text for this setting nor JSON") from None
 
 
 def _takes(wanted: Any, value: Any) -> bool:
@@ -237,5 +271,10 @@ def _located(problem: str, path: Path | None, sources: Mapping[str, str]) -> str
         what = f"{what}; {_WHAT_TO_WRITE[key]}"
     for name, variable in sources.items():
         if key == name or key.startswith((f"{name}[", f"{name}.")):
-            return f"{variable}: {what}"
+            return f"{variable}: {_kept_back(what) if variable.endswith(IN_FILE) else what}"
     return f"{path or 'settings'}: {key or 'top level'}: {what}"
+
+
+def _kept_back(problem: str) -> str:
+    """The problem without the value that it quotes, and without the names of keys that aren't known."""
+    return re.sub(r" ('.*'|`.*`(?=[^`]*$))", "", problem) if "Invalid" in problem or "unknown" in problem else problem

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from agent import app, tasks
+from agent import app, identity, tasks
 from agent.journal.journal import Journal
 from agent.journal.planning import Turn
 from agent.metrics import AgentMetrics
@@ -34,7 +34,7 @@ def test_an_agents_id_is_one_word_and_wazuhs_numbers_have_one_spelling(
 ) -> None:
     """Without one in the settings it is made of the host's name."""
     monkeypatch.setattr("agent.host.hostname", lambda: "db7.example.com")
-    assert app.agent_id(settings(tmp_path, id=given)) == id_
+    assert identity.settled(settings(tmp_path, id=given)) == identity.known(settings(tmp_path, id=given)) == id_
 
 
 async def test_another_host_with_this_id_is_said_out_loud() -> None:

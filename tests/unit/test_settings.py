@@ -1,6 +1,8 @@
 """Settings come from a file and from variables, typed; what is wrong is named where a person can mend it."""
 
+import traceback
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -69,6 +71,10 @@ def test_a_file_is_read_into_types(file) -> None:
         ("THWART_AGENT_ALLOW", "10.0.0.1, 2001:db8::/32,", "agent", "allow", ("10.0.0.1", "2001:db8::/32")),
         ("THWART_AGENT_ALLOW", '["10.0.0.1"]', "agent", "allow", ("10.0.0.1",)),
         ("THWART_AGENT_LABELS", '{"site": "b"}', "agent", "labels", {"site": "b"}),
+        ("THWART_AGENT_LABELS", '{"site": "b=c"}', "agent", "labels", {"site": "b=c"}),
+        ("THWART_AGENT_LABELS", "site=b, role=web=1", "agent", "labels", {"site": "b", "role": "web=1"}),
+        ("THWART_AGENT_LABELS", "service=agent,host=", "agent", "labels", {"service": "agent"}),
+        ("THWART_AGENT_LABELS", "", "agent", "labels", {}),
         ("THWART_AGENT_LOGS", '[{"path": "/x"}]', "agent", "logs", (FollowedLog(path="/x"),)),
         ("THWART_BROKER_URLS", "amqp://one/,amqp://two/", "broker", "urls", ("amqp://one/", "amqp://two/")),
         ("THWART_LOG_LEVEL", "debug", "log", "level", "debug"),
@@ -120,7 +126,9 @@ def test_what_is_wrong_in_the_file_is_named_with_file_and_key(file, text: str | 
     [
         ("THWART_AGENT_ID", "web.1"),
         ("THWART_AGENT_ID", ""),
-        ("THWART_AGENT_LABELS", "site=b"),
+        ("THWART_AGENT_LABELS", "site"),
+        ("THWART_AGENT_LABELS", "site=a,=b"),
+        ("THWART_AGENT_LOGS", "path=/var/log/auth.log"),
         ("THWART_AGENT_LABELS", "[]"),
         ("THWART_AGENT_LOGS", '[{"path": 5}]'),
         ("THWART_AGENT_LOGS", "/var/log/auth.log"),
@@ -134,6 +142,91 @@ def test_what_is_wrong_in_a_variable_is_named_with_the_variable(file, variable: 
     with pytest.raises(SettingsError, match=variable) as raised:
         load(AgentSettings, file(AGENT), {variable: text})
     assert "agent.toml" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "urls"),
+    [
+        ("amqp://a:p@one/", ("amqp://a:p@one/",)),
+        ("amqp://a:p@one/\n", ("amqp://a:p@one/",)),
+        ("amqp://a:p@one/,amqp://a:p@two/\r\n", ("amqp://a:p@one/", "amqp://a:p@two/")),
+    ],
+)
+def test_a_setting_may_be_in_a_file_that_a_variable_names(file, tmp_path, content: str, urls: tuple[str, ...]) -> None:
+    """As orchestrators hand secrets over; over what the settings' own file says, and without the newline at its end."""
+    secret = tmp_path / "urls"
+    secret.write_text(content)
+    assert load(AgentSettings, file(AGENT), {"THWART_BROKER_URLS_FILE": str(secret)}).broker.urls == urls
+
+
+def test_of_a_file_one_newline_is_cut_and_nothing_else(tmp_path) -> None:
+    """A text may begin or end with a blank, and with another newline, if somebody wants that."""
+    (tmp_path / "dir").write_text(" x \n\n")
+    found = load(AgentSettings, None, {"THWART_AGENT_STATE_DIR_FILE": str(tmp_path / "dir")})
+    assert found.agent.state_dir == " x \n"
+    (tmp_path / "dir").write_bytes(b"x\r\r\n")
+    assert load(AgentSettings, None, {"THWART_AGENT_STATE_DIR_FILE": str(tmp_path / "dir")}).agent.state_dir == "x\r"
+
+
+@pytest.mark.parametrize("kind", [AgentSettings, ManagerSettings])
+def test_no_variable_means_two_things(kind) -> None:
+    """A setting whose name is another's with `_file` behind it would be one."""
+    for holder in get_type_hints(kind).values():
+        names = set(holder.__struct_fields__)
+        assert not {name for name in names if f"{name}_file" in names}
+
+
+SECRET = "hunter2-and-more"
+
+
+@pytest.mark.parametrize(
+    ("variable", "content", "said"),
+    [
+        ("THWART_BROKER_QUEUE_TYPE", f'"{SECRET}"', "write classic or quorum"),
+        ("THWART_MANAGER_ANSWER_WITHIN", SECRET, "neither text for this setting nor JSON"),
+        ("THWART_MANAGER_ANSWER_WITHIN", f'"{SECRET}"', "Expected `float`"),
+        ("THWART_BROKER_URLS", f'{{"{SECRET}": 1}}', "Expected `array`"),
+        ("THWART_BROKER_URLS", "[]\n", "length >= 1"),
+        ("THWART_BROKER_URLS", SECRET.encode() + b"\xff", "is not UTF-8 text"),
+        ("THWART_BROKER_URLS", SECRET * 5_000, "is longer than 64 KiB; is it the right file?"),
+    ],
+    ids=range(7),
+)
+def test_what_is_in_a_file_is_in_no_error(tmp_path, variable: str, content: str | bytes, said: str) -> None:
+    """The variable is named, and what is wrong; errors go to logs, and the file is there to keep a secret."""
+    path = tmp_path / "secret"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(SettingsError) as raised:
+        load(ManagerSettings, None, {f"{variable}_FILE": str(path)})
+    assert said in str(raised.value)
+    assert f"{variable}_FILE: " in str(raised.value)
+    assert "hunter2" not in "".join(traceback.format_exception(raised.value))
+
+
+@pytest.mark.parametrize(
+    "content", [f'[{{"path": "/x", "{SECRET}": 1}}]', f'[{{"path": "/x", "from_start": "{SECRET}"}}]']
+)
+def test_nor_is_a_key_of_it(tmp_path, content: str) -> None:
+    """A structure's keys come out of the file too."""
+    (tmp_path / "logs").write_text(content)
+    with pytest.raises(SettingsError, match="THWART_AGENT_LOGS_FILE: ") as raised:
+        load(AgentSettings, None, {"THWART_AGENT_LOGS_FILE": str(tmp_path / "logs")})
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_file_that_can_not_be_read_is_named_with_its_variable(tmp_path) -> None:
+    """One that isn't there, a folder, a name that is none."""
+    for name, why in ((tmp_path / "nowhere", "No such file"), (tmp_path, "Is a directory"), ("", "Is a directory")):
+        with pytest.raises(SettingsError, match=rf"THWART_BROKER_URLS_FILE: .*{why}.*; who runs this must read it"):
+            load(AgentSettings, None, {"THWART_BROKER_URLS_FILE": str(name)})
+
+
+def test_a_setting_is_not_given_twice(tmp_path) -> None:
+    """Which of the two was meant can't be known."""
+    (tmp_path / "id").write_text("web1")
+    both = {"THWART_AGENT_ID": "web2", "THWART_AGENT_ID_FILE": str(tmp_path / "id")}
+    with pytest.raises(SettingsError, match="THWART_AGENT_ID and THWART_AGENT_ID_FILE are both set"):
+        load(AgentSettings, None, both)
 
 
 def test_variables_of_others_are_let_be() -> None:
