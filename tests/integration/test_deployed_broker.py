@@ -1,5 +1,6 @@
 """RabbitMQ as `deploy/` has it: who gets in, what each may do there, and what it shows of itself."""
 
+import re
 import socket
 from base64 import b64encode
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from shared.settings import BrokerSettings
 from tests.integration.a_manager_daemon import ATTACKER, RunningManager, known
 from tests.integration.an_agent import AnAgent
 from tests.stage import debian
+from tests.stage.dashboards import queries
 from tests.stage.deployed_broker import DeployedBroker, Secrets
 from tests.waiting import eventually
 
@@ -139,6 +141,13 @@ def test_prometheus_gets_no_more_series_when_there_are_more_agents(deployed):
     assert "rabbitmq_alarms_memory_used_watermark" in after and "rabbitmq_queue_messages_ready" in after
     assert len(after) - len(before) < 20 and not [each for each in after if "many-" in each]
     channel.connection.close()
+
+
+def test_the_broker_has_the_metrics_that_the_dashboards_ask_for(deployed):
+    """By their names, from its start on."""
+    asked = {name for each in queries() for name in re.findall(r"\brabbitmq_\w+", each.expression)}
+    assert len(asked) > 10
+    assert asked <= {each.partition("{")[0] for each in _series(deployed.node.prometheus)}
 
 
 def test_the_management_pages_are_the_operators(deployed):
