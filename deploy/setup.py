@@ -92,7 +92,9 @@ class Secrets:
         """Has the file say `text`. Returns that."""
         path = self._folder / name
         owner = self._owners.get(path.parent.name, Owner())
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True)
+            path.parent.chmod(0o755)  # whatever the umask: RabbitMQ, of another user id, reads its definitions
         os.chown(path.parent, owner.user, owner.group)
         if self.read(name) != text:
             _replace(path, f"{text}\n")

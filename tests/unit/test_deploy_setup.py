@@ -59,6 +59,14 @@ def test_everything_is_made_and_only_its_owner_reads_a_secret(made):
     assert not [word for word in words if word in contents(made)[DEFINITIONS]]
 
 
+def test_rabbitmq_reads_its_definitions_whoever_it_runs_as(tmp_path):
+    """Also when they were made by somebody whose files are for nobody else."""
+    subprocess.run([sys.executable, str(PROGRAM), str(tmp_path / "secrets")], umask=0o077, check=True)
+    assert mode(tmp_path / "secrets" / "rabbitmq") == 0o755
+    assert mode(tmp_path / "secrets" / DEFINITIONS) == 0o644
+    assert {mode(tmp_path / "secrets" / name) for name in SECRETS} == {0o600}
+
+
 def test_a_second_run_changes_nothing(made):
     """It may run before each start: not even a file is written again."""
     before = {path: path.stat().st_mtime_ns for path in made.rglob("*")}, contents(made)
