@@ -1,0 +1,112 @@
+"""A real Prometheus with the settings that containers get, in a network where names lead to replicas."""
+
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from agent.metrics import AgentMetrics
+from manager.metrics import Metrics
+from shared.topology import agent_queue, manager_queues
+from tests.stage import enter
+from tests.stage.guard import Guard
+from tests.stage.network import Host, Network
+from tests.stage.process import Process
+from tests.stage.replicas import NAME_SERVER, Replicas
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.root
+
+ROOT = Path(__file__).parents[2]
+API = "http://127.0.0.1:9090/api/v1/query"
+RABBITMQ = (ROOT / "tests" / "stage" / "sample" / "rabbitmq.metrics").read_bytes()
+QUEUES = [each.name for each in (*manager_queues("classic"), agent_queue("web1", (), "classic"))]
+DETAILED = "".join(
+    f'rabbitmq_detailed_{name}{{vhost="/",queue="{queue}"}} 1\n'
+    for name in ("queue_messages_ready", "queue_messages_unacked", "queue_messages", "queue_process_reductions_total")
+    for queue in QUEUES
+)
+PAGES = {
+    9460: {"/metrics": Metrics().exposition()},
+    9464: {"/metrics": AgentMetrics().exposition()},
+    15692: {"/metrics": RABBITMQ, "/metrics/detailed": DETAILED.encode()},
+}
+SCALED = [f"127.0.2.{number}" for number in range(1, 51)]
+
+
+@pytest.fixture
+def host(network: Network) -> Host:
+    return network.host("prometheus", 2)
+
+
+@pytest.fixture
+def replicas(host: Host) -> Iterator[Replicas]:
+    """A manager, fifty agents, one in a service's network, no agent beside the manager, a broker."""
+    known = {"manager": ["127.0.1.1"], "agent": SCALED, "target": ["127.0.3.1"], "rabbitmq": ["127.0.4.1"]}
+    one = Replicas(host, known, PAGES)
+    yield one
+    one.close()
+
+
+class Asked:
+    """Prometheus on that host, with the project's settings but for how often it looks."""
+
+    def __init__(self, guard: Guard, host: Host, folder: Path) -> None:
+        self._host = host
+        etc, settings = folder / "etc", folder / "prometheus"
+        etc.mkdir()
+        (etc / "resolv.conf").write_text(f"nameserver {NAME_SERVER}\n")
+        shutil.copytree(ROOT / "deploy" / "prometheus", settings)
+        config = settings / "prometheus.yml"
+        config.write_text(re.sub(r"(\w+_interval): \d+s", r"\1: 1s", config.read_text()))
+        command = [*enter.command(host.path, host.name, etc=etc), "prometheus"]
+        options = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"]
+        Process(guard, [*command, *options, "--web.listen-address=127.0.0.1:9090"], folder / "log")
+
+    def __call__(self, query: str) -> list[dict]:
+        """Labels of each series that the query comes to now; none before Prometheus answers."""
+        try:
+            answer = self._host.call(lambda: httpx.get(API, params={"query": query}, trust_env=False))
+            return [each["metric"] for each in answer.json()["data"]["result"]]
+        except (httpx.TransportError, KeyError, ValueError):
+            return []
+
+
+@pytest.fixture
+def ask(guard: Guard, host: Host, replicas: Replicas, tmp_path: Path) -> Asked:
+    """A Prometheus that has found them all."""
+    if shutil.which("prometheus") is None and not os.environ.get("CI"):
+        pytest.skip("prometheus: not found; run scripts/setup")
+    one = Asked(guard, host, tmp_path)
+    wait_for(lambda: len(one("up == 1")) == 54, 30)
+    return one
+
+
+def test_each_replica_is_found_by_its_services_name(ask: Asked) -> None:
+    """All fifty, with nothing to be told; a name that nobody has is no trouble. Of the queues only the managers' are
+    taken in.
+    """
+    assert Counter((each["job"], each["service"]) for each in ask("up == 1")) == {
+        ("thwart-manager", "manager"): 1,
+        ("thwart-agent", "agent"): 50,
+        ("thwart-agent", "target"): 1,
+        ("rabbitmq", "rabbitmq"): 1,
+        ("rabbitmq-queues", "rabbitmq"): 1,
+    }
+    assert len(ask("thwart_effects_outlived")) == 51
+    series = ask('{job="rabbitmq-queues",queue!=""}')
+    assert {each["queue"] for each in series} == {each.name for each in manager_queues("classic")}
+    assert len(series) == 3 * len(manager_queues("classic"))
+
+
+@pytest.mark.full
+def test_replicas_that_are_gone_are_no_targets(ask: Asked, replicas: Replicas) -> None:
+    """Scaled in from fifty to two, nobody is told that forty-eight are down."""
+    replicas.addresses["agent"] = SCALED[:2]
+    wait_for(lambda: len(ask('up{service="agent"}')) == 2, 30)
+    assert ask("up == 0") == []
