@@ -15,7 +15,7 @@ from agent.metrics import AgentMetrics
 from manager.metrics import Metrics, Seen
 from tests.stage.dashboards import Asked, queries
 from tests.stage.guard import Guard
-from tests.stage.prometheus import Prometheus, samples
+from tests.stage.prometheus import Prometheus, samples, with_history
 
 BROKER = (Path(__file__).parents[1] / "stage" / "sample" / "rabbitmq.metrics").read_text()
 STEP, SCRAPES = 15, 41  # ten minutes
@@ -81,7 +81,7 @@ def scraped() -> Scraped:
 def prometheus(scraped: Scraped, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """One for all: it only reads."""
     with Guard() as guard:
-        yield Prometheus(guard, tmp_path_factory.mktemp("prometheus"), scraped.history())
+        yield with_history(guard, tmp_path_factory.mktemp("prometheus"), scraped.history())
 
 
 def drawn_as(asked: Asked, labels: Mapping[str, str]) -> str:

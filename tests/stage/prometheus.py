@@ -1,9 +1,9 @@
-"""A real Prometheus that knows what a test says was scraped, from the start: nobody waits for scrapes."""
+"""A real Prometheus: one that scrapes, or that knows from the start what a test says was scraped."""
 
 import math
 import re
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,12 @@ from tests.stage.guard import Guard
 from tests.stage.process import Process
 from tests.waiting import wait_for
 
+Call = Callable[[Callable[[], httpx.Response]], httpx.Response]
 _PORT = re.compile(r'msg="Listening on" address=127\.0\.0\.1:(\d+)')
+
+
+def _here(ask: Callable[[], httpx.Response]) -> httpx.Response:
+    return ask()
 
 
 def samples(exposition: str, at: float, **labels: str) -> str:
@@ -35,24 +40,23 @@ def _number(value: float) -> str:
 
 
 class Prometheus:
-    """Started with a history; its guard ends it."""
+    """One server on a free port of loopback; its guard ends it."""
 
-    def __init__(self, guard: Guard, folder: Path, history: Iterable[str]) -> None:
-        """`history` is made of `samples`."""
-        text, data = folder / "history.openmetrics", folder / "data"
-        text.write_text("".join(history) + "# EOF\n")
-        (folder / "prometheus.yml").write_text("global: {}\n")
-        subprocess.run(
-            ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(text), str(data)],
-            check=True,
-            capture_output=True,
-            timeout=30,
-        )
-        command = ["prometheus", f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={data}"]
-        self._process = Process(guard, [*command, "--web.listen-address=127.0.0.1:0"], folder / "log")
-        port = wait_for(lambda: _PORT.search(self._process.log.read_text()), within=20)
-        self._client = httpx.Client(base_url=f"http://127.0.0.1:{port[1]}/api/v1", trust_env=False, timeout=20)
-        wait_for(lambda: self._client.get("/status/tsdb").status_code == 200, within=20)
+    def __init__(
+        self, guard: Guard, folder: Path, configuration: str, *, inside: Sequence[str] = (), call: Call = _here
+    ) -> None:
+        """Returns when it answers. `inside` and `call` are a host's of the stage, for one that runs there.
+
+        What is in `folder`'s `data` it knows from the start.
+        """
+        self._call = call
+        (folder / "prometheus.yml").write_text(configuration)
+        files = [f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]
+        command = [*inside, "prometheus", *files, "--web.listen-address=127.0.0.1:0"]
+        process = Process(guard, command, folder / "log")
+        port = wait_for(lambda: _PORT.search(process.log.read_text()), within=20)
+        self._url = f"http://127.0.0.1:{port[1]}/api/v1"
+        wait_for(self._ready, within=20)
 
     def instant(self, expression: str, at: float) -> list[dict[str, Any]]:
         """The series at that second, each with its `value`. Raises AssertionError with Prometheus' words."""
@@ -63,7 +67,19 @@ class Prometheus:
         return self._ask("/query_range", query=expression, start=start, end=end, step=step)
 
     def _ask(self, path: str, **parameters: Any) -> list[dict[str, Any]]:
-        answer = self._client.post(path, data=parameters).json()
+        answer = self._call(lambda: httpx.post(self._url + path, data=parameters, trust_env=False, timeout=20)).json()
         assert answer["status"] == "success", f"{parameters['query']}: {answer.get('error')}"
         found: list[dict[str, Any]] = answer["data"]["result"]
         return found
+
+    def _ready(self) -> bool:
+        return self._call(lambda: httpx.get(self._url + "/status/tsdb", trust_env=False)).status_code == 200
+
+
+def with_history(guard: Guard, folder: Path, history: Iterable[str]) -> Prometheus:
+    """A server that scrapes nothing, and has scraped `history`, which is made of `samples`."""
+    text = folder / "history.openmetrics"
+    text.write_text("".join(history) + "# EOF\n")
+    command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(text), str(folder / "data")]
+    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    return Prometheus(guard, folder, "global: {}\n")
