@@ -111,6 +111,15 @@ def test_every_panel_has_its_place_and_says_what_it_shows(name: str) -> None:
     assert [panel["type"] for panel in first] == ["stat"] * 4
 
 
+def test_the_fleets_prometheus_has_what_the_queries_go_by() -> None:
+    """Its jobs by their names; and Grafana knows how often it scrapes, which a rate is never taken over less of."""
+    configuration = (GRAFANA.parent / "prometheus" / "prometheus.yml").read_text()
+    jobs = {each for asked in queries() for each in re.findall(r'job=~?"([^"]+)"', asked.expression)}
+    assert {each for named in jobs for each in named.split("|")} <= set(re.findall(r"job_name: (\S+)", configuration))
+    (often,) = re.findall(r"^  scrape_interval: (\S+)$", configuration, re.MULTILINE)
+    assert f"timeInterval: {often} " in (GRAFANA / "provisioning" / "datasources" / "prometheus.yml").read_text()
+
+
 def test_the_commands_that_panels_name_are_understood() -> None:
     """Who sees red is told what to type, and it works."""
     named = [
