@@ -40,13 +40,15 @@ def main() -> None:
 def run(config: Path | None, test: bool) -> None:
     """Run the agent until SIGTERM. The broker need not be there; blocks stay when the agent ends.
 
+    There is one for each network namespace; a second one refuses, and says who is there.
+
     \b
     Examples:
       thwart-agent run
       thwart-agent run -t
       THWART_AGENT_ID=web1 thwart-agent run --config ./agent.toml
     """
-    from agent import app, identity
+    from agent import app, identity, namespace
     from shared import log
 
     settings = _settings(config)
@@ -57,7 +59,8 @@ def run(config: Path | None, test: bool) -> None:
         click.echo(f"settings: {config or 'no file'}, in order; this agent is {mine}")
         return
     log.configure(settings.log)
-    asyncio.run(app.run(settings))
+    with namespace.held(lambda: identity.sentence(settings)):
+        asyncio.run(app.run(settings))
 
 
 @main.command()

@@ -35,6 +35,15 @@ def settled(settings: AgentSettings) -> str:
     return known(settings) or _made(Path(settings.agent.state_dir))
 
 
+def sentence(settings: AgentSettings) -> str:
+    """What whoever is refused is told of this agent."""
+    try:
+        mine = known(settings) or "one that has no id yet"
+    except SettingsError:
+        mine = "one whose id can't be read"
+    return f"{mine} on {host.hostname()}, with the state folder {settings.agent.state_dir}"
+
+
 def _kept(path: Path) -> str | None:
     try:
         text = path.read_text(errors="replace").strip()

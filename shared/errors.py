@@ -40,6 +40,7 @@ ThwartError
 │   ├── UnknownRule              no rule, or no response, in force goes by that name
 │   ├── Busy                     as much of it is being done as may be at once
 │   └── UnreadableLog            a log file that was to be read offline
+├── NamespaceInUse           another agent protects this network namespace
 ├── PartEnded                a part of `thwart up` ended by itself, or never came to be of use
 ├── JournalUnreadable        the systemd journal can't be followed; tried again
 ├── ActionError              an action can't be carried out on this host
@@ -232,6 +233,10 @@ class Busy(RequestError):
 
 class UnreadableLog(RequestError):
     """A log file can't be opened or read; the text names it."""
+
+
+class NamespaceInUse(ThwartError):
+    """Another agent protects this network namespace; the text says who."""
 
 
 class PartEnded(ThwartError):
