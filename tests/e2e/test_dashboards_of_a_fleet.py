@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from thwart_dashboards.panels import AGENT, MANAGER, RABBITMQ
+from thwart_dashboards.panels import AGENT, MANAGER, QUEUES, RABBITMQ
 
 from tests.stage.attacker import Attack
 from tests.stage.dashboards import Asked, queries
@@ -23,6 +23,10 @@ scrape_configs:
 - {{job_name: {manager}, static_configs: [{{targets: ["{api}"]}}]}}
 - {{job_name: {agent}, static_configs: [{{targets: [{agents}]}}]}}
 - {{job_name: {rabbitmq}, static_configs: [{{targets: ["127.0.0.1:{broker}"]}}]}}
+- job_name: {queues}
+  metrics_path: /metrics/detailed
+  params: {{family: [queue_coarse_metrics]}}
+  static_configs: [{{targets: ["127.0.0.1:{broker}"]}}]
 """
 
 
@@ -70,12 +74,12 @@ def watched(guard: Guard, folder: Path, fleet: ShownFleet) -> Prometheus:
     agents = ", ".join(f'"{each}"' for each in fleet.show())
     fleet.start()
     host = fleet.hosts["manager1"]
-    jobs = {"manager": MANAGER, "agent": AGENT, "rabbitmq": RABBITMQ}
+    jobs = {"manager": MANAGER, "agent": AGENT, "rabbitmq": RABBITMQ, "queues": QUEUES}
     text = CONFIGURATION.format(api=API, agents=agents, broker=BROKER_METRICS, **jobs)
     folder.mkdir()
     prometheus = Prometheus(guard, folder, text, inside=host.inside, call=host.call)
     scraped = "count(count_over_time(up[1m]) > 1)"  # what happens before the first scrape is in no rate
-    everyone = str(len(fleet.agents) + 2)
+    everyone = str(len(fleet.agents) + 3)
     wait_for(lambda: [each["value"][1] for each in prometheus.instant(scraped, time.time())] == [everyone], within=30)
     return prometheus
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from thwart_dashboards.fleet import LATE
-from thwart_dashboards.panels import AGENT, MANAGER, RABBITMQ
+from thwart_dashboards.panels import AGENT, MANAGER, QUEUES, RABBITMQ
 
 from agent.journal.settling import Settled
 from agent.metrics import AgentMetrics
@@ -17,7 +17,8 @@ from tests.stage.dashboards import Asked, queries
 from tests.stage.guard import Guard
 from tests.stage.prometheus import Prometheus, samples, with_history
 
-BROKER = (Path(__file__).parents[1] / "stage" / "sample" / "rabbitmq.metrics").read_text()
+SAMPLES = Path(__file__).parents[1] / "stage" / "sample"
+BROKER = {job: (SAMPLES / f"{job}.metrics").read_text() for job in (RABBITMQ, QUEUES)}
 STEP, SCRAPES = 15, 41  # ten minutes
 UP = 'up{{job="{job}",instance="{instance}"}} 1 {at:.3f}\n'
 ASKED = list(queries())
@@ -38,7 +39,8 @@ class Scraped:
                 self._happen()
             at = self.start + STEP * number
             yield self._scrape(MANAGER, "manager", self._manager.exposition().decode(), at)
-            yield self._scrape(RABBITMQ, "rabbitmq", BROKER, at)
+            for job, exposition in BROKER.items():
+                yield self._scrape(job, "rabbitmq", exposition, at)
             for name, agent in self._agents.items():
                 yield self._scrape(AGENT, name, agent.exposition().decode(), at)
 

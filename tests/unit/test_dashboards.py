@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 from thwart_dashboards import written
-from thwart_dashboards.panels import AGENT, MANAGER, RABBITMQ
+from thwart_dashboards.panels import AGENT, MANAGER, QUEUES, RABBITMQ
 
 from tests.stage.dashboards import GRAFANA, NAMES, panels, queries, read
 from tests.unit.test_help import understood
 from tests.unit.test_metrics import Described, described
 
 OURS = {MANAGER: described("The manager's"), AGENT: described("An agent's")}
-SAMPLE = (Path(__file__).parents[1] / "stage" / "sample" / "rabbitmq.metrics").read_text()
+SAMPLES = Path(__file__).parents[1] / "stage" / "sample"
+BROKERS = {job: (SAMPLES / f"{job}.metrics").read_text() for job in (RABBITMQ, QUEUES)}
 THEIRS = {"process_resident_memory_bytes", "process_cpu_seconds_total", "up"}
 _SELECTED = re.compile(r"\b((?:thwart|rabbitmq|process)_\w+|up)\b(?:\{([^}]*)\})?")
 _PARTS = re.compile(r"_(bucket|count|sum)$")
@@ -64,8 +65,8 @@ def test_every_metric_that_a_query_names_exists() -> None:
             if name.startswith("thwart_"):
                 assert all(name in table for table in meant(matched)), (each.where, name)
             elif name.startswith("rabbitmq_"):
-                assert f"# TYPE {name} " in SAMPLE, (each.where, name)
-                assert f'job="{RABBITMQ}"' in matched, each.where
+                (job,) = re.findall(r'job="([^"]+)"', matched)
+                assert f"# TYPE {name} " in BROKERS[job], (each.where, name)
             else:
                 assert name in THEIRS, (each.where, name)
 

@@ -39,7 +39,8 @@ from grafana_foundation_sdk.models.dashboard import (
     ValueMappingResult,
 )
 
-MANAGER, AGENT, RABBITMQ = "thwart-manager", "thwart-agent", "rabbitmq"  # the jobs of deploy/prometheus/prometheus.yml
+# the jobs of deploy/prometheus/prometheus.yml; the last is the managers' queues, one by one
+MANAGER, AGENT, RABBITMQ, QUEUES = "thwart-manager", "thwart-agent", "rabbitmq", "rabbitmq-queues"
 SOURCE = DataSourceRef(type_val="prometheus", uid="thwart-prometheus")
 TAG = "thwart"
 PER_SECOND, SECONDS, BYTES, SHARE = "cps", "s", "bytes", "percentunit"

@@ -10,6 +10,7 @@ from thwart_dashboards.panels import (
     BYTES,
     MANAGER,
     PER_SECOND,
+    QUEUES,
     RABBITMQ,
     SECONDS,
     Query,
@@ -76,6 +77,12 @@ def _broker() -> list[Timeseries]:
             stacked=True,
         ),
         lines(
+            "Managers' queues",
+            "What agents logged and said, and nobody has taken. One that grows: the manager is away, or can't keep up.",
+            [Query(now("rabbitmq_detailed_queue_messages_ready", QUEUES, "queue"), "{{queue}}")],
+            stacked=True,
+        ),
+        lines(
             "Messages through the broker",
             "One order to all is received once, and delivered once to each agent.",
             [
@@ -94,6 +101,11 @@ def _broker() -> list[Timeseries]:
                 Query(rate("rabbitmq_global_messages_unroutable_returned_total", RABBITMQ), "unroutable, returned"),
             ],
             unit=PER_SECOND,
+        ),
+        lines(
+            "Reached by Prometheus",
+            "What isn't reached is missing in all the other panels.",
+            [Query("sum by (job) (up)", "{{job}}")],
         ),
         lines(
             "Queues and connections",
@@ -130,11 +142,6 @@ def _ways() -> list[Timeseries]:
             [Query(rate("thwart_dead_letters_total", MANAGER, "reason"), "{{reason}}")],
             unit=PER_SECOND,
             stacked=True,
-        ),
-        lines(
-            "Reached by Prometheus",
-            "What isn't reached is missing in all the other panels.",
-            [Query("sum by (job) (up)", "{{job}}")],
         ),
     ]
 
