@@ -21,6 +21,7 @@ from tests.integration.an_agent import AnAgent
 from tests.stage import debian
 from tests.stage.dashboards import queries
 from tests.stage.deployed_broker import DeployedBroker, Secrets
+from tests.unit.test_alerts import ALERTS, jobs
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.broker, pytest.mark.root]
@@ -151,6 +152,23 @@ def test_the_broker_has_the_metrics_that_the_dashboards_ask_for(deployed):
     detailed = _series(deployed.node.prometheus, "/metrics/detailed?family=queue_coarse_metrics")
     found = {each.partition("{")[0] for each in _series(deployed.node.prometheus) | detailed}
     assert asked <= found
+
+
+def test_the_broker_has_the_metrics_that_the_alerts_ask_for(deployed):
+    """Its alarms, what all queues hold, and each queue on a page of its own, asked for as Prometheus is told to."""
+    here = {each.partition("{")[0] for each in _series(deployed.node.prometheus)}
+    assert "rabbitmq_queue_messages" in here
+    alarms = re.compile(re.findall(r'__name__=~"(rabbitmq_alarms_[^"]+)"', ALERTS)[0])
+    assert len([each for each in here if alarms.fullmatch(each)]) >= 2
+    channel = _channel(deployed.manager)
+    channel.queue_declare("thwart.manager.counted", durable=True)
+    job = jobs()["rabbitmq-queues"]
+    page, family = (re.findall(pattern, job)[0] for pattern in (r"metrics_path: (\S+)", r"family: \[(\w+)\]"))
+    there = _series(deployed.node.prometheus, f"{page}?family={family}")
+    counted = [each for each in there if each.startswith("rabbitmq_detailed_queue_messages{")]
+    assert any('queue="thwart.manager.counted"' in each for each in counted)
+    channel.queue_delete("thwart.manager.counted")
+    channel.connection.close()
 
 
 def test_the_management_pages_are_the_operators(deployed):
