@@ -39,24 +39,11 @@ def _number(value: float) -> str:
     return "NaN" if math.isnan(value) else repr(value)
 
 
-class Prometheus:
-    """One server on a free port of loopback; its guard ends it."""
+class Queries:
+    """What the Prometheus at `url` (`http://HOST:PORT`) knows; `call` is the way there."""
 
-    def __init__(
-        self, guard: Guard, folder: Path, configuration: str, *, inside: Sequence[str] = (), call: Call = _here
-    ) -> None:
-        """Returns when it answers. `inside` and `call` are a host's of the stage, for one that runs there.
-
-        What is in `folder`'s `data` it knows from the start.
-        """
-        self._call = call
-        (folder / "prometheus.yml").write_text(configuration)
-        files = [f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]
-        command = [*inside, "prometheus", *files, "--web.listen-address=127.0.0.1:0"]
-        process = Process(guard, command, folder / "log")
-        port = wait_for(lambda: _PORT.search(process.log.read_text()), within=20)
-        self._url = f"http://127.0.0.1:{port[1]}/api/v1"
-        wait_for(self._ready, within=20)
+    def __init__(self, url: str, call: Call = _here) -> None:
+        self._url, self._call = f"{url}/api/v1", call
 
     def instant(self, expression: str, at: float) -> list[dict[str, Any]]:
         """The series at that second, each with its `value`. Raises AssertionError with Prometheus' words."""
@@ -66,14 +53,42 @@ class Prometheus:
         """The series in between, each with its `values`. Raises AssertionError with Prometheus' words."""
         return self._ask("/query_range", query=expression, start=start, end=end, step=step)
 
+    def alerts(self) -> set[str]:
+        """The names of the alerts that it has loaded."""
+        groups = self._get("/rules?type=alert").json()["data"]["groups"]
+        return {rule["name"] for group in groups for rule in group["rules"]}
+
+    def ready(self) -> bool:
+        """Raises httpx.TransportError while nobody listens."""
+        return self._get("/status/tsdb").status_code == 200
+
     def _ask(self, path: str, **parameters: Any) -> list[dict[str, Any]]:
         answer = self._call(lambda: httpx.post(self._url + path, data=parameters, trust_env=False, timeout=20)).json()
         assert answer["status"] == "success", f"{parameters['query']}: {answer.get('error')}"
         found: list[dict[str, Any]] = answer["data"]["result"]
         return found
 
-    def _ready(self) -> bool:
-        return self._call(lambda: httpx.get(self._url + "/status/tsdb", trust_env=False)).status_code == 200
+    def _get(self, path: str) -> httpx.Response:
+        return self._call(lambda: httpx.get(self._url + path, trust_env=False, timeout=20))
+
+
+class Prometheus(Queries):
+    """One server on a free port of loopback; its guard ends it."""
+
+    def __init__(
+        self, guard: Guard, folder: Path, configuration: str, *, inside: Sequence[str] = (), call: Call = _here
+    ) -> None:
+        """Returns when it answers. `inside` and `call` are a host's of the stage, for one that runs there.
+
+        What is in `folder`'s `data` it knows from the start.
+        """
+        (folder / "prometheus.yml").write_text(configuration)
+        files = [f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]
+        command = [*inside, "prometheus", *files, "--web.listen-address=127.0.0.1:0"]
+        process = Process(guard, command, folder / "log")
+        port = wait_for(lambda: _PORT.search(process.log.read_text()), within=20)
+        super().__init__(f"http://127.0.0.1:{port[1]}", call)
+        wait_for(self.ready, within=20)
 
 
 def with_history(guard: Guard, folder: Path, history: Iterable[str]) -> Prometheus:
