@@ -14,7 +14,7 @@ from manager.roster import Roster
 from shared.clock import Clock
 from shared.errors import AgentLiving, BrokerError, RequestError, StoreError
 
-AGAIN = 60.0  # s until one that is connected and isn't heard of is tried again
+AGAIN = 60.0  # s until one that is connected, and isn't heard of, is tried again
 
 log = structlog.get_logger()
 
@@ -50,7 +50,7 @@ class Gone:
                 self._unfinished = False
             for agent in self._too_silent():
                 await self._leave(agent)
-            for agent in self._roster.gone_since(self._clock.wall() - self._retention):
+            for agent in self._long_gone():
                 await self._forget(agent)
         except StoreError:
             self._unfinished = True
@@ -65,9 +65,16 @@ class Gone:
             self._heard_on, self._hearing_since = connection, boot
         if not connection or boot - self._hearing_since < self._after:
             return []
-        now = self._clock.wall()
-        silent = [each for each in self._roster.unheard_since(now - self._after) if self._roster.life(each) == "silent"]
-        return [each for each in silent if boot >= self._not_before.get(each.id, boot)]
+        unheard = self._due(self._roster.unheard_since(boot - self._after))
+        return [each for each in unheard if self._roster.life(each) == "silent"]
+
+    def _long_gone(self) -> list[Agent]:
+        return self._due(self._roster.gone_since(self._clock.wall() - self._retention))
+
+    def _due(self, some: list[Agent]) -> list[Agent]:
+        """Without those who turned out to be there a moment ago."""
+        boot = self._clock.boot()
+        return [each for each in some if boot >= self._not_before.get(each.id, boot)]
 
     async def _leave(self, agent: Agent) -> None:
         try:
@@ -79,5 +86,7 @@ class Gone:
     async def _forget(self, agent: Agent) -> None:
         try:
             self._chronicle.lapsed(await self._removal.remove(agent.id))
+            self._not_before.pop(agent.id, None)
         except RequestError as error:
+            self._not_before[agent.id] = self._clock.boot() + AGAIN
             log.info("an agent that was gone is back", action="gone", agent_id=agent.id, why=str(error))

@@ -63,6 +63,8 @@ class Removal:
         await self._roster.write_behind()
         count, closed = 0, list[Closed]()
         for agent_id in await self._store.read(agents.unfinished):
+            if not self._roster.is_gone(agent_id):  # it came back just now, and what is unsent to it was put there then
+                continue
             await self._store.run(partial(agents.unsend, agent_id=agent_id))
             some = await self._withdraw_gone(agent_id)
             count, closed = count + some.count, [*closed, *some.closed]

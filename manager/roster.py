@@ -44,12 +44,14 @@ class Roster:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store, self._clock = store, clock
         self._agents: dict[str, Agent] = {agent.id: agent for agent in store.run_now(agents.load)}
+        self._heard_at: dict[str, float] = {}  # the boot clock, which nobody steps; of this run alone
+        self._began_at = clock.boot()
         self._unwritten: set[str] = set()
 
     def heard(self, heartbeats: Iterable[Heartbeat]) -> list[Heard]:
         """Takes heartbeats in, in memory alone; what each changed, in the order given."""
-        now = self._clock.wall()
-        return [self._take(heartbeat, now) for heartbeat in heartbeats]
+        now, boot = self._clock.wall(), self._clock.boot()
+        return [self._take(heartbeat, now, boot) for heartbeat in heartbeats]
 
     def agents(self) -> list[Agent]:
         """All agents, by id."""
@@ -100,6 +102,7 @@ class Roster:
     def forget(self, agent_id: str) -> None:
         """Nobody goes by that name any more, until a heartbeat comes: then it is somebody new."""
         self._agents.pop(agent_id, None)
+        self._heard_at.pop(agent_id, None)
         self._unwritten.discard(agent_id)
 
     def is_gone(self, agent_id: str) -> bool:
@@ -108,8 +111,13 @@ class Roster:
         return agent is not None and agent.gone_at is not None
 
     def unheard_since(self, instant: float) -> list[Agent]:
-        """Who is not gone, and was last heard of then, or before."""
-        return [each for each in self._agents.values() if each.seen_at <= instant and each.gone_at is None]
+        """Who is not gone, and was last heard of then, or before; by the boot clock. Before this run nobody was."""
+        heard = self._heard_at
+        return [
+            each
+            for each in self._agents.values()
+            if each.gone_at is None and heard.get(each.id, self._began_at) <= instant
+        ]
 
     def gone_since(self, instant: float) -> list[Agent]:
         """Who was gone before then, and is still."""
@@ -122,10 +130,10 @@ class Roster:
         self._unwritten.add(gone.id)
         return gone
 
-    def _take(self, heartbeat: Heartbeat, now: float) -> Heard:
+    def _take(self, heartbeat: Heartbeat, now: float, boot: float) -> Heard:
         known = self._agents.get(heartbeat.agent_id)
         agent = Agent(heartbeat=heartbeat, first_seen_at=known.first_seen_at if known else now, seen_at=now)
-        self._agents[agent.id] = agent
+        self._agents[agent.id], self._heard_at[agent.id] = agent, boot
         self._unwritten.add(agent.id)
         return Heard(
             agent=agent,

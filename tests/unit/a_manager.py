@@ -32,13 +32,13 @@ MINE = "198.51.100.7"  # on the allowlist
 
 
 class StoppedClock:
-    """Both readings move together, by hand."""
+    """Both readings move together, by hand; the wall clock is `step` ahead."""
 
     def __init__(self) -> None:
-        self.passed = 0.0
+        self.passed = self.step = 0.0
 
     def wall(self) -> float:
-        return START + self.passed
+        return START + self.passed + self.step
 
     def boot(self) -> float:
         return 1_000.0 + self.passed

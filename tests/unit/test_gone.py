@@ -163,6 +163,59 @@ async def test_silence_counts_only_while_this_manager_hears(manager, queues, gon
     assert lives(manager) == {"web1": "gone"}
 
 
+@pytest.mark.parametrize("step", [2 * AFTER, -2 * AFTER])
+async def test_a_clock_that_is_stepped_makes_nobody_gone_sooner_or_later(manager, queues, gone, step):
+    """Silence is counted in seconds, and not between two readings of a clock that somebody sets."""
+    await manager.hear("web7")
+    manager.clock.passed += AFTER - 60
+    await manager.hear("web1")
+    await gone.sweep()
+    manager.clock.step = step
+    await gone.sweep()
+    assert queues.dropped == []
+    manager.clock.passed += 60
+    await gone.sweep()
+    assert queues.dropped == ["web7"]
+
+
+async def test_who_is_back_before_an_earlier_run_is_finished_gets_what_it_lacks(manager, queues, gone, monkeypatch):
+    """What is taken back of those who are gone is nothing that one of them has been sent since."""
+    order = await manager.block(timeout=90_000.0)
+    manager.confirm()
+    await silent(manager, "web7")
+    await gone.sweep()
+    manager.store.run_now(lambda connection: connection.execute("UPDATE order_agents SET state = 'waiting'"))
+    read, sent = manager.store.read, []
+
+    async def back_then(work):
+        found = await read(work)
+        if work is agents.unfinished:
+            await manager.hear("web7", queue="new")
+            sent.extend(each.routing_key for each in manager.outbox())
+        return found
+
+    monkeypatch.setattr(manager.store, "read", back_then)
+    await made(manager, queues).sweep()
+    assert "agent.web7" in sent and sent == [each.routing_key for each in manager.outbox()]
+    assert (await manager.states(order))["web7"] == "waiting"
+
+
+async def test_one_that_can_not_be_forgotten_yet_is_tried_again_after_a_while(manager, queues, gone):
+    """It is connected and says nothing: neither the log nor the broker hears of it every second."""
+    await silent(manager, "web7")
+    await gone.sweep()
+    queues.errors["web7"] = LockHeld("held")
+    manager.clock.passed += RETENTION + 1
+    await manager.hear("web1")
+    await gone.sweep()
+    await gone.sweep()
+    assert queues.dropped == ["web7", "web7"]
+    del queues.errors["web7"]
+    manager.clock.passed += AGAIN
+    await gone.sweep()
+    assert "web7" not in lives(manager)
+
+
 async def test_who_is_gone_is_so_after_a_restart(manager, gone):
     """And no order expects it."""
     await silent(manager, "web7")
