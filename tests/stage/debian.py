@@ -27,8 +27,11 @@ def with_packages(suite: str, *packages: str) -> Path:
 
     Half a minute for the first who asks, on any run; others wait for it. Raises ThwartError.
     """
-    if platform.freedesktop_os_release().get("VERSION_CODENAME") == suite:
-        return HERE
+    return HERE if platform.freedesktop_os_release().get("VERSION_CODENAME") == suite else kept(suite, *packages)
+
+
+def kept(suite: str, *packages: str) -> Path:
+    """As `with_packages`, but never this machine's own: for who boots it. Nothing in it is to be changed."""
     root = CACHE / "-".join((suite, *packages))
     try:
         CACHE.mkdir(parents=True, exist_ok=True)

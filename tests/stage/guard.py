@@ -42,6 +42,10 @@ class Guard:
         """`path` and everything in it."""
         self._tell("folder", str(path))
 
+    def cgroup(self, path: Path) -> None:
+        """The control group at `path`, those below it, and every process in them."""
+        self._tell("cgroup", str(path))
+
     def mount(self, path: Path) -> None:
         """The file system that is mounted at `path`."""
         self._tell("mount", str(path))
@@ -117,6 +121,18 @@ def _remove_namespace(name: str) -> None:
         subprocess.run(["ip", "netns", "delete", name], check=False, timeout=30)
 
 
+def _remove_cgroup(path: str) -> None:
+    """Its processes are gone a moment after they are killed, and until then it can't be removed."""
+    top, end = Path(path), time.monotonic() + PATIENCE
+    with contextlib.suppress(OSError):
+        (top / "cgroup.kill").write_text("1")
+    while top.exists() and time.monotonic() < end:
+        for folder, _, _ in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+        time.sleep(0.01)
+
+
 def _unmount(path: str) -> None:
     if os.path.ismount(path):
         subprocess.run(["umount", "--lazy", path], check=False, timeout=30)
@@ -148,6 +164,7 @@ def _stand_guard() -> None:
     things = [json.loads(line) for line in sys.stdin if line.endswith("\n")]
     undo: dict[str, Callable[..., None]] = {
         "session": _end_session,
+        "cgroup": _remove_cgroup,
         "namespace": _remove_namespace,
         "mount": _unmount,
         "folder": partial(shutil.rmtree, ignore_errors=True),
