@@ -27,6 +27,7 @@ from agent.journal.schema import SCHEMA
 from agent.metrics import AgentMetrics
 from agent.safeguard import Safeguard
 from agent.self_test import SelfTest, Timing
+from agent.sidecar import Sidecar
 from agent.signs import Signs
 from agent.tasks import again, every, watch_lock
 from agent.trials import Trials
@@ -34,7 +35,7 @@ from agent.trouble import Trouble
 from shared import topology
 from shared.broker import Consumer, Publisher, logins, reach
 from shared.clock import Clock, SystemClock
-from shared.errors import InvalidTarget, SettingsError, StoreDamaged, StoreError
+from shared.errors import InvalidTarget, LeftBehind, SettingsError, StoreDamaged, StoreError
 from shared.notify import Notify
 from shared.outbox import Outbox
 from shared.settings import ActionsSettings, AgentSettings, BrokerSettings, listen_address
@@ -71,30 +72,33 @@ REAL = Parts()
 async def run(settings: AgentSettings, *, parts: Parts = REAL) -> None:
     """Runs the agent until SIGTERM or SIGINT; then returns, and every block stays unless `on_stop` says otherwise.
 
-    Raises FolderInUse, StoreError, SettingsError. A host that can carry nothing out says so, and is there all the same.
+    Raises FolderInUse, StoreError, SettingsError; LeftBehind when only a new start is of use, which puts what should be
+    in force into the namespace where it is then. A host that can carry nothing out says so, and is there all the same.
     """
     state = Path(settings.agent.state_dir)
     with folder.owned(state):
-        damage = await _until_damaged(settings, parts, state)
-        if damage is not None:
-            aside = folder.set_aside(damage)
+        ended_by = await _until_ended(settings, parts, state)
+        if isinstance(ended_by, StoreDamaged):
+            aside = folder.set_aside(ended_by)
             raise StoreDamaged(
-                f"{damage}; it is {aside} now, start the agent again to go on with a new one", path=aside
+                f"{ended_by}; it is {aside} now, start the agent again to go on with a new one", path=aside
             )
+        if ended_by is not None:
+            raise ended_by
 
 
-async def _until_damaged(settings: AgentSettings, parts: Parts, state: Path) -> StoreDamaged | None:
-    """Runs, and tells what ended it if that was a journal that can't be read any more; nobody has it open then."""
-    damage: list[StoreDamaged] = []
+async def _until_ended(settings: AgentSettings, parts: Parts, state: Path) -> StoreDamaged | LeftBehind | None:
+    """Runs, and tells what ended it if that was one of these; nobody has the journal open then."""
+    ended_by: list[StoreDamaged | LeftBehind] = []
     try:
         with closing(folder.opened(state / folder.JOURNAL, SCHEMA)) as store:
             await _Daemon(settings, parts, state, store).run()
-    except* StoreDamaged as errors:
-        damage += _leaves(errors)
-    return damage[0] if damage else None
+    except* (StoreDamaged, LeftBehind) as errors:
+        ended_by += _leaves(errors)
+    return ended_by[0] if ended_by else None
 
 
-def _leaves(group: BaseExceptionGroup[StoreDamaged]) -> list[StoreDamaged]:
+def _leaves(group: BaseExceptionGroup[StoreDamaged | LeftBehind]) -> list[StoreDamaged | LeftBehind]:
     return [
         leaf
         for each in group.exceptions
@@ -224,6 +228,7 @@ class _Daemon:
             every(TIDY, self.journal.tidy),
             every(LOOK, self.backends.look),
             self.safeguard.run(),
+            Sidecar(self.trouble).run(),
             self.ends.run(),
             watch_lock(self.consumer, self.id, self.metrics),
         ]

@@ -1,6 +1,7 @@
 """What `thwart` and `thwart-agent` have in common: how to print, where the settings are, how an error ends.
 
-Exit codes: 0 done; 1 it could not be done; 2 wrong usage, settings or configuration; 3 nobody could be reached.
+Exit codes: 0 done; 1 it could not be done; 2 wrong usage, settings or configuration; 3 nobody could be reached; 4 what
+ran has to be started again.
 """
 
 import errno
@@ -11,7 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from shared.errors import ConfigurationError, InvalidDuration, SettingsError, ThwartError, Unreachable, UnreadableLog
+from shared.errors import (
+    ConfigurationError,
+    InvalidDuration,
+    LeftBehind,
+    SettingsError,
+    ThwartError,
+    Unreachable,
+    UnreadableLog,
+)
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -65,7 +74,9 @@ class Noun(click.Group):
 
 
 def exit_code(error: ThwartError) -> int:
-    """The code that scripts rely on: 3 unreachable, 2 for the caller's own settings and words, 1 for the rest."""
+    """The code that scripts rely on: 4 start it again, 3 unreachable, 2 for the caller's own words, 1 for the rest."""
+    if isinstance(error, LeftBehind):
+        return 4
     if isinstance(error, Unreachable):
         return 3
     return 2 if isinstance(error, SettingsError | ConfigurationError | InvalidDuration | UnreadableLog) else 1

@@ -41,6 +41,7 @@ ThwartError
 │   ├── Busy                     as much of it is being done as may be at once
 │   └── UnreadableLog            a log file that was to be read offline
 ├── NamespaceInUse           another agent protects this network namespace
+├── LeftBehind               nobody is in this network namespace any more: the agent has to be started again
 ├── PartEnded                a part of `thwart up` ended by itself, or never came to be of use
 ├── JournalUnreadable        the systemd journal can't be followed; tried again
 ├── ActionError              an action can't be carried out on this host
@@ -237,6 +238,10 @@ class UnreadableLog(RequestError):
 
 class NamespaceInUse(ThwartError):
     """Another agent protects this network namespace; the text says who."""
+
+
+class LeftBehind(ThwartError):
+    """The container whose network the agent shares has another namespace now; a new start of the agent follows it."""
 
 
 class PartEnded(ThwartError):
