@@ -65,7 +65,7 @@ OPERATOR = Account(name="operator", tags="administrator", configure=EVERYTHING, 
 
 
 class Owner(Struct, frozen=True):
-    """Whose a folder is; -1 leaves it as it is."""
+    """Whose the files of a folder are; -1 leaves them as they are."""
 
     user: int = -1
     group: int = -1
@@ -95,7 +95,8 @@ class Secrets:
         if not path.parent.exists():
             path.parent.mkdir(parents=True)
             path.parent.chmod(0o755)  # whatever the umask: RabbitMQ, of another user id, reads its definitions
-        os.chown(path.parent, owner.user, owner.group)
+        # its reader, who could write there, would have the next run follow a link to somebody else's secret
+        os.chown(path.parent, os.geteuid(), os.getegid())
         if self.read(name) != text:
             _replace(path, f"{text}\n")
             self.written.append(path)
@@ -107,8 +108,11 @@ class Secrets:
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--broker", "brokers", multiple=True, default=["rabbitmq:5672"], show_default=True, metavar="HOST:PORT")
-@click.option("--owner", "owners", multiple=True, metavar="SUBFOLDER=UID[:GID]", help="Whose a subfolder is to be.")
-def main(folder: Path, brokers: Sequence[str], owners: Sequence[str]) -> None:
+@click.option("--tls", is_flag=True, help="The brokers are spoken to by TLS, as deploy/rabbitmq/tls.conf has it.")
+@click.option(
+    "--owner", "owners", multiple=True, metavar="SUBFOLDER=UID[:GID]", help="Whose the files in it are to be."
+)
+def main(folder: Path, brokers: Sequence[str], tls: bool, owners: Sequence[str]) -> None:
     """Make the secrets of a fleet in FOLDER; what is there is kept.
 
     \b
@@ -116,11 +120,12 @@ def main(folder: Path, brokers: Sequence[str], owners: Sequence[str]) -> None:
       setup.py /run/thwart
       setup.py /run/thwart --owner manager=10001:10001 --owner grafana=472:0
       setup.py ./secrets --broker rabbit1:5672 --broker rabbit2:5672 --broker rabbit3:5672
+      setup.py ./secrets --tls --broker rabbit1:5671
     """
     try:
         owned = dict(_owner(text) for text in owners)
         with _alone_in(folder):
-            written = set_up(Secrets(folder, owned), brokers)
+            written = set_up(Secrets(folder, owned), brokers, "amqps" if tls else "amqp")
     except SettingsError as error:
         sys.exit(f"setup: {error}")
     except OSError as error:
@@ -129,11 +134,11 @@ def main(folder: Path, brokers: Sequence[str], owners: Sequence[str]) -> None:
         print(f"made {path}")
 
 
-def set_up(files: Secrets, brokers: Sequence[str]) -> list[Path]:
+def set_up(files: Secrets, brokers: Sequence[str], scheme: str) -> list[Path]:
     """Makes what is missing, and returns which files are new or say something else. Raises SettingsError, OSError."""
     passwords = {
-        MANAGER: _login(files, "manager/broker-url", MANAGER, brokers),
-        AGENTS: _login(files, "agents/broker-url", AGENTS, brokers),
+        MANAGER: _login(files, "manager/broker-url", MANAGER, scheme, brokers),
+        AGENTS: _login(files, "agents/broker-url", AGENTS, scheme, brokers),
         OPERATOR: files.keep("operator/rabbitmq-password", _random),
     }
     known = _known(files.read("rabbitmq/definitions.json"))
@@ -176,13 +181,14 @@ def definitions(hashes: Mapping[Account, str]) -> dict[str, Any]:
     }
 
 
-def _login(files: Secrets, name: str, account: Account, brokers: Sequence[str]) -> str:
+def _login(files: Secrets, name: str, account: Account, scheme: str, brokers: Sequence[str]) -> str:
     """The password in a file of URLs, with which they are written anew: the brokers may be others."""
     known = files.read(name)
     password = _password(known) if known else _random()
     if not password:
         raise SettingsError(f"{name}: no AMQP URL with a password; remove it to have a new one made")
-    files.write(name, ",".join(f"amqp://{quote(account.name)}:{quote(password)}@{each}/{VHOST}" for each in brokers))
+    login = f"{quote(account.name)}:{quote(password)}"
+    files.write(name, ",".join(f"{scheme}://{login}@{each}/{VHOST}" for each in brokers))
     return password
 
 

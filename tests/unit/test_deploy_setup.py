@@ -114,6 +114,8 @@ def test_other_brokers_get_the_passwords_that_there_are(made):
     settings = load(ManagerSettings, None, {"THWART_BROKER_URLS": after["manager/broker-url"].strip()})
     password = urlsplit(before["manager/broker-url"]).password
     assert [*settings.broker.urls] == [f"amqp://thwart.manager:{password}@{node}/thwart" for node in nodes]
+    assert set_up(made, "--tls", "--broker", "rabbit1:5671").returncode == 0
+    assert contents(made)["manager/broker-url"] == f"amqps://thwart.manager:{password}@rabbit1:5671/thwart\n"
 
 
 def test_the_token_is_one_that_the_api_takes(made):
@@ -140,12 +142,13 @@ def test_an_owner_that_is_no_number_is_refused(tmp_path, owner):
 
 
 @pytest.mark.root
-def test_a_folder_and_its_files_are_given_to_their_reader(made):
-    """Also those that were there before; the others stay as they are."""
+def test_files_are_given_to_their_reader_and_folders_are_not(made):
+    """Also those that were there before. Who could write there would have root follow a link to another's secret."""
+    os.chown(made / "grafana", 472, 0)
     assert set_up(made, "--owner", "manager=4321:1234", "--owner", "grafana=472:0").returncode == 0
     owners = {str(path.relative_to(made)): (path.stat().st_uid, path.stat().st_gid) for path in made.rglob("*")}
-    assert {owners.pop(name) for name in ("manager", "manager/api.token", "manager/broker-url")} == {(4321, 1234)}
-    assert {owners.pop(name) for name in ("grafana", "grafana/admin-password")} == {(472, 0)}
+    assert {owners.pop(name) for name in ("manager/api.token", "manager/broker-url")} == {(4321, 1234)}
+    assert owners.pop("grafana/admin-password") == (472, 0)
     assert set(owners.values()) == {(os.geteuid(), os.getegid())}
 
 
