@@ -81,7 +81,10 @@ def manager_queues(queue_type: QueueType) -> tuple[Queue, ...]:
             arguments=_arguments(queue_type),
         ),
         Queue(
-            name=MANAGER_HEARTBEATS, bindings=((EVENTS, "heartbeat.*"),), arguments=_arguments("classic", heartbeats)
+            # of the same type: nobody could declare a classic one, nor connect, while the node that has it is away
+            name=MANAGER_HEARTBEATS,
+            bindings=((EVENTS, "heartbeat.*"),),
+            arguments=_arguments(queue_type, heartbeats),
         ),
         Queue(name=MANAGER_LOGS, bindings=((LOGS, "log.*"),), arguments=_arguments(queue_type, logs)),
         Queue(name=MANAGER_DEAD, bindings=((DEAD, "#"),), arguments=_arguments(queue_type, kept)),
