@@ -16,6 +16,7 @@ TABLE = "thwart"
 CHAINS = ("input", "forward")  # packets for containers never see `input`
 LONGEST = 3_650 * 86_400  # s; some centuries are out of the kernel's range
 
+_FAMILY = {4: "ip", 6: "ip6"}
 _NAMED = re.compile(r"hosts(?P<hosts>[46])|nets(?P<nets>[46])_(?P<length>\d{1,3})")
 
 # Sets and counters that are there stay as they are. The rules are written anew, in the same transaction, because nft
@@ -54,14 +55,16 @@ def _declared(some: Sequence[Set]) -> str:
 
 
 def _set(each: Set) -> str:
-    return f"add set inet {TABLE} {each.name} {{ type ipv{each.version}_addr; flags timeout; }}\n"
+    """By `typeof`: beside a set declared by `type` nft 1.1.2 and later write what older ones crash by, and with them
+    whoever uses them. An agent in a container has another nft than its host.
+    """
+    return f"add set inet {TABLE} {each.name} {{ typeof {_FAMILY[each.version]} saddr; flags timeout; }}\n"
 
 
 def _rule(chain: str, each: Set) -> str:
-    family = "ip" if each.version == 4 else "ip6"
     mask = "" if each.of_hosts else f" & {ip_network((bytes(LENGTHS[each.version] // 8), each.length)).netmask}"
     counter = f"counter name dropped{each.version}"
-    return f"add rule inet {TABLE} {chain} {family} saddr{mask} @{each.name} {counter} drop\n"
+    return f"add rule inet {TABLE} {chain} {_FAMILY[each.version]} saddr{mask} @{each.name} {counter} drop\n"
 
 
 def removed(some: Iterable[Set]) -> str:
