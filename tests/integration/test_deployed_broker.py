@@ -1,6 +1,7 @@
 """RabbitMQ as `deploy/` has it: who gets in, what each may do there, and what it shows of itself."""
 
 import re
+import shutil
 import socket
 from base64 import b64encode
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from tests.integration.a_manager_daemon import ATTACKER, RunningManager, known
 from tests.integration.an_agent import AnAgent
 from tests.stage import debian
 from tests.stage.dashboards import queries
-from tests.stage.deployed_broker import DeployedBroker, Secrets
+from tests.stage.deployed_broker import DEPLOY, DeployedBroker, Secrets
 from tests.unit.test_alerts import ALERTS, jobs
 from tests.waiting import eventually
 
@@ -35,6 +36,7 @@ class Deployed:
         self.secrets = Secrets(folder / "secrets", self.port)
         definitions = self.secrets.folder / "rabbitmq" / "definitions.json"
         self.node = DeployedBroker(folder / "node", definitions, self.port, system=system)
+        shutil.copy(DEPLOY / "rabbitmq" / "container.conf", folder / "node" / "conf.d" / "70-container.conf")
         self.settings = BrokerSettings(urls=(self.url,))
 
     @property
@@ -130,6 +132,16 @@ def test_what_no_daemon_would_send_is_refused(deployed):
     """A message of over twice the size that ours may have doesn't get into the broker's memory."""
     with pytest.raises(ChannelClosedByBroker, match="PRECONDITION_FAILED"):
         _publish(deployed.manager, "", "thwart.anything", b"x" * (2 * 1024 * 1024 + 1))
+
+
+def test_in_a_container_publishers_wait_long_before_it_is_killed(deployed):
+    """It goes by the memory that compose gives it, and not by the host's."""
+    compose = (DEPLOY.parent / "docker-compose.yml").read_text()
+    service = re.findall(r"^  rabbitmq:\n(.*?)^  \w", compose, re.MULTILINE | re.DOTALL)[0]
+    (limit,) = re.findall(r"^    mem_limit: (\d+)g\b", service, re.MULTILINE)
+    assert "./deploy/rabbitmq/container.conf:/etc/rabbitmq/conf.d/70-container.conf:ro\n" in service
+    assert int(deployed.node.evaluate("vm_memory_monitor:get_total_memory()")) == int(limit) * 2**30
+    assert int(deployed.node.evaluate("vm_memory_monitor:get_memory_limit()")) < int(limit) * 2**30 * 2 / 3
 
 
 def test_prometheus_gets_no_more_series_when_there_are_more_agents(deployed):
