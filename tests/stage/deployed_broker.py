@@ -34,7 +34,8 @@ class Secrets:
         """Runs it: a second one in the same folder makes nothing new."""
         self.folder = folder
         brokers = [word for port in ports for word in ("--broker", f"{LOOPBACK}:{port}")]
-        subprocess.run([sys.executable, str(DEPLOY / "setup.py"), str(folder), *brokers], check=True)
+        command = [sys.executable, str(DEPLOY / "setup.py"), str(folder), *brokers]
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
 
     def read(self, name: str) -> str:
         """What one of its files says."""

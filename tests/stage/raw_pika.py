@@ -40,7 +40,7 @@ class Speaker:
             timestamp=int(time.time()),
             app_id="thwart",
             delivery_mode=2,
-            user_id="thwart",
+            user_id=self.connection.params.credentials.username,
         )
         self.channel.basic_publish(exchange, key, body, properties, mandatory=True)
         self.said += 1
