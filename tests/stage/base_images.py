@@ -1,0 +1,75 @@
+"""The images that docker-compose.yml pulls: from a registry, or else out of Debian's packages under the same names.
+
+Grafana is in no Debian: a fleet of the stage has none. `python -m tests.stage.base_images` makes what is missing, so
+that no test has to wait for it.
+"""
+
+import fcntl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from shared.errors import ThwartError
+from tests.stage import debian
+from tests.stage.compose_program import ComposeProgram
+from tests.stage.engine import Engine
+
+SUITE = "trixie"
+IMAGES = Path(__file__).with_name("images")
+PYTHON, RABBITMQ, PROMETHEUS = "python:3.13-slim", "rabbitmq:4-management", "prom/prometheus:v2.53.3"
+SERVICES = {PYTHON: "python", RABBITMQ: "rabbitmq", PROMETHEUS: "prometheus"}
+# The second is one that other tests need, too. Docker Compose rides on the first: Debian 12 has none.
+ROOTS = {
+    "python": ("ca-certificates", "docker-compose", "python3-pip", "python3-venv"),
+    "rabbitmq": ("rabbitmq-server",),
+}
+# What is made when a package is installed, and would be the same in every container.
+EXCLUDED = ("./usr/libexec/docker", "./var/lib/rabbitmq/*", "./etc/ssl/private/*", "./etc/machine-id")
+# The machine's own, for where an authority of its own answers for the package index.
+CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
+CHUNK = 1 << 20
+
+
+def prepare(engine: Engine) -> None:
+    """Makes what `engine` lacks: two minutes the first time, others wait for it. Raises ThwartError."""
+    with (engine.folder / "making").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if missing := [image for image in SERVICES if not engine.client.has_image(image)]:
+            _make(engine, [image for image in missing if not engine.client.pull(image)])
+
+
+def compose_program(engine: Engine) -> ComposeProgram:
+    """Docker Compose, out of the same Debian as the images. Raises ThwartError."""
+    root = debian.kept(SUITE, *ROOTS["python"])
+    return ComposeProgram(root / "usr/libexec/docker/cli-plugins/docker-compose", engine)
+
+
+def _make(engine: Engine, images: list[str]) -> None:
+    compose = compose_program(engine)
+    for name, packages in ROOTS.items():
+        engine.client.import_image(f"thwart-debian:{name}", _tar(debian.kept(SUITE, *packages)), ["CMD sh"])
+    for image in images:  # the first is what the last is built on
+        compose.run("--file", str(IMAGES / "compose.yml"), "build", SERVICES[image])
+
+
+def _tar(root: Path) -> Iterator[bytes]:
+    excluded, others = [*EXCLUDED], []
+    if Path("/", CERTIFICATES).exists():
+        excluded, others = [*EXCLUDED, f"./{CERTIFICATES}"], ["--directory=/", CERTIFICATES]
+    patterns = [f"--exclude={path}" for path in excluded]
+    command = ["tar", "--create", "--numeric-owner", "--anchored", *patterns, f"--directory={root}", ".", *others]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as tar:
+        assert tar.stdout is not None
+        while chunk := tar.stdout.read(CHUNK):
+            yield chunk
+    if tar.returncode:
+        raise ThwartError(f"tar of {root} ended with {tar.returncode}")
+
+
+if __name__ == "__main__":
+    try:
+        with Engine() as own:
+            prepare(own)
+    except ThwartError as error:
+        sys.exit(str(error))

@@ -1,0 +1,172 @@
+"""A fleet out of docker-compose.yml, as it is, on the tests' own engine: a project, its containers, their networks."""
+
+import functools
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from msgspec import Struct
+
+from shared.errors import ThwartError
+from tests.stage import base_images
+from tests.stage.compose_program import ComposeProgram
+from tests.stage.engine import PROJECT, Engine
+from tests.stage.network import Host
+
+LABEL = "com.docker.compose."
+# Every port is any free one, so that several fleets have room. Grafana has no image here.
+PORTS = ("THWART_API_PORT", "THWART_PROMETHEUS_PORT", "THWART_GRAFANA_PORT", "THWART_RABBITMQ_PORT")
+LEFT_OUT = "services: {grafana: {profiles: [nowhere]}}\n"
+EVERY_PROFILE = ("--profile", "*")
+
+
+class Container(Struct, frozen=True, kw_only=True):
+    """One of a fleet, as it was when it was asked for."""
+
+    service: str
+    number: int  # which of its service's, from 1
+    id: str
+    name: str
+    state: str  # `running`, `restarting`, `exited` …
+    health: str  # `healthy`, `unhealthy`, `starting`; nothing: it has no check
+    exit_code: int
+    pid: int  # this machine's number for its first process; 0: it has none
+
+    @property
+    def host(self) -> Host:
+        """Its network, for this machine's programs and threads, while it runs."""
+        return Host(self.name, f"/proc/{self.pid}/ns/net", ("127.0.0.1",))
+
+
+class Compose:
+    """One project. What is running of it ends with it, volumes and all."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        folder: Path,
+        *,
+        tree: Path = PROJECT,
+        profiles: Sequence[str] = (),
+        override: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Builds the images of `tree` first; nothing is started yet.
+
+        `folder` is the project's own, for what is changed of the compose file: `override` is one more such file.
+        `environment` is for the file's variables; it sees no others.
+        """
+        self.engine, self.project = engine, f"fleet-{secrets.token_hex(4)}"
+        self._program = _built(engine, tree)
+        self._environment = {**dict.fromkeys(PORTS, "0"), **(environment or {})}
+        files = [tree / "docker-compose.yml", *_written(folder, LEFT_OUT, override)]
+        self._words = ["--project-name", self.project, "--project-directory", str(tree)]
+        self._words += [word for file in files for word in ("--file", str(file))]
+        self._profiles = [word for profile in profiles for word in ("--profile", profile)]
+
+    def run(self, *words: str, text: str = "", within: float = 600.0) -> str:
+        """What `docker compose WORDS` prints. Raises ThwartError with its words when it fails."""
+        return self._run(*self._profiles, *words, text=text, within=within)
+
+    def up(self, *services: str, scale: Mapping[str, int] | None = None, options: Sequence[str] = ()) -> None:
+        """Starts `services`, or all, in the background; with `scale` so many of each. `options` are further ones."""
+        scaled = [word for service, count in (scale or {}).items() for word in ("--scale", f"{service}={count}")]
+        self.run("up", "--detach", "--no-build", *scaled, *options, *services)
+
+    def stop(self, *services: str) -> None:
+        """In good order; the containers stay."""
+        self.run("stop", *services)
+
+    def start(self, *services: str) -> None:
+        """What was stopped or killed."""
+        self.run("start", *services)
+
+    def kill(self, *services: str) -> None:
+        """SIGKILL. No restart policy starts again what is killed so; end its `pid` for that."""
+        self.run("kill", *services)
+
+    def restart(self, *services: str) -> None:
+        """Stops and starts the same containers."""
+        self.run("restart", *services)
+
+    def exec(self, service: str, *command: str, number: int = 1, text: str = "", within: float = 60.0) -> str:
+        """What `command` prints in a container. Raises ThwartError with its words when it fails."""
+        return self.run("exec", "-T", "--index", str(number), service, *command, text=text, within=within)
+
+    def logs(self, *services: str) -> str:
+        """What they have printed so far, each line behind its container's name."""
+        return self.run("logs", "--no-color", *services)
+
+    def down(self, *, volumes: bool = False) -> None:
+        """Removes the containers of every profile and their networks; with `volumes` those too."""
+        self._run(*EVERY_PROFILE, "down", "--remove-orphans", *(["--volumes"] if volumes else []))
+
+    def containers(self, service: str = "") -> list[Container]:
+        """Of `service`, or all, by number; also those that have ended."""
+        found = self.engine.client.get("/containers/json", all=True, filters=self._filters())
+        made = [self._container(each["Id"]) for each in found if service in ("", each["Labels"][f"{LABEL}service"])]
+        return sorted(made, key=lambda each: (each.service, each.number))
+
+    def container(self, service: str, number: int = 1) -> Container:
+        """Raises ThwartError when there is no such one."""
+        for each in self.containers(service):
+            if each.number == number:
+                return each
+        raise ThwartError(f"{service} {number}: no such container")
+
+    def inspect(self, container: Container) -> Any:
+        """What Docker says of it."""
+        return self.engine.client.get(f"/containers/{container.id}/json")
+
+    def published(self, service: str, port: int) -> str:
+        """Where `engine.host` reaches a container's port, as `127.0.0.1:32768`. Another one after each start."""
+        return self.run("port", service, str(port)).strip()
+
+    def close(self) -> None:
+        """At once, and with the volumes."""
+        self._run(*EVERY_PROFILE, "kill")
+        self.down(volumes=True)
+
+    def __enter__(self) -> "Compose":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _run(self, *words: str, text: str = "", within: float = 600.0) -> str:
+        return self._program.run(*self._words, *words, environment=self._environment, text=text, within=within)
+
+    def _filters(self) -> str:
+        return f'{{"label": ["{LABEL}project={self.project}", "{LABEL}oneoff=False"]}}'
+
+    def _container(self, container_id: str) -> Container:
+        said = self.engine.client.get(f"/containers/{container_id}/json")
+        labels, state = said["Config"]["Labels"], said["State"]
+        return Container(
+            service=labels[f"{LABEL}service"],
+            number=int(labels[f"{LABEL}container-number"]),
+            id=container_id,
+            name=said["Name"].removeprefix("/"),
+            state=state["Status"],
+            health=state.get("Health", {}).get("Status", ""),
+            exit_code=state["ExitCode"],
+            pid=self.engine.pid(container_id) if state["Pid"] else 0,
+        )
+
+
+def _written(folder: Path, *texts: str) -> list[Path]:
+    files = [folder / f"override-{number}.yml" for number, text in enumerate(texts) if text]
+    for file, text in zip(files, filter(None, texts), strict=True):
+        file.write_text(text)
+    return files
+
+
+@functools.cache
+def _built(engine: Engine, tree: Path) -> ComposeProgram:
+    """Once for each tree: every image that its file builds. What hasn't changed since the last run is not built again."""
+    base_images.prepare(engine)
+    program = base_images.compose_program(engine)
+    program.run("--project-directory", str(tree), *EVERY_PROFILE, "build")
+    return program
