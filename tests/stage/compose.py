@@ -19,6 +19,7 @@ LABEL = "com.docker.compose."
 # Every port is any free one, so that several fleets have room. Grafana has no image here.
 PORTS = ("THWART_API_PORT", "THWART_PROMETHEUS_PORT", "THWART_GRAFANA_PORT", "THWART_RABBITMQ_PORT")
 LEFT_OUT = "services: {grafana: {profiles: [nowhere]}}\n"
+CLEAR_LINE = "\x1b[2K"  # Compose puts it there, whatever it is told of colours
 EVERY_PROFILE = ("--profile", "*")
 
 
@@ -97,7 +98,7 @@ class Compose:
 
     def logs(self, *services: str) -> str:
         """What they have printed so far, each line behind its container's name."""
-        return self.run("logs", "--no-color", *services)
+        return self.run("logs", "--no-color", *services).replace(CLEAR_LINE, "")
 
     def down(self, *, volumes: bool = False) -> None:
         """Removes the containers of every profile and their networks; with `volumes` those too."""
@@ -165,7 +166,7 @@ def _written(folder: Path, *texts: str) -> list[Path]:
 
 @functools.cache
 def _built(engine: Engine, tree: Path) -> ComposeProgram:
-    """Once for each tree: every image that its file builds. What hasn't changed since the last run is not built again."""
+    """Once for each tree: every image that its file builds. What is the same as in the last run is not built again."""
     base_images.prepare(engine)
     program = base_images.compose_program(engine)
     program.run("--project-directory", str(tree), *EVERY_PROFILE, "build")

@@ -28,7 +28,7 @@ class ComposeProgram:
     def run(
         self, *words: str, environment: Mapping[str, str] | None = None, text: str = "", within: float = LIMIT
     ) -> str:
-        """What `docker compose WORDS` prints. Raises ThwartError with what it complains of, and when it takes longer."""
+        """What `docker compose WORDS` prints. Raises ThwartError with its words when it fails or takes longer."""
         try:
             done = subprocess.run(
                 [str(self._program), *words],
