@@ -15,8 +15,9 @@ from hypothesis import settings
 
 from shared.errors import ThwartError
 from shared.topology import QueueType
-from tests.stage import debian
+from tests.stage import base_images, debian
 from tests.stage.broker import Broker
+from tests.stage.engine import Engine
 from tests.stage.guard import Guard
 from tests.stage.network import Network
 from tests.stage.private_broker import SERVER, PrivateBroker
@@ -71,6 +72,14 @@ def broker(broker_nodes: Callable[[Path], PrivateBroker], rabbitmq: str, queue_t
     yield Broker(node, login, queue_type)
     node.start()
     node.remove_login(login.name)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """The tests' own Docker engine, with the images that docker-compose.yml pulls. None: a failure everywhere."""
+    with Engine() as one:
+        base_images.prepare(one)
+        yield one
 
 
 @pytest.fixture

@@ -1,12 +1,10 @@
 """The images that docker-compose.yml pulls: from a registry, or else out of Debian's packages under the same names.
 
-Grafana is in no Debian: a fleet of the stage has none. `python -m tests.stage.base_images` makes what is missing, so
-that no test has to wait for it.
+Grafana is in no Debian: a fleet of the stage has none.
 """
 
 import fcntl
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,11 +63,3 @@ def _tar(root: Path) -> Iterator[bytes]:
             yield chunk
     if tar.returncode:
         raise ThwartError(f"tar of {root} ended with {tar.returncode}")
-
-
-if __name__ == "__main__":
-    try:
-        with Engine() as own:
-            prepare(own)
-    except ThwartError as error:
-        sys.exit(str(error))

@@ -1,7 +1,11 @@
-"""A fleet out of docker-compose.yml, as it is, on the tests' own engine: a project, its containers, their networks."""
+"""A fleet out of docker-compose.yml, as it is, on the tests' own engine: a project, its containers, their networks.
+
+`python -m tests.stage.compose` makes every image that it needs, so that no test has to wait for them.
+"""
 
 import functools
 import secrets
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -171,3 +175,11 @@ def _built(engine: Engine, tree: Path) -> ComposeProgram:
     program = base_images.compose_program(engine)
     program.run("--project-directory", str(tree), *EVERY_PROFILE, "build")
     return program
+
+
+if __name__ == "__main__":
+    try:
+        with Engine() as own:
+            _built(own, PROJECT)
+    except ThwartError as error:
+        sys.exit(str(error))
