@@ -21,7 +21,9 @@ HEARING = ("acking event",)
 SEEING = ("acking order", "acking dead letter")
 # … and when an allowlist is in the ledger with the lifts that follow from it, and agents don't know.
 TELLING = ("sending policy",)
-POINTS = (*ORDERING, *HEARING, *SEEING, *TELLING)
+# … and when it is in the ledger that an agent is gone, and nothing that follows from it.
+LEAVING = ("gone",)
+POINTS = (*ORDERING, *HEARING, *SEEING, *TELLING, *LEAVING)
 QUEUES = {
     topology.MANAGER_LOGS: "log",
     topology.MANAGER_EVENTS: "event",
@@ -31,7 +33,7 @@ QUEUES = {
 
 
 class StoppingStore(Store):
-    """Stops in the transaction that has an order to send, before its commit."""
+    """Stops in the transaction that has an order to send, before its commit; after one by which an agent is gone."""
 
     point: Point
 
@@ -42,7 +44,9 @@ class StoppingStore(Store):
             self.point("deciding", _orders(connection) > before)
             return result
 
-        return await super().run(stopping)
+        result = await super().run(stopping)
+        self.point("gone", await super().run(_gone))
+        return result
 
 
 class StoppingConsumer(Consumer):
@@ -53,6 +57,11 @@ class StoppingConsumer(Consumer):
     def ack_through(self, delivery):
         self.point(f"acking {QUEUES.get(delivery.queue, delivery.kind)}")
         super().ack_through(delivery)
+
+
+def _gone(connection):
+    """Whether any agent is."""
+    return connection.execute("SELECT 1 FROM agents WHERE gone_at IS NOT NULL").fetchone() is not None
 
 
 def _orders(connection):
