@@ -99,8 +99,10 @@ class Heartbeats:
             return
         connection = self._consumer.connections
         made = self._queue in self._consumer.queues_made and connection != self._said_new
-        with suppress(BrokerError, StoreError, OSError):  # OSError: this host can't tell its addresses just now
-            await self._publisher.send(self._publication(await self._heartbeat(made=made)))
+        # TimeoutError: nobody confirms it, as when the queue has no leader; OSError: this host can't tell its addresses
+        with suppress(BrokerError, StoreError, TimeoutError, OSError):
+            said = self._publication(await self._heartbeat(made=made))
+            await asyncio.wait_for(self._publisher.send(said), EVERY)
             self._said_new = connection if made else self._said_new
 
     async def _look(self) -> None:
