@@ -23,14 +23,28 @@ async def eventually(check: Callable[[], T | Awaitable[T]], within: float = 5.0)
         await asyncio.sleep(PAUSE)
 
 
-def wait_for(check: Callable[[], T], within: float = 5.0) -> T:
-    """`eventually`, for where no loop runs."""
+def wait_for(check: Callable[[], T], within: float = 5.0, pause: float = PAUSE) -> T:
+    """`eventually`, for where no loop runs. A longer `pause` (s) is for looks that cost something."""
     end = time.monotonic() + within
     while not (answer := check()):
         if time.monotonic() > end:
             raise AssertionError(f"not within {within} s: {_name(check)}")
-        time.sleep(PAUSE)
+        time.sleep(pause)
     return answer
+
+
+def wait_until_none(look: Callable[[], list[str]], within: float, pause: float = PAUSE) -> None:
+    """Returns when nothing is left to say. Fails after `within` seconds with what there still was."""
+    left: list[str] = []
+
+    def none() -> bool:
+        left[:] = look()
+        return not left
+
+    try:
+        wait_for(none, within, pause)
+    except AssertionError:
+        raise AssertionError(f"not within {within} s: {'; '.join(left)}") from None
 
 
 def _name(check: Callable[..., object]) -> str:

@@ -1,12 +1,15 @@
 """What Grafana would read, as a test wants it: each generated dashboard's panels, and the queries that they make."""
 
 import json
+import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+
+from tests.stage.prometheus import Queries
 
 GRAFANA = Path(__file__).parents[2] / "deploy" / "grafana"
 NAMES = ("fleet", "attacks", "pipeline")
@@ -46,6 +49,14 @@ def queries() -> Iterator[Asked]:
                     instant=target.get("instant", False),
                     legend=target.get("legendFormat", ""),
                 )
+
+
+def has_data(prometheus: Queries, asked: Asked) -> bool:
+    """In the last minute, second by second, or now."""
+    now = time.time()
+    if asked.instant:
+        return bool(prometheus.instant(asked.expression, now))
+    return bool(prometheus.span(asked.expression, now - 60, now, 1))
 
 
 def _heard(expression: str) -> str:
