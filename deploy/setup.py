@@ -35,6 +35,7 @@ from shared.topology import EVENTS, LOGS
 VHOST = "thwart"
 AN_ID = "[A-Za-z0-9_-]+"
 EVERYTHING, OURS = ".*", r"^thwart\."
+SHARED = "rabbitmq"  # the folder that two of these have in common, even in containers with a volume for each folder
 SECRET = 0o600
 # There is nothing in it but hashes of 256 random bits, of which no password can be found, and every image of RabbitMQ
 # has a user id of its own.
@@ -92,9 +93,7 @@ class Secrets:
         """Has the file say `text`. Returns that."""
         path = self._folder / name
         owner = self._owners.get(path.parent.name, Owner())
-        if not path.parent.exists():
-            path.parent.mkdir(parents=True)
-            path.parent.chmod(0o755)  # whatever the umask: RabbitMQ, of another user id, reads its definitions
+        _make(path.parent)
         # its reader, who could write there, would have the next run follow a link to somebody else's secret
         os.chown(path.parent, os.geteuid(), os.getegid())
         if self.read(name) != text:
@@ -124,7 +123,7 @@ def main(folder: Path, brokers: Sequence[str], tls: bool, owners: Sequence[str])
     """
     try:
         owned = dict(_owner(text) for text in owners)
-        with _alone_in(folder):
+        with _alone_in(folder / SHARED):
             written = set_up(Secrets(folder, owned), brokers, "amqps" if tls else "amqp")
     except SettingsError as error:
         sys.exit(f"setup: {error}")
@@ -220,13 +219,19 @@ def _owner(text: str) -> tuple[str, Owner]:
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """While another one makes secrets there this waits, and then finds them."""
-    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _make(folder)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
+
+
+def _make(folder: Path) -> None:
+    if not folder.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)  # whatever the umask: RabbitMQ, of another user id, reads its definitions
 
 
 def _replace(path: Path, text: str) -> None:

@@ -153,14 +153,17 @@ def test_files_are_given_to_their_reader_and_folders_are_not(made):
 
 
 def test_while_another_makes_them_it_waits(tmp_path):
-    """Each of two would make passwords of its own, and the definitions know those of one."""
+    """Each of two would make passwords of its own, and the definitions know those of one.
+
+    Two containers have a folder each, and in it the same volumes.
+    """
     folder = tmp_path / "secrets"
-    folder.mkdir()
-    held = os.open(folder, os.O_RDONLY)
+    (folder / "rabbitmq").mkdir(parents=True)
+    held = os.open(folder / "rabbitmq", os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
     second = subprocess.Popen([sys.executable, str(PROGRAM), str(folder)], stdout=subprocess.PIPE, text=True)
     wait_for(lambda: _waits_for_a_lock(second.pid) or second.poll() is not None, within=20)
-    assert not any(folder.iterdir())
+    assert not contents(folder)
     os.close(held)
     assert len(second.communicate(timeout=30)[0].splitlines()) == len(SECRETS) + 1
     assert second.returncode == 0
