@@ -1,10 +1,13 @@
 """Three RabbitMQ nodes as `deploy/` has them: what of one, and of two, may die or hang while orders are given."""
 
+import re
 import time
 from collections.abc import Iterator
+from urllib.request import urlopen
 
 import pytest
 
+from manager.up.private_broker import LOOPBACK
 from shared import topology
 from tests.fault.on_three_nodes import Daemons, leader
 from tests.stage import debian
@@ -44,6 +47,7 @@ def test_one_node_dies_then_two_then_they_are_back_and_nothing_is_lost(nodes, da
         first, began = leader(nodes, queue), time.time()
         first.kill()
         daemons.goes_on(within=60)
+        assert unreachable(nodes) == 1, "which an alert goes by"
         one_died, began = daemons.longest_wait(began), time.time()
         other, last = (node for node in nodes.nodes if node is not first)
         other.kill()
@@ -74,3 +78,11 @@ def test_a_node_that_hangs_is_noticed_and_nothing_is_lost(nodes, daemons):
         nodes.start()
         daemons.goes_on(within=90)
     print(f"{daemons.judged()} orders for three agents, none lost; the longest when a node hung: {hung:.1f} s")
+
+
+def unreachable(nodes: Cluster) -> int:
+    """How many nodes one that runs can't reach, by what Prometheus is told of it."""
+    one = next(node for node in nodes.nodes if node.running)
+    with urlopen(f"http://{LOOPBACK}:{one.prometheus}/metrics", timeout=10) as answer:
+        (said,) = re.findall(r"^rabbitmq_unreachable_cluster_peers_count (\d+)$", answer.read().decode(), re.MULTILINE)
+    return int(said)
