@@ -156,6 +156,28 @@ def test_prometheus_gets_no_more_series_when_there_are_more_agents(deployed):
     channel.connection.close()
 
 
+class OnManyProcessors(DeployedBroker):
+    """Erlang has some metrics for each."""
+
+    def _environment(self) -> dict[str, str]:
+        known, name = super()._environment(), "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"
+        return known | {name: f"{known[name]} +S 64:64"}
+
+
+def test_prometheus_takes_in_a_broker_with_many_processors(tmp_path):
+    """Over its job's limit nothing would be taken in, and the alert would say that there is no broker."""
+    folder, port, job = Secrets(tmp_path / "secrets", free_port()).folder, free_port(), jobs()["rabbitmq"]
+    system = debian.with_packages("trixie", "rabbitmq-server")
+    definitions = folder / "rabbitmq" / "definitions.json"
+    with OnManyProcessors(tmp_path / "node", definitions, port, system=system) as node:
+        everything = _series(node.prometheus)
+    (limit,) = re.findall(r"sample_limit: (\d+)", job)
+    dropped = re.compile(re.findall(r"source_labels: \[__name__\]\n +regex: (\S+)\n +action: drop", job)[0])
+    kept = [each for each in everything if not dropped.fullmatch(each.partition("{")[0])]
+    assert len(everything) > int(limit), "else this shows nothing"
+    assert len(kept) < int(limit) / 2
+
+
 def test_the_broker_has_the_metrics_that_the_dashboards_ask_for(deployed):
     """By their names, from its start on."""
     asked = {name for each in queries() for name in re.findall(r"\brabbitmq_\w+(?={)", each.expression)}
