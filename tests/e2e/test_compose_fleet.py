@@ -36,6 +36,7 @@ AT_ONCE = 20.0  # s for what a new replica is told to be in its kernel, on a bus
 IN_TIME = 60.0  # s for what takes a while
 LOAD = 20  # orders before the broker dies, and as many once it is back
 SSH = 22
+ALONE = ("server", "target-agent")  # services that have one agent, and a volume with a name for it
 
 
 def reaches(one: Host, other: Host) -> bool:
@@ -44,6 +45,11 @@ def reaches(one: Host, other: Host) -> bool:
         with suppress(OSError), one.connect((address, SSH), LIMIT):
             return True
     return False
+
+
+def ids(replicas: list[Replica], service: str) -> set[str]:
+    """Of its agents."""
+    return {each.id for each in replicas if each.service == service}
 
 
 class Story:
@@ -77,7 +83,7 @@ class Story:
 
     def lacking(self, replicas: list[Replica]) -> list[str]:
         """Who has not all that was ordered on all."""
-        without = [(each.container, self.everywhere - blocked(each)) for each in replicas]
+        without = [(each.container, self.everywhere - blocked(each.host)) for each in replicas]
         return [f"{container} has not {', '.join(sorted(lacks))}" for container, lacks in without if lacks]
 
     def labels(self) -> dict[str, dict[str, str]]:
@@ -98,11 +104,11 @@ class Story:
 
     def attacked(self) -> None:
         """The host that is attacked drops the attacker and nobody else, no other host does, and the ledger says why."""
-        self.compose.run("--profile", "attack", "up", "--detach", "--no-build", "--no-recreate", "--scale", "agent=5")
+        self.with_attack()
         target = next(each for each in self.fleet.settled() if each.service == "target-agent")
         attacker = self.fleet.host("attacker")
         (source,) = attacker.call(own_addresses)
-        wait_for(lambda: source in blocked(target), IN_TIME, PAUSE)
+        wait_for(lambda: source in blocked(target.host), IN_TIME, PAUSE)
         assert not reaches(attacker, target.host)
         assert reaches(self.fleet.host("prometheus"), target.host)
         wait_for(lambda: self.answers(source) == [(target.id, "applied", "5712")], AT_ONCE, PAUSE)
@@ -149,17 +155,23 @@ class Story:
         self.whole()
 
     def restarted(self) -> None:
-        """Each container has a new network, so each kernel had nothing."""
-        since = time.time()
+        """Each container has a new network, so each kernel had nothing; each agent is who it was."""
+        since, before = time.time(), {each.container: each.id for each in self.fleet.replicas()}
         self.compose.run("--profile", "attack", "restart")
-        self.whole(since)
+        assert {each.container: each.id for each in self.whole(since)} == before
 
-    def begun_anew(self, count: int) -> None:
-        """Every container is another one, and so is every agent; the ledger is the old one."""
-        before = {each.id for each in self.fleet.replicas()}
+    def begun_anew(self) -> None:
+        """Every container is another one. The replicas are new agents; who has no replicas is who it was."""
+        before = self.fleet.replicas()
         self.compose.down()
-        self.compose.up(scale={"agent": count})
-        assert not before & {each.id for each in self.whole()}
+        self.with_attack()
+        after = self.whole()
+        assert ids(before, "agent") & ids(after, "agent") == set()
+        assert [ids(before, each) for each in ALONE] == [ids(after, each) for each in ALONE]
+
+    def with_attack(self) -> None:
+        """Starts what doesn't run, with five agents."""
+        self.compose.run("--profile", "attack", "up", "--detach", "--no-build", "--scale", "agent=5")
 
 
 @pytest.fixture
@@ -195,4 +207,4 @@ def test_nothing_is_lost(story: Story) -> None:
     story.shown()
     story.broker_killed()
     story.restarted()
-    story.begun_anew(5)
+    story.begun_anew()

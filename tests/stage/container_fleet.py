@@ -129,7 +129,7 @@ class ContainerFleet:
         return [
             f"{each.container}: the kernel has {sorted(kernel - ledger)} more, {sorted(ledger - kernel)} less"
             for each in replicas
-            if (kernel := blocked(each)) != (ledger := {target for agent, target in held if agent == each.id})
+            if (kernel := blocked(each.host)) != (ledger := {target for agent, target in held if agent == each.id})
         ]
 
     def prometheus(self) -> Queries:
@@ -192,10 +192,10 @@ class Load:
                 self.everywhere.add(target)
 
 
-def blocked(replica: Replica) -> set[str]:
-    """What its kernel drops."""
+def blocked(host: Host) -> set[str]:
+    """What the kernel drops there."""
     try:
-        return in_force(replica.host)
+        return in_force(host)
     except ThwartError:  # there is no table before the first block
         return set()
 
