@@ -5,15 +5,18 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shared.errors import ThwartError
+from shared.messages import Expiry
 from tests.stage import debian, kernel
 from tests.stage.booted import PACKAGES, Booted
 from tests.stage.guard import Guard
+from tests.stage.judge import Judge
 from tests.stage.kernel import KernelWatch
 from tests.stage.network import Host, Network
 from tests.stage.private_broker import PrivateBroker
@@ -65,18 +68,26 @@ def machine(
 
 
 @pytest.fixture
-def at_work(machine: Booted, host: Host, tmp_path: Path) -> Iterator[Booted]:
-    """It is installed, both daemons run as one starts them, on a broker of the machine's own, and one is blocked."""
+def its_broker(host: Host, tmp_path: Path) -> Iterator[PrivateBroker]:
+    """RabbitMQ, where the machine is; not started."""
+    node = PrivateBroker(tmp_path / "broker", address=host.address, inside=host.inside, connect=host.connect)
+    with closing(node):
+        yield node
+
+
+@pytest.fixture
+def at_work(machine: Booted, its_broker: PrivateBroker) -> Booted:
+    """It is installed, both daemons run as one starts them, and one address is blocked."""
     install(machine, "now")
-    with PrivateBroker(tmp_path / "broker", address=host.address, inside=host.inside, connect=host.connect) as broker:
-        for name, lines in {"agent": 'id = "web1"\n', "manager": ""}.items():
-            settings = f'[broker]\nurls = ["{broker.url}"]\n[{name}]\n{lines}'
-            machine.file(f"/etc/thwart/{name}.toml").write_text(settings)
-        machine.run("systemctl", "enable", "--now", *UNITS)
-        wait_for(lambda: _agent(machine).get("state") == "living", SOON)
-        machine.run("thwart", "block", ATTACKER, "--for", "1h")
-        assert kernel.in_force(machine) == {ATTACKER}
-        yield machine
+    its_broker.start()
+    for name, lines in {"agent": 'id = "web1"\n', "manager": ""}.items():
+        settings = f'[broker]\nurls = ["{its_broker.url}"]\n[{name}]\n{lines}'
+        machine.file(f"/etc/thwart/{name}.toml").write_text(settings)
+    machine.run("systemctl", "enable", "--now", *UNITS)
+    wait_for(lambda: _agent(machine).get("state") == "living", SOON)
+    machine.run("thwart", "block", ATTACKER, "--for", "1h")
+    assert kernel.in_force(machine) == {ATTACKER}
+    return machine
 
 
 def test_it_comes_and_goes_without_a_trace(machine: Booted) -> None:
@@ -113,13 +124,15 @@ def test_an_upgrade_takes_over_what_is_in_force(at_work: Booted, host: Host, gua
     assert not [each for each in watch.changes if each.left == 0]
 
 
-def test_a_removal_leaves_nobody_blocked(at_work: Booted) -> None:
-    """Who removes it gets the firewall back as it was, keeps settings and ledger, and loses them by a purge."""
-    at_work.run(*DPKG, "--remove", "thwart")
-    assert "thwart" not in at_work.run("nft", "list", "tables")
-    assert (
-        at_work.file("/etc/thwart/agent.toml").exists() and at_work.file("/var/lib/thwart/manager/ledger.db").exists()
-    )
+def test_a_removal_leaves_nobody_blocked(at_work: Booted, host: Host, its_broker: PrivateBroker) -> None:
+    """Who removes it gets the firewall back as it was, and the managers are told; settings and ledger go by a purge."""
+    with closing(Judge(its_broker.url, host.path)) as judge:
+        at_work.run(*DPKG, "--remove", "thwart")
+        assert "thwart" not in at_work.run("nft", "list", "tables")
+        told = judge.wait(lambda: judge.heard(Expiry), 1, SOON)
+    assert [(each.target, each.cause, each.outcome) for each in told] == [(ATTACKER, "lifted", "reverted")]
+    assert at_work.file("/etc/thwart/agent.toml").exists()
+    assert at_work.file("/var/lib/thwart/manager/ledger.db").exists()
     at_work.run(*DPKG, "--purge", "thwart")
     assert not [each for each in everything(at_work) if "thwart" in each]
 
