@@ -30,6 +30,7 @@ class Consumer(Link):
     ) -> None:
         super().__init__(settings, name, declarations)
         self._queues, self._prefetch = queues, prefetch
+        self._watched = frozenset(queues)
         self._arrived: dict[str, deque[Delivery]] = {queue: deque() for queue in queues}
         self._news: dict[str, asyncio.Event] = {queue: asyncio.Event() for queue in queues}
         self._by_queue: dict[str, Channel] = {}

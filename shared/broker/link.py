@@ -5,7 +5,6 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import pika
@@ -22,7 +21,7 @@ from shared.topology import Exchange, Queue
 
 SLOWEST_RETRY = 5.0  # s between two attempts to connect
 PATIENCE = tenacity.wait_exponential(multiplier=0.05, max=SLOWEST_RETRY) + tenacity.wait_random(0, 0.5)
-CONNECT_LIMIT = 15.0  # s for one attempt at all addresses, the declarations included
+CONNECT_LIMIT = 15.0  # s for one attempt at all addresses, and then for each answer to what is declared
 SHORT_LIVED = 1.0  # s: a connection that was lost sooner is followed by a pause, whatever ended it
 PAUSE_AFTER_SHORT = 0.1, 0.3  # s, at least and at most
 RESOURCE_LOCKED, PRECONDITION_FAILED, NOT_FOUND = 405, 406, 404
@@ -45,9 +44,11 @@ class Link:
         self._asked: set[asyncio.Future[Any]] = set()
         self._said = ""  # why it can't be used, as it was last logged
         self._lost: asyncio.Future[BrokerError] | None = None
+        self._limit: asyncio.Timeout | None = None  # of the attempt to connect that is being made
+        self._watched: frozenset[str] = frozenset()  # queues of which is to be known whether they were there
         self.connected = asyncio.Event()
         self.connections = 0  # made so far: the first connect makes it 1
-        self.queues_made: frozenset[str] = frozenset()  # that the present connection did not find
+        self.queues_made: frozenset[str] = frozenset()  # watched ones that the present connection did not find
         self.lock_refused_since: float | None = None  # time.monotonic() of the first LockHeld in a row
         self.when_connected: Callable[[], None] = lambda: None  # called each time that a connection stands
 
@@ -100,8 +101,9 @@ class Link:
 
     async def _connect(self) -> None:
         try:
-            async with asyncio.timeout(CONNECT_LIMIT):
+            async with asyncio.timeout(CONNECT_LIMIT) as self._limit:
                 self._connection = await self._open_first_that_answers()
+                self._go_on()
                 self._lost = asyncio.get_running_loop().create_future()
                 await self._declare()
                 await self.opened()
@@ -110,6 +112,16 @@ class Link:
             if isinstance(error, BrokerError):
                 raise
             raise Disconnected(f"the broker doesn't answer as one: {error!r}") from error
+        finally:
+            self._limit = None
+
+    def _go_on(self) -> None:
+        """The broker has answered: it has as long for the next one.
+
+        A limit for all of them would cut everybody short where thousands come back at once, to begin again.
+        """
+        if self._limit is not None:
+            self._limit.reschedule(asyncio.get_running_loop().time() + CONNECT_LIMIT)
 
     async def _open_first_that_answers(self) -> AsyncioConnection:
         errors = []
@@ -199,36 +211,25 @@ class Link:
         self._asked.add(answer)
         try:
             method(lambda result: resolve(answer, result))
-            return await answer
+            result = await answer
+            self._go_on()
+            return result
         except (AMQPError, ValueError) as error:  # pika raises ValueError on what is closed already
             raise Disconnected(words(error)) from error
         finally:
             self._asked.discard(answer)
 
     async def _declare(self) -> None:
+        """All at once but for one answer at the end: where thousands come back together, each one would be a turn."""
         channel = await self.channel()
-        queues = [each for each in self._declarations if isinstance(each, Queue)]
-        self.queues_made = frozenset([q.name for q in queues if not q.exclusive and not await self._exists(q)])
-        for each in self._declarations:
+        queues = [each for each in self._declarations if isinstance(each, Queue) and each.name in self._watched]
+        self.queues_made = frozenset([each.name for each in queues if not await self._exists(each)])
+        for each in self._declarations:  # they are done in this order, and a `no` to one is the end of it
             if isinstance(each, Exchange):
-                await self.ask(partial(_exchange_declare, channel, each))
+                channel.exchange_declare(each.name, "topic", durable=True, arguments=each.arguments)
             else:
-                await self._declare_queue(channel, each)
-
-    async def _declare_queue(self, channel: Channel, queue: Queue) -> None:
-        await self.ask(
-            lambda done: channel.queue_declare(
-                queue.name,
-                durable=not queue.exclusive,
-                exclusive=queue.exclusive,
-                arguments=queue.arguments,
-                callback=done,
-            )
-        )
-        for exchange, key in queue.bindings:
-            await self.ask(partial(_queue_bind, channel, queue.name, exchange, key))
-        for exchange, key in queue.unbound:
-            await self.ask(partial(_queue_unbind, channel, queue.name, exchange, key))
+                _declare_queue(channel, each)
+        await self.ask(lambda done: channel.basic_qos(callback=done))
 
     async def remove_queue(self, name: str, lock: Queue) -> None:
         """Deletes a queue and what is in it, while holding the lock of whoever consumes it. Twice is safe.
@@ -266,16 +267,12 @@ class Link:
         return found
 
 
-def _exchange_declare(channel: Channel, exchange: Exchange, done: Callable[[Any], None]) -> None:
-    channel.exchange_declare(exchange.name, "topic", durable=True, arguments=exchange.arguments, callback=done)
-
-
-def _queue_bind(channel: Channel, queue: str, exchange: str, key: str, done: Callable[[Any], None]) -> None:
-    channel.queue_bind(queue, exchange, key, callback=done)
-
-
-def _queue_unbind(channel: Channel, queue: str, exchange: str, key: str, done: Callable[[Any], None]) -> None:
-    channel.queue_unbind(queue, exchange, key, callback=done)
+def _declare_queue(channel: Channel, queue: Queue) -> None:
+    channel.queue_declare(queue.name, durable=not queue.exclusive, exclusive=queue.exclusive, arguments=queue.arguments)
+    for exchange, key in queue.bindings:
+        channel.queue_bind(queue.name, exchange, key)
+    for exchange, key in queue.unbound:
+        channel.queue_unbind(queue.name, exchange, key)
 
 
 def _error_of(reason: BaseException) -> BrokerError:

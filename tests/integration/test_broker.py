@@ -5,8 +5,10 @@ import socket
 import time
 from typing import Any
 
+import pika
 import pytest
 import trustme
+from pika.exceptions import ChannelClosedByBroker
 from structlog.testing import capture_logs
 
 from shared import topology
@@ -283,6 +285,20 @@ async def test_a_lock_is_held_by_one_and_taken_over_by_the_next(broker: Broker) 
         await publisher.publish(message("for other"))
         assert [each.body for each in await take(other, 1)] == [b"for other"]
         await waits.__aexit__(None, None, None)
+
+
+async def test_who_is_refused_the_lock_makes_no_queue(broker: Broker) -> None:
+    """What is declared behind the lock is not done, although it has set out with it."""
+    lock, behind = topology.agent_lock("web1"), Queue(name="behind")
+    async with connected(Consumer(broker.settings, "one", (lock,), [])):
+        other = Consumer(broker.settings, "other", (lock, behind), [behind.name])
+        async with running(other.run()):
+            await eventually(lambda: other.lock_refused_since is not None, 20)
+        with (
+            pika.BlockingConnection(pika.URLParameters(broker.url)) as connection,
+            pytest.raises(ChannelClosedByBroker, match="NOT_FOUND"),
+        ):
+            connection.channel().queue_declare(behind.name, passive=True)
 
 
 async def test_a_queue_with_other_arguments_is_named_with_what_to_do(broker: Broker) -> None:

@@ -123,6 +123,23 @@ async def test_nodes_that_hang_do_not_keep_from_the_one_that_answers(broker, mon
             assert time.monotonic() - began < 4
 
 
+class _Waited(Publisher):
+    """Its broker takes longer for all that it is asked than an attempt may, and less for each."""
+
+    async def opened(self) -> None:
+        for _ in range(15):
+            await self.ask(lambda done: asyncio.get_running_loop().call_later(0.1, done, None))
+        await super().opened()
+
+
+async def test_a_broker_that_answers_slowly_is_connected_to_all_the_same(broker, monkeypatch):
+    """Thousands who come back at once wait for each other; to be cut short and begin again would make it worse."""
+    monkeypatch.setattr("shared.broker.link.CONNECT_LIMIT", 1.0)
+    publisher = _Waited(broker.settings, "test", topology.exchanges())
+    async with running(publisher):
+        assert publisher.connections == 1
+
+
 @pytest.mark.parametrize("query, seconds", [("", 10), ("?heartbeat=2", 2), ("?heartbeat=0", 10)])
 def test_a_url_may_ask_for_another_heartbeat_but_not_for_none(query, seconds):
     """Without heartbeats a half-open link would never be noticed."""
