@@ -4,8 +4,9 @@ Grafana is in no Debian: a fleet of the stage has none.
 """
 
 import fcntl
+import hashlib
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from shared.errors import ThwartError
@@ -27,14 +28,16 @@ EXCLUDED = ("./usr/libexec/docker", "./var/lib/rabbitmq/*", "./etc/ssl/private/*
 # The machine's own, for where an authority of its own answers for the package index.
 CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
 CHUNK = 1 << 20
+MADE_FROM = "thwart.made-from"
 
 
 def prepare(engine: Engine) -> None:
     """Makes what `engine` lacks: two minutes the first time, others wait for it. Raises ThwartError."""
     with (engine.folder / "making").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if missing := [image for image in SERVICES if not engine.client.has_image(image)]:
-            _make(engine, [image for image in missing if not engine.client.pull(image)])
+        recipes = _recipes()
+        if wanted := [image for image in SERVICES if _is_wanted(engine, image, recipes)]:
+            _make(engine, wanted, recipes)
 
 
 def compose_program(engine: Engine) -> ComposeProgram:
@@ -43,10 +46,25 @@ def compose_program(engine: Engine) -> ComposeProgram:
     return ComposeProgram(root / "usr/libexec/docker/cli-plugins/docker-compose", engine)
 
 
-def _make(engine: Engine, images: list[str]) -> None:
-    compose = compose_program(engine)
+def _recipes() -> str:
+    """Another one when something is made in another way."""
+    files = [path.read_bytes() for path in sorted(IMAGES.iterdir())]
+    return hashlib.sha256(repr((SUITE, ROOTS, EXCLUDED, files)).encode()).hexdigest()
+
+
+def _is_wanted(engine: Engine, image: str, recipes: str) -> bool:
+    """What was made here must be made from these recipes; what came from elsewhere is left alone."""
+    labels = engine.client.labels(image)
+    if labels is None:
+        return not engine.client.pull(image)
+    return labels.get(MADE_FROM, recipes) != recipes
+
+
+def _make(engine: Engine, images: Sequence[str], recipes: str) -> None:
+    changes = ["CMD sh", f"LABEL {MADE_FROM}={recipes}"]  # which what is built on it has, too
     for name, packages in ROOTS.items():
-        engine.client.import_image(f"thwart-debian:{name}", _tar(debian.kept(SUITE, *packages)), ["CMD sh"])
+        engine.client.import_image(f"thwart-debian:{name}", _tar(debian.kept(SUITE, *packages)), changes)
+    compose = compose_program(engine)
     for image in images:  # the first is what the last is built on
         compose.run("--file", str(IMAGES / "compose.yml"), "build", SERVICES[image])
 

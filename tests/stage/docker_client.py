@@ -35,9 +35,10 @@ class DockerClient:
         """What Docker says of `path`, such as `/containers/json`."""
         return self._ask("GET", path, parameters)
 
-    def has_image(self, name: str) -> bool:
-        """Whether it is there under that name."""
-        return self._http.get(f"/images/{name}/json").is_success
+    def labels(self, image: str) -> dict[str, str] | None:
+        """The labels of an image; None: there is none of that name."""
+        said = self._http.get(f"/images/{image}/json")
+        return (said.json()["Config"]["Labels"] or {}) if said.is_success else None
 
     def pull(self, name: str) -> bool:
         """Fetches an image, if a registry answers that has it."""
