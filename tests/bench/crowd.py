@@ -26,7 +26,7 @@ from tests.waiting import wait_for
 SUITE = "trixie"  # whose RabbitMQ is 4.0
 START, PATIENCE = 60.0, 600.0  # s
 LASTS = 86_400.0  # s: nothing ends meanwhile
-LOOK = 0.2  # s between two looks at the agents
+LOOK, LOOK_AGAIN = 0.2, 0.02  # s between two looks at the agents, and at an order's rows
 # While the broker is away they try its port again and again: one that the system hands out to who connects would
 # answer to itself now and then.
 PORTS = range(21_000, 22_000)
@@ -130,7 +130,9 @@ class Crowd:
 
     def answered(self, order_id: str, since: float) -> Answered:
         """Waits until all have answered the only order that is open."""
-        wait_for(lambda: self.row(_SETTLED, order_id) >= self.agents, PATIENCE)
+        while self.row(_SETTLED, order_id) < self.agents:  # which reads all its rows
+            assert time.time() < since + PATIENCE
+            time.sleep(LOOK_AGAIN)
         last = time.time() - since
         with reading(self._ledger) as connection:
             took = tuple(row[0] for row in connection.execute(_TOOK, (order_id,)))

@@ -73,17 +73,18 @@ class Memory:
     def __init__(self) -> None:
         self.id = uuid.uuid4().hex
         self.version = 0  # of the allowlist
-        self.held: list[str] = []  # ids of orders, none of which ends while this is measured
+        self.held: dict[str, Publication] = {}  # answers by order, none of which ends while this is measured
         self.answers: dict[str, Publication] = {}  # not confirmed yet
         self._holds = Holds.of(())
 
-    def hold(self, order: Order) -> bool:
-        """False for one that it has already."""
-        if order.id in self.held:
-            return False
-        self.held.append(order.id)
-        self._holds = Holds.of(self.held)
-        return True
+    def hold(self, order_id: str, answer: Publication) -> bool:
+        """False for an order that it has already; that gets the same answer again."""
+        fresh = order_id not in self.held
+        if fresh:
+            self.held[order_id] = answer
+            self._holds = Holds.of(self.held)
+        self.answers[order_id] = self.held[order_id]
+        return fresh
 
     async def holds(self, at: float) -> Holds:
         return self._holds
@@ -161,8 +162,7 @@ class SimulatedAgent:
             self.memory.version = policy.ruling(delivery.body).version
             return
         order = codec.decode(delivery.body, Order)
-        self.repeated += not self.memory.hold(order)
-        self.memory.answers[order.id] = self._said(order)
+        self.repeated += not self.memory.hold(order.id, self._said(order))
 
     async def _answer(self) -> None:
         """As the outbox does: sent until it is confirmed."""
