@@ -1,6 +1,7 @@
 """A minimal Debian in a folder, made by debootstrap from where this machine gets its own packages.
 
-`python -m tests.stage.debian SUITE PACKAGE …` makes one that is kept, so that no test has to wait for it.
+`python -m tests.stage.debian SUITE PACKAGE …` makes one that is kept, so that no test has to wait for it; with `--boot`
+in front also of the suite that this machine is.
 """
 
 import fcntl
@@ -78,6 +79,6 @@ def _mirror() -> str:
 
 if __name__ == "__main__":
     try:
-        with_packages(*sys.argv[1:])
+        kept(*sys.argv[2:]) if sys.argv[1:2] == ["--boot"] else with_packages(*sys.argv[1:])
     except ThwartError as error:
         sys.exit(str(error))
