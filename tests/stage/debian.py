@@ -1,7 +1,6 @@
 """A minimal Debian in a folder, made by debootstrap from where this machine gets its own packages.
 
-`python -m tests.stage.debian SUITE PACKAGE …` makes one that is kept, so that no test has to wait for it; with `--boot`
-in front also of the suite that this machine is.
+`python -m tests.stage.debian SUITE PACKAGE …` makes one that is kept, so that no test has to wait for it.
 """
 
 import fcntl
@@ -79,6 +78,6 @@ def _mirror() -> str:
 
 if __name__ == "__main__":
     try:
-        kept(*sys.argv[2:]) if sys.argv[1:2] == ["--boot"] else with_packages(*sys.argv[1:])
+        with_packages(*sys.argv[1:])
     except ThwartError as error:
         sys.exit(str(error))

@@ -1,6 +1,7 @@
 """A machine with systemd on which Thwart is installed as its units want it: code, environment, links, configuration.
 
 The code and its libraries are this project's own, shown read-only; only the two commands are written for it.
+`python -m tests.stage.installed` makes the Debians that are booted, so that no test has to wait for them.
 """
 
 import json
@@ -105,3 +106,13 @@ class Installed:
     def blocked(self) -> set[str]:
         """What its kernel drops now."""
         return in_force(self.host)
+
+
+if __name__ == "__main__":
+    try:
+        for suite in SUITES.values():
+            debian.kept(suite, *PACKAGES)
+        if sys.version_info[:2] in SUITES:
+            debian.kept(SUITES[sys.version_info[:2]], *TOOLS)
+    except ThwartError as error:
+        sys.exit(str(error))
