@@ -73,8 +73,8 @@ class Story:
         self.whole()
 
     def whole(self, since: float = 0.0) -> list[Replica]:
-        """Every agent that runs, started `since` then, is known and owes nothing, and its kernel has what the ledger
-        says: among that, everything that was ordered on all.
+        """Every agent runs, started `since` then, is known and owes nothing, and its kernel has what the ledger says:
+        among that, everything that was ordered on all.
         """
         replicas = self.fleet.settled(since)
         wait_until_none(lambda: self.lacking(replicas), AT_ONCE, PAUSE)
@@ -95,11 +95,12 @@ class Story:
         """It finds so many of each job by itself, has scraped each more than once, and knows what to be alarmed by."""
         prometheus = self.fleet.prometheus()
 
-        def found() -> dict[str, int]:
+        def others() -> list[str]:
             query = "count by (job) (count_over_time(up[1m]) > 1 and up == 1)"
-            return {each["metric"]["job"]: int(each["value"][1]) for each in prometheus.instant(query, time.time())}
+            found = {each["metric"]["job"]: int(each["value"][1]) for each in prometheus.instant(query, time.time())}
+            return [] if found == jobs else [f"it finds {found}"]
 
-        wait_for(lambda: found() == jobs, IN_TIME, PAUSE)
+        wait_until_none(others, IN_TIME, PAUSE)
         assert prometheus.alerts() == set(re.findall(r"- alert: (\w+)", (SETTINGS / "alerts.yml").read_text()))
 
     def attacked(self) -> None:

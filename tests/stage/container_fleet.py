@@ -3,7 +3,6 @@
 import itertools
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -22,7 +21,7 @@ from tests.stage.compose import Compose, Container
 from tests.stage.kernel import in_force
 from tests.stage.network import Host
 from tests.stage.prometheus import Queries
-from tests.waiting import wait_for
+from tests.waiting import wait_until_none
 
 AGENTS = ("agent", "server", "target-agent")  # services with an agent in each container
 API, PROMETHEUS = "http://127.0.0.1:9460", "http://127.0.0.1:9090"
@@ -75,24 +74,32 @@ class ContainerFleet:
         return Inside(container)
 
     def replicas(self) -> list[Replica]:
-        """Every agent that runs. Raises OSError while one has no id yet."""
+        """Every agent. Raises OSError while one doesn't run, or has no id yet."""
         return [
             Replica(service=service, container=each.name, id=_root(each, ID).read_text().strip(), host=Inside(each))
             for service in AGENTS
-            for each in self.running(service)
+            for each in self.compose.containers(service)
         ]
 
     def settled(self, since: float = 0.0) -> list[Replica]:
-        """Every agent that runs, once the manager has heard all of them, and of none a start before `since`."""
+        """Every agent, once they all run, the manager has heard them, and of none a start before `since`.
 
-        def known() -> list[Replica]:
-            with suppress(OSError, ValueError, ThwartError):  # ids, API and token come one by one
-                here, heard = self.replicas(), self.agents()
-                if all(each.id in heard and _is_well(heard[each.id], since) for each in here):
-                    return here
-            return []
+        No two have one id.
+        """
 
-        return wait_for(known, READY, PAUSE)
+        here: list[Replica] = []
+
+        def missing() -> list[str]:
+            try:
+                here[:], heard = self.replicas(), self.agents()
+            except (OSError, ValueError, ThwartError) as error:  # ids, API and token come one by one
+                return [str(error)]
+            well = {each.id for each in here if each.id in heard and _is_well(heard[each.id], since)}
+            absent = [f"{each.container} isn't heard of as {each.id}" for each in here if each.id not in well]
+            return absent or (["two have one id"] if len(well) < len(here) else [])
+
+        wait_until_none(missing, READY, PAUSE)
+        return here
 
     def agents(self) -> dict[str, AgentView]:
         """Whom the manager knows, by id."""
