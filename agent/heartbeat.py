@@ -74,6 +74,7 @@ class Heartbeats:
         trouble: Trouble,
     ) -> None:
         self._me, self._journal, self._admission, self._clock = me, journal, admission, clock
+        self._version = version("thwart")  # the one that runs: an upgrade may have put another on the disk meanwhile
         self._publisher, self._consumer, self._queue = publisher, consumer, queue
         self._actions, self._slow = actions, slow
         self._drift, self._metrics, self._trouble = drift, metrics, trouble
@@ -124,7 +125,7 @@ class Heartbeats:
             started_at=self._me.started_at,
             journal=self._journal.id,
             boot=self._me.boot,
-            version=version("thwart"),
+            version=self._version,
             hostname=self._me.hostname,
             holds=await self._journal.holds(at),
             roles=self._me.roles,
