@@ -20,6 +20,7 @@ from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.root, pytest.mark.broker, pytest.mark.timeout(600)]  # the first run makes the Debian
 UP = 60.0  # s for what may take a few on an idle machine
+PAUSE = 0.2  # s between two looks, each of which starts a program or two
 NET_ADMIN = 1 << 12  # capabilities(7)
 LOG = "/var/log/auth.log"
 SOON = "[Service]\nWatchdogSec=5\nTimeoutAbortSec=1\n"
@@ -90,7 +91,7 @@ def web1(site: Site) -> Iterator[Installed]:
     """Both daemons are up, and an agent is known to the manager. Its drop-ins end with the test."""
     site.broker.start()
     site.web1.systemctl("enable", "--now", AGENT, MANAGER)
-    wait_for(lambda: _living(site.web1), UP)
+    wait_for(lambda: _living(site.web1), UP, PAUSE)
     yield site.web1
     site.web1.configure("agent", site.agent)
     _without_drop_ins(site.web1)
@@ -129,7 +130,7 @@ def test_both_come_up_and_say_how_they_are(web1: Installed) -> None:
     for unit, says in ((AGENT, "takes orders as web1"), (MANAGER, "1 of 1 agents living")):
         shown = web1.machine.shows(unit, "Type", "ActiveState", "SubState", "WatchdogUSec", "NRestarts")
         assert shown == ["notify", "active", "running", "30s", "0"]
-        wait_for(lambda unit=unit, says=says: says in web1.machine.shows(unit, "StatusText")[0], UP)
+        wait_for(lambda unit=unit, says=says: says in web1.machine.shows(unit, "StatusText")[0], UP, PAUSE)
         assert int(web1.machine.shows(unit, "WatchdogTimestampMonotonic")[0]) > 0
     assert web1.machine.run("systemctl", "is-system-running") == "running\n"
 
@@ -166,9 +167,9 @@ def test_a_block_outlives_restart_hang_and_stop_of_the_agent(web1: Installed) ->
     """It is in the kernel after an order, and the very same one all the way; who hangs is started anew."""
     web1.drop_in("soon", SOON)
     web1.systemctl("restart", AGENT)
-    wait_for(lambda: _takes_orders(web1), UP)
+    wait_for(lambda: _takes_orders(web1), UP, PAUSE)
     web1.machine.run("thwart", "block", "203.0.113.9", "--all", "--for", "1h")
-    wait_for(lambda: "203.0.113.9" in web1.blocked, UP)
+    wait_for(lambda: "203.0.113.9" in web1.blocked, UP, PAUSE)
     began = web1.main_pid(AGENT)
     web1.systemctl("restart", AGENT)
     assert web1.main_pid(AGENT) != began
@@ -177,8 +178,8 @@ def test_a_block_outlives_restart_hang_and_stop_of_the_agent(web1: Installed) ->
 
     hangs = web1.main_pid(AGENT)
     web1.machine.run("kill", "-STOP", str(hangs))
-    wait_for(lambda: web1.main_pid(AGENT) not in (hangs, 0), UP)
-    wait_for(lambda: _takes_orders(web1), UP)
+    wait_for(lambda: web1.main_pid(AGENT) not in (hangs, 0), UP, PAUSE)
+    wait_for(lambda: _takes_orders(web1), UP, PAUSE)
     assert web1.machine.shows(AGENT, "NRestarts") == ["1"]
     assert "Watchdog timeout" in web1.logged(AGENT)
     assert "203.0.113.9" in web1.blocked
@@ -199,15 +200,15 @@ def test_an_attack_in_a_log_of_the_host_is_blocked(web1: Installed, where: str) 
         web1.machine.run("setpriv", "--regid=adm", "--clear-groups", "tee", "--append", LOG, text=text)
     else:
         web1.machine.run("systemd-cat", "--identifier=sshd", text="\n".join(lines) + "\n")
-    wait_for(lambda: attacker in web1.blocked, UP)
+    wait_for(lambda: attacker in web1.blocked, UP, PAUSE)
 
 
 def test_the_agent_restarts_itself_on_order(web1: Installed) -> None:
     """`restart-wazuh` where no Wazuh is: the unit's next process answers for it."""
     before = web1.machine.shows(AGENT, "InvocationID")
     web1.machine.run("thwart", "order", "restart-wazuh", "--agent", "web1", within=UP)
-    wait_for(lambda: web1.machine.shows(AGENT, "InvocationID") not in (before, [""]), UP)
-    wait_for(lambda: [each["state"] for each in _orders(web1, "restart-wazuh")] == ["applied"], UP)
+    wait_for(lambda: web1.machine.shows(AGENT, "InvocationID") not in (before, [""]), UP, PAUSE)
+    wait_for(lambda: [each["state"] for each in _orders(web1, "restart-wazuh")] == ["applied"], UP, PAUSE)
 
 
 def test_a_reload_of_the_manager_reads_its_rules_anew(web1: Installed) -> None:
@@ -215,7 +216,7 @@ def test_a_reload_of_the_manager_reads_its_rules_anew(web1: Installed) -> None:
     pid = web1.main_pid(MANAGER)
     web1.write("/etc/thwart/rules/local_rules.xml", RULES.read_text().replace("that do not exist", "that nobody knows"))
     web1.systemctl("reload", MANAGER)
-    wait_for(lambda: "that nobody knows" in web1.machine.run("thwart", "rules", "show", "5712"), UP)
+    wait_for(lambda: "that nobody knows" in web1.machine.run("thwart", "rules", "show", "5712"), UP, PAUSE)
     assert web1.main_pid(MANAGER) == pid
 
 
@@ -235,9 +236,9 @@ def test_sessions_are_ended_with_the_drop_ins_for_it(site: Site, web1: Installed
     for name in ("disable-account", "end-sessions"):
         web1.drop_in(name, (UNITS / "drop-ins" / f"{name}.conf").read_text())
     web1.systemctl("restart", AGENT)
-    wait_for(lambda: "disable-account" in web1.thwart("agents")[0]["actions"], UP)
+    wait_for(lambda: "disable-account" in web1.thwart("agents")[0]["actions"], UP, PAUSE)
     web1.machine.run("thwart", "order", "disable-account", "alice", "--agent", "web1", "--for", "1h")
-    wait_for(lambda: web1.machine.shows("hers", "ActiveState") != ["active"], UP)
+    wait_for(lambda: web1.machine.shows("hers", "ActiveState") != ["active"], UP, PAUSE)
     assert "sessions go on" not in web1.logged(AGENT)
     web1.machine.run("thwart", "unblock", "alice")
 

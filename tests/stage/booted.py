@@ -114,7 +114,7 @@ class Booted:
         }
         self._process = Process(guard, command, folder / "log", words)
         self.pid = wait_for(self._first, BOOTED)
-        wait_for(self._up, BOOTED)
+        wait_for(self._up, BOOTED, 0.05)
 
     def run(self, *command: str, text: str = "", within: float = 60.0) -> str:
         """What `command` prints in there, as root. Raises ThwartError with its words when it fails."""
