@@ -90,12 +90,11 @@ def test_the_first_command_works_on_a_minimal_debian(machine: Machine) -> None:
 
 
 def test_what_the_tests_stand_on_leaves_no_service_on(machine: Machine) -> None:
-    """firewalld, D-Bus, systemd, Prometheus, Docker: a machine on which the tests ran has the firewall that it had."""
+    """firewalld, D-Bus, systemd, Prometheus: a machine on which the tests ran has the firewall that it had."""
     before = machine.started_at_boot()
     done = machine.run("/thwart/scripts/setup", "--yes", "test")
     assert done.returncode == 0, done.stderr[-4_000:]
     assert (machine.root / "usr/sbin/firewalld").exists()
-    assert (machine.root / "usr/sbin/dockerd").exists()
     assert machine.started_at_boot() <= before
     assert not list((machine.root / "usr/sbin").glob("policy-rc.d*"))
 

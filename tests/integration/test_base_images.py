@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.stage import base_images
+from tests.stage.compose_program import ComposeProgram
 from tests.stage.engine import Engine
 from tests.stage.network import Host
 from tests.waiting import wait_for
@@ -45,7 +46,7 @@ Run = Callable[..., str]
 def run(engine: Engine, tmp_path: Path) -> Iterator[Run]:
     """Docker Compose, on a project of one container of each image."""
     (tmp_path / "compose.yml").write_text(SERVICES)
-    program = base_images.compose_program(engine)
+    program = ComposeProgram(engine)
 
     name = f"base-images-{secrets.token_hex(4)}"  # another worker's is beside it
 

@@ -12,19 +12,18 @@ from pathlib import Path
 from shared.errors import ThwartError
 from tests.stage import debian
 from tests.stage.compose_program import ComposeProgram
-from tests.stage.engine import Engine
+from tests.stage.engine import SUITE, Engine
 
-SUITE = "trixie"
 IMAGES = Path(__file__).with_name("images")
 PYTHON, RABBITMQ, PROMETHEUS = "python:3.13-slim", "rabbitmq:4-management", "prom/prometheus:v2.53.3"
 SERVICES = {PYTHON: "python", RABBITMQ: "rabbitmq", PROMETHEUS: "prometheus"}
-# The second is one that other tests need, too. Docker Compose rides on the first: Debian 12 has none.
+# The second is one that other tests need, too.
 ROOTS = {
-    "python": ("ca-certificates", "docker-compose", "python3-pip", "python3-venv"),
+    "python": ("ca-certificates", "python3-pip", "python3-venv"),
     "rabbitmq": ("rabbitmq-server",),
 }
 # What is made when a package is installed, and would be the same in every container.
-EXCLUDED = ("./usr/libexec/docker", "./var/lib/rabbitmq/*", "./etc/ssl/private/*", "./etc/machine-id")
+EXCLUDED = ("./var/lib/rabbitmq/*", "./etc/ssl/private/*", "./etc/machine-id")
 # The machine's own, for where an authority of its own answers for the package index.
 CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
 CHUNK = 1 << 20
@@ -38,12 +37,6 @@ def prepare(engine: Engine) -> None:
         recipes = _recipes()
         if wanted := [image for image in SERVICES if _is_wanted(engine, image, recipes)]:
             _make(engine, wanted, recipes)
-
-
-def compose_program(engine: Engine) -> ComposeProgram:
-    """Docker Compose, out of the same Debian as the images. Raises ThwartError."""
-    root = debian.kept(SUITE, *ROOTS["python"])
-    return ComposeProgram(root / "usr/libexec/docker/cli-plugins/docker-compose", engine)
 
 
 def _recipes() -> str:
@@ -64,7 +57,7 @@ def _make(engine: Engine, images: Sequence[str], recipes: str) -> None:
     changes = ["CMD sh", f"LABEL {MADE_FROM}={recipes}"]  # which what is built on it has, too
     for name, packages in ROOTS.items():
         engine.client.import_image(f"thwart-debian:{name}", _tar(debian.kept(SUITE, *packages)), changes)
-    compose = compose_program(engine)
+    compose = ComposeProgram(engine)
     for image in images:  # the first is what the last is built on
         compose.run("--file", str(IMAGES / "compose.yml"), "build", SERVICES[image])
 

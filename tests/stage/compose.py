@@ -172,7 +172,7 @@ def _written(folder: Path, *texts: str) -> list[Path]:
 def _built(engine: Engine, tree: Path) -> ComposeProgram:
     """Once for each tree: every image that its file builds. What is the same as in the last run is not built again."""
     base_images.prepare(engine)
-    program = base_images.compose_program(engine)
+    program = ComposeProgram(engine)
     program.run("--project-directory", str(tree), *EVERY_PROFILE, "build")
     return program
 

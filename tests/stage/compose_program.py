@@ -3,7 +3,6 @@
 import os
 import subprocess
 from collections.abc import Mapping
-from pathlib import Path
 
 from shared.errors import ThwartError
 from tests.stage.engine import Engine
@@ -14,8 +13,8 @@ LIMIT = 600.0  # s
 class ComposeProgram:
     """Runs `docker compose`, one command after the other."""
 
-    def __init__(self, program: Path, engine: Engine) -> None:
-        self._program = program
+    def __init__(self, engine: Engine) -> None:
+        self._program = engine.programs / "usr/libexec/docker/cli-plugins/docker-compose"
         self._environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(engine.folder / "home"),  # no settings, no registry's password

@@ -18,16 +18,18 @@ from tests.stage.network import Host
 from tests.waiting import wait_for
 
 PROJECT = Path(__file__).parents[2]
+# Debian 13's. That of Debian 12, 20.10, now and then locks itself up for ever when several containers end at once.
+SUITE, PACKAGES = "trixie", ("ca-certificates", "docker-compose", "docker.io")
 START = 60.0  # s on a busy machine; half a second on a quiet one
 
 
 class Engine:
     """One user of the engine. Raises ThwartError with its words where none can be started."""
 
-    def __init__(self, folder: Path = debian.CACHE / "docker") -> None:
+    def __init__(self, folder: Path = debian.CACHE / "engine") -> None:
         """Returns when it answers. It is kept in `folder`, images and all."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._layout = Layout(folder)
+        self._layout = Layout(folder, debian.kept(SUITE, *PACKAGES))
         self._using = self._layout.users.open("w")
         fcntl.flock(self._using, fcntl.LOCK_SH)  # for as long as one is just ending, this waits
         self.client = DockerClient(self._layout.socket)
@@ -44,6 +46,11 @@ class Engine:
     def folder(self) -> Path:
         """Its own, which is kept."""
         return self._layout.folder
+
+    @property
+    def programs(self) -> Path:
+        """The Debian that they are in."""
+        return self._layout.programs
 
     @property
     def socket(self) -> Path:
@@ -78,7 +85,7 @@ class Engine:
         self._layout.log.unlink(missing_ok=True)
         with self._layout.log.open("ab") as log:
             keeper = subprocess.Popen(
-                [sys.executable, "-m", "tests.stage.engine_keeper", str(self.folder)],
+                [sys.executable, "-m", "tests.stage.engine_keeper", str(self.folder), str(self.programs)],
                 cwd=PROJECT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

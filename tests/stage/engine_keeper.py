@@ -1,4 +1,4 @@
-"""Runs the tests' Docker engine while anybody uses it: `python -m tests.stage.engine_keeper FOLDER`.
+"""Runs the tests' Docker engine while anybody uses it: `python -m tests.stage.engine_keeper FOLDER PROGRAMS`.
 
 A process of its own, so that the engine outlives the test worker which was the first to want it. Users hold a shared
 lock; whoever gets the exclusive one knows that the last is gone, be it by SIGKILL.
@@ -34,6 +34,7 @@ BEGIN = """
 mount -t tmpfs none /run
 echo "nameserver {nameserver}" >/run/resolv.conf
 mount --bind /run/resolv.conf /etc/resolv.conf
+export PATH=/usr/sbin:/usr/bin
 if [ -d /sys/kernel/security/apparmor ]; then mount -t tmpfs none /sys/kernel/security; fi
 exec dockerd --config-file "$1"
 """
@@ -43,6 +44,7 @@ class Layout(msgspec.Struct, frozen=True):
     """Where everything of the engine in `folder` is."""
 
     folder: Path
+    programs: Path  # a Debian with dockerd in it
 
     @property
     def socket(self) -> Path:
@@ -116,7 +118,8 @@ def _engine(guard: Guard, namespace: str, layout: Layout) -> Process:
     configuration = layout.folder / "daemon.json"
     configuration.write_text(layout.configuration())
     begin = ["sh", "-ec", BEGIN.format(nameserver=NAMESERVER), "dockerd", str(configuration)]
-    return Process(guard, [*enter.command(NETNS / namespace, "engine"), *ALONE, *begin], layout.log)
+    inside = [*enter.command(NETNS / namespace, "engine"), *ALONE, *enter.system(layout.programs)]
+    return Process(guard, [*inside, *begin], layout.log)
 
 
 def _end_with_users(users: TextIO, engine: Process, layout: Layout) -> None:
@@ -127,4 +130,4 @@ def _end_with_users(users: TextIO, engine: Process, layout: Layout) -> None:
 
 
 if __name__ == "__main__":
-    keep(Layout(Path(sys.argv[1])))
+    keep(Layout(Path(sys.argv[1]), Path(sys.argv[2])))
