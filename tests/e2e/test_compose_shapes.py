@@ -25,7 +25,7 @@ from tests.stage.inspected_fleet import (
     network,
     soon,
 )
-from tests.stage.rights import NET_ADMIN, beside, rights
+from tests.stage.rights import NET_ADMIN, all_rights
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 
@@ -65,7 +65,9 @@ def test_an_agent_may_change_a_firewall_and_the_manager_nothing(fleet: Fleet) ->
     """As the kernel has it, for each process: one capability and no way to another; none, and not root."""
     for service in OURS:
         user, right = (10001, 0) if service == "manager" else (0, NET_ADMIN)
-        for each in map(rights, beside(fleet.container(service).pid)):
+        found = all_rights(fleet.container(service).pid)
+        assert [each for each in found if each.command.startswith("thwart")]
+        for each in found:
             assert (each.user, each.no_new_privileges, each.seccomp) == (user, True, True), each
             assert each.capabilities == (right, right, 0, right, 0), each
 
@@ -174,7 +176,7 @@ def test_a_dead_broker_makes_nobody_unhealthy(fleet: Fleet) -> None:
 def test_an_agent_that_hangs_is_unhealthy(fleet: Fleet) -> None:
     """And healthy again when it goes on."""
     soon(lambda: fleet.healthy("agent"))
-    (pid,) = [each for each in beside(fleet.container("agent").pid) if rights(each).command == "thwart-agent"]
+    (pid,) = [each.pid for each in all_rights(fleet.container("agent").pid) if each.command == "thwart-agent"]
     os.kill(pid, signal.SIGSTOP)
     try:
         soon(lambda: fleet.container("agent").health == "unhealthy")

@@ -12,6 +12,7 @@ NET_ADMIN = 1 << 12  # CAP_NET_ADMIN in a capability set
 class Rights(Struct, frozen=True, kw_only=True):
     """Of one process; each set of capabilities is a number with a bit for each."""
 
+    pid: int
     command: str
     user: int
     effective: int
@@ -34,6 +35,7 @@ def rights(pid: int) -> Rights:
     said = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
     assert len(set(said["Uid"])) == 1, "a process with several user ids"
     return Rights(
+        pid=pid,
         command=" ".join(said["Name"]),
         user=int(said["Uid"][0]),
         effective=int(said["CapEff"][0], 16),
@@ -44,6 +46,15 @@ def rights(pid: int) -> Rights:
         no_new_privileges=said["NoNewPrivs"] == ["1"],
         seccomp=said["Seccomp"] == ["2"],
     )
+
+
+def all_rights(pid: int) -> list[Rights]:
+    """Its own, and of all `beside` it: programs, and not what Docker is before it becomes one, for a check's sake."""
+    found = []
+    for each in beside(pid):
+        with suppress(OSError):  # a check that has just ended
+            found.append(rights(each))
+    return [each for each in found if not each.command.startswith("runc")]
 
 
 def beside(pid: int) -> list[int]:
