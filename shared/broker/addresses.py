@@ -8,7 +8,6 @@ from shared.errors import SettingsError
 from shared.settings import BrokerSettings
 
 HEARTBEAT = 10  # s, unless a URL says `?heartbeat=`
-ADDRESS_LIMIT = 4.0  # s for one address: a node that hangs accepts connections and says nothing
 
 
 def parameters(settings: BrokerSettings) -> list[pika.URLParameters]:
@@ -32,7 +31,6 @@ def _parameters(url: str, settings: BrokerSettings) -> pika.URLParameters:
         one.ssl_options = pika.SSLOptions(_tls(settings), one.host)
     one.heartbeat = one.heartbeat or HEARTBEAT  # never none: a connection that hangs has to be noticed
     one.connection_attempts = 1  # tenacity does the retrying, over all addresses
-    one.socket_timeout = one.stack_timeout = ADDRESS_LIMIT
     return one
 
 

@@ -21,7 +21,11 @@ from shared.topology import Exchange, Queue
 
 SLOWEST_RETRY = 5.0  # s between two attempts to connect
 PATIENCE = tenacity.wait_exponential(multiplier=0.05, max=SLOWEST_RETRY) + tenacity.wait_random(0, 0.5)
-CONNECT_LIMIT = 15.0  # s for one attempt at all addresses, and then for each answer to what is declared
+# s for one address: a node that hangs accepts connections and says nothing. For what it says each attempt has twice as
+# long as the one before: where thousands come back at once, whoever gives up in the queue only makes it longer. A host
+# that doesn't answer at all is tried again as soon as ever.
+ADDRESS_LIMIT, LONGEST_LIMIT = 4.0, 64.0
+ANSWER_LIMIT = 15.0  # s at least for each answer to what is declared
 SHORT_LIVED = 1.0  # s: a connection that was lost sooner is followed by a pause, whatever ended it
 PAUSE_AFTER_SHORT = 0.1, 0.3  # s, at least and at most
 RESOURCE_LOCKED, PRECONDITION_FAILED, NOT_FOUND = 405, 406, 404
@@ -44,7 +48,8 @@ class Link:
         self._asked: set[asyncio.Future[Any]] = set()
         self._said = ""  # why it can't be used, as it was last logged
         self._lost: asyncio.Future[BrokerError] | None = None
-        self._limit: asyncio.Timeout | None = None  # of the attempt to connect that is being made
+        self._patience = ADDRESS_LIMIT  # s for an address, in the attempt to connect that is being made
+        self._limit: asyncio.Timeout | None = None  # of that attempt
         self._watched: frozenset[str] = frozenset()  # queues of which is to be known whether they were there
         self.connected = asyncio.Event()
         self.connections = 0  # made so far: the first connect makes it 1
@@ -82,9 +87,11 @@ class Link:
             retry=tenacity.retry_if_exception_type(BrokerError),
             before_sleep=self._say_why,
         )
+        self._patience = ADDRESS_LIMIT
         async for attempt in attempts:
             with attempt:
                 await self._connect()
+            self._patience = min(2 * self._patience, LONGEST_LIMIT)
         self.connections += 1
         self.lock_refused_since, self._said = None, ""
         log.info("connected to the broker", action="broker_connected", link=self._name)
@@ -101,7 +108,7 @@ class Link:
 
     async def _connect(self) -> None:
         try:
-            async with asyncio.timeout(CONNECT_LIMIT) as self._limit:
+            async with asyncio.timeout(len(self._parameters) * self._patience + ANSWER_LIMIT) as self._limit:
                 self._connection = await self._open_first_that_answers()
                 self._go_on()
                 self._lost = asyncio.get_running_loop().create_future()
@@ -121,7 +128,7 @@ class Link:
         A limit for all of them would cut everybody short where thousands come back at once, to begin again.
         """
         if self._limit is not None:
-            self._limit.reschedule(asyncio.get_running_loop().time() + CONNECT_LIMIT)
+            self._limit.reschedule(asyncio.get_running_loop().time() + max(ANSWER_LIMIT, self._patience))
 
     async def _open_first_that_answers(self) -> AsyncioConnection:
         errors = []
@@ -134,6 +141,7 @@ class Link:
 
     def _open(self, one: pika.URLParameters) -> "asyncio.Future[AsyncioConnection]":
         opening: asyncio.Future[AsyncioConnection] = asyncio.get_running_loop().create_future()
+        one.socket_timeout, one.stack_timeout = ADDRESS_LIMIT, self._patience
 
         def opened(connection: AsyncioConnection) -> None:
             if opening.done():  # nobody waits for it any more, and nobody else would ever close it

@@ -5,7 +5,7 @@ import socket
 import struct
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pika
@@ -112,8 +112,7 @@ async def test_what_is_acked_while_the_connection_is_made_is_acked(broker, stran
 
 async def test_nodes_that_hang_do_not_keep_from_the_one_that_answers(broker, monkeypatch):
     """Two addresses that accept and say nothing cost seconds each; the third is connected to in the same attempt."""
-    monkeypatch.setattr("shared.broker.addresses.ADDRESS_LIMIT", 0.5)
-    monkeypatch.setattr("shared.broker.link.CONNECT_LIMIT", 4.0)
+    monkeypatch.setattr("shared.broker.link.ADDRESS_LIMIT", 0.5)
     monkeypatch.setattr("shared.broker.link.random.sample", lambda some, _: list(some))  # the hung ones first
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         hung = [f"amqp://a:b@127.0.0.1:{each.getsockname()[1]}/" for each in (one, two)]
@@ -134,10 +133,35 @@ class _Waited(Publisher):
 
 async def test_a_broker_that_answers_slowly_is_connected_to_all_the_same(broker, monkeypatch):
     """Thousands who come back at once wait for each other; to be cut short and begin again would make it worse."""
-    monkeypatch.setattr("shared.broker.link.CONNECT_LIMIT", 1.0)
+    monkeypatch.setattr("shared.broker.link.ADDRESS_LIMIT", 0.5)
+    monkeypatch.setattr("shared.broker.link.ANSWER_LIMIT", 0.9)
     publisher = _Waited(broker.settings, "test", topology.exchanges())
     async with running(publisher):
         assert publisher.connections == 1
+
+
+async def test_who_had_to_give_up_waits_longer_the_next_time(broker, monkeypatch):
+    """A broker that takes three times as long as the first attempt has for its first word is connected to."""
+    monkeypatch.setattr("shared.broker.link.ADDRESS_LIMIT", 0.4)
+    target = pika.URLParameters(broker.url)
+
+    async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(1.2)
+        other_reader, other_writer = await asyncio.open_connection(target.host, target.port)
+        with suppress(OSError):
+            await asyncio.gather(_passed(reader, other_writer), _passed(other_reader, writer))
+
+    async with await asyncio.start_server(late, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        publisher = Publisher(BrokerSettings(urls=(broker.url.replace(f":{target.port}/", f":{port}/"),)), "test", ())
+        async with running(publisher):
+            assert publisher.connections == 1
+
+
+async def _passed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while some := await reader.read(65_536):
+        writer.write(some)
+    writer.close()
 
 
 @pytest.mark.parametrize("query, seconds", [("", 10), ("?heartbeat=2", 2), ("?heartbeat=0", 10)])
