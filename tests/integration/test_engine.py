@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from shared.errors import ThwartError
+from tests.stage import cgroups
 from tests.stage.compose_program import ComposeProgram
 from tests.stage.engine import PROJECT, Engine
+from tests.stage.engine_keeper import Layout
 from tests.stage.guard import NETNS
 from tests.waiting import wait_for
 
@@ -72,7 +74,12 @@ def _tar(program: str) -> bytes:
 
 def _networks(folder: Path) -> list[str]:
     """The network namespaces of the engine in `folder`."""
-    return [name for name in os.listdir(NETNS) if name.startswith(f"thwart-engine-{folder.stat().st_ino}-")]
+    return [name for name in os.listdir(NETNS) if name.startswith(Layout(folder, folder).namespaces)]
+
+
+def _groups(folder: Path) -> list[Path]:
+    """The control groups of the engine in `folder`."""
+    return [path for tree in cgroups.trees() for path in tree.glob(f"{Layout(folder, folder).namespaces}*")]
 
 
 def _processes(folder: Path) -> list[int]:
@@ -88,7 +95,7 @@ def _processes(folder: Path) -> list[int]:
 
 
 def _ended(folder: Path) -> bool:
-    return not _networks(folder) and not _processes(folder)
+    return not _networks(folder) and not _processes(folder) and not _groups(folder)
 
 
 def _machine() -> str:
@@ -147,9 +154,10 @@ def test_nothing_is_left_of_a_killed_run(folder: Path, own: Engine, sleeper: str
 def test_nothing_is_left_of_a_killed_keeper(folder: Path, own: Engine, sleeper: str) -> None:
     """SIGKILL to what runs the engine ends it and its containers, and the next start clears what it had no time for."""
     process = own.pid(sleeper)
+    assert [each for each in _groups(folder) if (each / sleeper).exists()]
     (keeper,) = [pid for pid in _processes(folder) if b"engine_keeper" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     os.kill(keeper, signal.SIGKILL)
-    wait_for(lambda: not _networks(folder) and not Path("/proc", str(process)).exists(), within=ENDED)
+    wait_for(lambda: _ended(folder) and not Path("/proc", str(process)).exists(), within=ENDED)
     own.close()
     with Engine(folder) as after:
         _assert_empty(after)
@@ -166,5 +174,16 @@ def test_why_none_can_be_started_is_said(folder: Path) -> None:
     """Where dockerd doesn't run its words are in the error, and nothing is left of the attempt."""
     (folder / "data").write_text("a file where its images should be")
     with pytest.raises(ThwartError, match=r"no Docker engine.*scripts/setup test(?s:.*)points to a file"):
+        Engine(folder)
+    wait_for(lambda: _ended(folder), within=ENDED)
+
+
+def test_an_engine_without_a_network_is_none(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its way to the world can't be made, as without /dev/net/tun, its words are in the error."""
+    way = tmp_path / "slirp4netns"
+    way.write_text("#!/bin/sh\necho no /dev/net/tun\nexit 1\n")
+    way.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(ThwartError, match=r"no Docker engine(?s:.*)slirp4netns has ended: no /dev/net/tun"):
         Engine(folder)
     wait_for(lambda: _ended(folder), within=ENDED)

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from shared.errors import ThwartError
+from tests.stage import cgroups
 from tests.stage.guard import Guard
 from tests.stage.process import Process
 from tests.waiting import wait_for
@@ -168,8 +169,7 @@ def _program(pid: int) -> str:
 
 def _cgroups() -> Path:
     """Where the unified hierarchy of control groups is; systemd needs a part of it. Raises ThwartError."""
-    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
-    found = [Path(where) for _, where, kind, *_ in mounts if kind == "cgroup2"]
+    found = cgroups.trees("cgroup2")
     if not found:
         raise ThwartError("no cgroup2 is mounted: mount -t cgroup2 cgroup2 /sys/fs/cgroup")
     return found[0]

@@ -76,9 +76,11 @@ class ContainerFleet:
     def replicas(self) -> list[Replica]:
         """Every agent. Raises OSError while one doesn't run, or has no id yet."""
         return [
-            Replica(service=service, container=each.name, id=_root(each, ID).read_text().strip(), host=Inside(each))
-            for service in AGENTS
-            for each in self.compose.containers(service)
+            Replica(
+                service=each.service, container=each.name, id=_root(each, ID).read_text().strip(), host=Inside(each)
+            )
+            for each in self.compose.containers()
+            if each.service in AGENTS
         ]
 
     def settled(self, since: float = 0.0) -> list[Replica]:

@@ -59,13 +59,13 @@ class DockerClient:
             raise ThwartError(f"import of {name}: {error}")
 
     def clear(self) -> None:
-        """Removes every container, volume and network. Images stay, but those without a name for a week."""
+        """Removes every container, volume and network. Images stay, but those without a name for a day."""
         for each in self.get("/containers/json", all=True):
             self._ask("DELETE", f"/containers/{each['Id']}", {"force": True, "v": True}, gone=True)
         for each in self.get("/volumes")["Volumes"] or ():
             self._ask("DELETE", f"/volumes/{each['Name']}", {"force": True}, gone=True)
         self._ask("POST", "/networks/prune", {})
-        self._ask("POST", "/images/prune", {"filters": json.dumps({"dangling": ["true"], "until": ["168h"]})})
+        self._ask("POST", "/images/prune", {"filters": json.dumps({"dangling": ["true"], "until": ["24h"]})})
 
     def close(self) -> None:
         """It can't be asked any more."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from shared.errors import ThwartError
-from tests.stage import debian
+from tests.stage import cgroups, debian
 from tests.stage.docker_client import DockerClient
 from tests.stage.engine_keeper import Layout
 from tests.stage.network import Host
@@ -67,8 +67,9 @@ class Engine:
 
         Docker's own number is that of the engine's processes alone.
         """
-        found = (int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cgroup") if _is_first(path, container))
-        return next(found, 0)
+        name = self._layout.namespace.read_text()
+        members = (pid for tree in cgroups.trees() for pid in _members(tree / name / container))
+        return next((pid for pid in members if _is_first(pid)), 0)
 
     def close(self) -> None:
         """Ends it too, within some seconds, if nobody else uses it."""
@@ -99,12 +100,18 @@ class Engine:
         self.client.clear()  # what a killed keeper has left
 
 
-def _is_first(cgroup: Path, container: str) -> bool:
-    """By its cgroup it is the container's, and in the container its number is 1."""
+def _members(cgroup: Path) -> list[int]:
+    """The processes in a control group; none: there is no such one."""
     try:
-        if container not in cgroup.read_text():
-            return False
-        numbers = next(line for line in (cgroup.parent / "status").read_text().splitlines() if line.startswith("NSpid"))
+        return [int(line) for line in (cgroup / "cgroup.procs").read_text().split()]
+    except OSError:
+        return []
+
+
+def _is_first(pid: int) -> bool:
+    """Whether its number is 1 in the innermost of its worlds."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
     except OSError:  # it has just ended
         return False
-    return numbers.split()[-1] == "1"
+    return next(line for line in lines if line.startswith("NSpid")).split()[-1] == "1"
