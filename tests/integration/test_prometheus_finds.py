@@ -36,6 +36,7 @@ PAGES = {
     9464: {"/metrics": AgentMetrics().exposition()},
     15692: {"/metrics": RABBITMQ, "/metrics/detailed": DETAILED.encode()},
 }
+UP = "max_over_time(up[1m]) == 1"
 SCALED = [f"127.0.2.{number}" for number in range(1, 51)]
 
 
@@ -79,11 +80,11 @@ class Asked:
 
 @pytest.fixture
 def ask(guard: Guard, host: Host, replicas: Replicas, tmp_path: Path) -> Asked:
-    """A Prometheus that has found them all."""
+    """A Prometheus that has found them all: on a busy machine not every look at one is in time."""
     if shutil.which("prometheus") is None and not os.environ.get("CI"):
         pytest.skip("prometheus: not found; run scripts/setup")
     one = Asked(guard, host, tmp_path)
-    wait_for(lambda: len(one("up == 1")) == 54, 30)
+    wait_for(lambda: len(one(UP)) == 54, 60)
     return one
 
 
@@ -91,15 +92,15 @@ def test_each_replica_is_found_by_its_services_name(ask: Asked) -> None:
     """All fifty, with nothing to be told; a name that nobody has is no trouble. Of the queues only the managers' are
     taken in.
     """
-    assert Counter((each["job"], each["service"]) for each in ask("up == 1")) == {
+    assert Counter((each["job"], each["service"]) for each in ask(UP)) == {
         ("thwart-manager", "manager"): 1,
         ("thwart-agent", "agent"): 50,
         ("thwart-agent", "target"): 1,
         ("rabbitmq", "rabbitmq"): 1,
         ("rabbitmq-queues", "rabbitmq"): 1,
     }
-    assert len(ask("thwart_effects_outlived")) == 51
-    series = ask('{job="rabbitmq-queues",queue!=""}')
+    assert len(ask("last_over_time(thwart_effects_outlived[1m])")) == 51
+    series = ask('last_over_time({job="rabbitmq-queues",queue!=""}[1m])')
     assert {each["queue"] for each in series} == {each.name for each in manager_queues("classic")}
     assert len(series) == 3 * len(manager_queues("classic"))
 
@@ -109,4 +110,5 @@ def test_replicas_that_are_gone_are_no_targets(ask: Asked, replicas: Replicas) -
     """Scaled in from fifty to two, nobody is told that forty-eight are down."""
     replicas.addresses["agent"] = SCALED[:2]
     wait_for(lambda: len(ask('up{service="agent"}')) == 2, 30)
-    assert ask("up == 0") == []
+    gone = {f"{address}:9464" for address in SCALED[2:]}
+    assert not gone & {each["instance"] for each in ask("up == 0")}
