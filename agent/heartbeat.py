@@ -6,7 +6,6 @@ They are transient and never in the outbox: an old one says nothing.
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from importlib.metadata import version
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -25,6 +24,7 @@ from shared.errors import BrokerError, StoreError
 from shared.ids import digest
 from shared.messages import Heartbeat
 from shared.topology import EVENTS
+from shared.version import RUNNING
 
 EVERY = 10.0  # s
 REASONS = ("unsupported", "passed_over")
@@ -74,7 +74,6 @@ class Heartbeats:
         trouble: Trouble,
     ) -> None:
         self._me, self._journal, self._admission, self._clock = me, journal, admission, clock
-        self._version = version("thwart")  # the one that runs: an upgrade may have put another on the disk meanwhile
         self._publisher, self._consumer, self._queue = publisher, consumer, queue
         self._actions, self._slow = actions, slow
         self._drift, self._metrics, self._trouble = drift, metrics, trouble
@@ -125,7 +124,7 @@ class Heartbeats:
             started_at=self._me.started_at,
             journal=self._journal.id,
             boot=self._me.boot,
-            version=self._version,
+            version=RUNNING,
             hostname=self._me.hostname,
             holds=await self._journal.holds(at),
             roles=self._me.roles,

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import structlog
@@ -59,6 +58,7 @@ from shared.errors import StoreError
 from shared.notify import Notify
 from shared.outbox import Outbox
 from shared.settings import ManagerSettings
+from shared.version import RUNNING
 
 LEDGER = "ledger.db"  # in the state folder
 TICK, SOON, SELDOM = 1.0, 5.0, 60.0  # s between two turns of what is done by the clock
@@ -122,7 +122,7 @@ class _Daemon:
         work = Tasks(*self._work())
         garbage.settle()  # else Python's collector goes through rules and code now and then, and 40 ms nothing moves
         responses = len(self.reload.loaded.configuration.responses)
-        log.info("the manager runs", action="started", version=version("thwart"), responses=responses)
+        log.info("the manager runs", action="started", version=RUNNING, responses=responses)
         self.signs.started()
         try:
             await until_told_to_stop(links, work)

@@ -4,10 +4,10 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 
 from manager.news import AnyNews, CutOff, Interest, Listening, Told
 from shared.clock import Clock
+from shared.version import RUNNING
 
 MOST = 20  # who may listen at once: each is a connection for as long as it likes
 BEHIND = 10_000  # news that wait for one listener
@@ -44,7 +44,7 @@ class Listener:
 
     async def news(self) -> AsyncIterator[Sequence[AnyNews]]:
         """What is told, from the first word to the last, some at a time; none when there was nothing for a while."""
-        yield (Listening(at=self._clock.wall(), version=version("thwart")),)
+        yield (Listening(at=self._clock.wall(), version=RUNNING),)
         while self._waiting or not self._why:
             if not self._waiting:
                 await self._stir()

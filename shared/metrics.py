@@ -6,7 +6,6 @@ from the start, at 0: a rate over it is right from the first event on. No label 
 
 import math
 from collections.abc import Collection, Mapping
-from importlib.metadata import version
 from itertools import product
 from typing import TypeVar
 
@@ -19,6 +18,8 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+
+from shared.version import RUNNING
 
 __all__ = ["CONTENT_TYPE", "CollectorRegistry", "Figures", "Reconnects", "closed"]
 
@@ -36,9 +37,7 @@ class Figures:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)  # what it takes: process_resident_memory_bytes and the like
-        self.gauge("thwart_build_info", "The program that runs; always 1.", version=(version("thwart"),)).labels(
-            version("thwart")
-        ).set(1)
+        self.gauge("thwart_build_info", "The program that runs; always 1.", version=(RUNNING,)).labels(RUNNING).set(1)
 
     def counter(self, name: str, what: str, **labels: Collection[str]) -> Counter:
         """Counts up from 0; each label with all of its words."""

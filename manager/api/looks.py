@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from importlib.metadata import version
 
 from manager.api.bodies.health import Health
 from manager.ledger import on_hold
@@ -14,6 +13,7 @@ from manager.roster import Roster
 from shared.broker import Link, Publisher
 from shared.outbox import unsent
 from shared.store import Store
+from shared.version import RUNNING
 
 
 class Looks:
@@ -38,7 +38,7 @@ class Looks:
         """Whether all is well, and what isn't. Raises StoreError."""
         standstill = await self._panic.status()
         return Health(
-            version=version("thwart"),
+            version=RUNNING,
             broker="connected" if self._publisher.connected.is_set() else "away",
             unsent=await self._store.read(unsent),
             on_hold=sum(standstill.on_hold.values()),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,15 @@ def incident(conf: Callable[[str], Path], ruleset: Ruleset, tmp_path: Path) -> C
             yield Incident(manager)
 
     return started
+
+
+@pytest.fixture
+def upgraded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Another version is on the disk than the one that runs, which this is."""
+    running, packages = version("thwart"), tmp_path / "packages"
+    described = packages / "thwart-999.dist-info"
+    described.mkdir(parents=True)
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: thwart\nVersion: 999\n")
+    monkeypatch.syspath_prepend(packages)
+    assert version("thwart") == "999"
+    return running

@@ -82,3 +82,8 @@ async def test_a_removal_that_a_full_disk_cut_off_can_be_asked_for_again(
     assert await manager.states(order) == {"gone": "withdrawn"}
     for answer in (await api.delete("/v1/agents/gone"), await api.get("/v1/agents/gone")):
         assert (answer.status_code, "no agent is called gone" in answer.json()["error"]) == (404, True)
+
+
+async def test_a_manager_that_was_upgraded_says_which_version_runs(api: httpx.AsyncClient, upgraded: str) -> None:
+    """Until it is started anew it is the one that it was."""
+    assert (await api.get("/v1/health")).json()["version"] == upgraded

@@ -60,6 +60,14 @@ async def test_what_is_told_is_heard_in_order_by_whom_it_concerns():
     assert not one.heard
 
 
+async def test_who_listens_is_told_which_version_runs(upgraded: str):
+    """And not which one is on the disk."""
+    with Broadcast(StoppedClock()).listening(Interest()) as listener:
+        listener.end("enough")
+        heard = [news async for some in listener.news() for news in some]
+    assert heard[0].version == upgraded
+
+
 async def test_what_is_lifted_with_much_else_is_told_one_by_one(tmp_path):
     """Lifts of everything, and of what was turned down after it had been on its way, are orders like any other."""
     with a_manager(tmp_path / "ledger.db") as manager:
