@@ -126,6 +126,7 @@ class _Daemon:
         structlog.contextvars.bind_contextvars(agent=mine)
         self.settings, self.id, self.clock, self.state = settings, mine, clock, state
         self.metrics, self.trouble = AgentMetrics(), Trouble()
+        self.sidecar = Sidecar(self.trouble)  # early: the network may be lost while the rest begins
         self.queue = topology.agent_queue(mine, settings.agent.roles, broker.queue_type)
         self.publisher = parts.publisher(broker)
         self.consumer = parts.consumer(broker, topology.agent_lock(mine), self.queue)
@@ -228,7 +229,7 @@ class _Daemon:
             every(TIDY, self.journal.tidy),
             every(LOOK, self.backends.look),
             self.safeguard.run(),
-            Sidecar(self.trouble).run(),
+            self.sidecar.run(),
             self.ends.run(),
             watch_lock(self.consumer, self.id, self.metrics),
         ]

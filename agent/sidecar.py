@@ -25,7 +25,7 @@ from shared.errors import LeftBehind
 LOOK = 1.0  # s between two looks
 STEADY = 3.0  # s that the other one has to be up: one that fails at its start is down again by then
 HOSTS = Path("/etc/hosts")
-ALONE = "this network namespace has no address but loopback: the agent protects nobody in it, and reaches no broker"
+ALONE = "this network namespace has no address but loopback: there is nothing in it to protect"
 
 log = structlog.get_logger()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from agent import app, identity, tasks
+from agent import app, identity, sidecar, tasks
 from agent.journal.journal import Journal
 from agent.journal.planning import Turn
 from agent.metrics import AgentMetrics
-from shared.errors import FolderInUse, SettingsError, StoreDamaged
+from agent.sidecar import Sidecar
+from shared.errors import FolderInUse, LeftBehind, SettingsError, StoreDamaged
 from shared.settings import AgentSettings, HostSettings, MetricsSettings
 from tests.stage.fake_action import FakeAction
 from tests.stage.only import only
@@ -106,3 +108,24 @@ async def test_a_journal_that_is_damaged_while_the_agent_runs_ends_it(tmp_path: 
         running.cancel()
         await asyncio.wait([running])
     assert said[0]["event"] == f"{aside} was damaged and is set aside; remove it once you have looked at it"
+
+
+async def test_a_network_that_is_lost_before_the_agent_has_begun_ends_it_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The container whose network it shares may crash at its start, while the agent still looks what its host has."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("172.18.0.2 web1\n")
+
+    class Meanwhile(FakeAction):
+        def prepare(self) -> None:
+            super().prepare()
+            hosts.write_text("172.18.0.3 web1\n")
+
+    lost = partial(Sidecar, hosts=hosts, name=lambda: "web1", addresses=list)
+    monkeypatch.setattr(app, "Sidecar", lost)
+    monkeypatch.setattr(sidecar, "LOOK", 0.01)
+    monkeypatch.setattr(sidecar, "STEADY", 0.01)
+    parts = app.Parts(actions=only(Meanwhile(HostClock())))
+    with pytest.raises(LeftBehind):
+        await asyncio.wait_for(app.run(settings(tmp_path / "state"), parts=parts), 30)
