@@ -235,12 +235,12 @@ def _text_of(path: Path, variable: str) -> str:
 
 
 def _value(text: str, wanted: Any, variable: str) -> Any:
-    """Text stays text where text is wanted; lists of it may be parted by commas, and so may `name=text` pairs; the rest
-    is JSON. A pair without a text is left out: an orchestrator writes one for a variable that isn't set.
+    """Text stays text where text is wanted; lists of it may be parted by commas or lines, and so may `name=text` pairs;
+    the rest is JSON. A pair without a text is left out: an orchestrator writes one for a variable that isn't set.
     """
     if _takes(wanted, text):
         return text
-    words = [word.strip() for word in text.split(",") if word.strip()]
+    words = [word.strip() for word in re.split("[,\n]", text) if word.strip()]
     plain = not text.lstrip().startswith(("[", "{"))
     if plain and _takes(wanted, words):
         return words
@@ -277,4 +277,5 @@ def _located(problem: str, path: Path | None, sources: Mapping[str, str]) -> str
 
 def _kept_back(problem: str) -> str:
     """The problem without the value that it quotes, and without the names of keys that aren't known."""
-    return re.sub(r" ('.*'|`.*`(?=[^`]*$))", "", problem) if "Invalid" in problem or "unknown" in problem else problem
+    quoted = re.compile(r" ('.*'|`.*`(?=[^`]*$))", re.DOTALL)
+    return quoted.sub("", problem) if "Invalid" in problem or "unknown" in problem else problem

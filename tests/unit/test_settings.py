@@ -150,6 +150,7 @@ def test_what_is_wrong_in_a_variable_is_named_with_the_variable(file, variable: 
         ("amqp://a:p@one/", ("amqp://a:p@one/",)),
         ("amqp://a:p@one/\n", ("amqp://a:p@one/",)),
         ("amqp://a:p@one/,amqp://a:p@two/\r\n", ("amqp://a:p@one/", "amqp://a:p@two/")),
+        ("amqp://a:p@one/\r\namqp://a:p@two/\n\n", ("amqp://a:p@one/", "amqp://a:p@two/")),
     ],
 )
 def test_a_setting_may_be_in_a_file_that_a_variable_names(file, tmp_path, content: str, urls: tuple[str, ...]) -> None:
@@ -204,7 +205,12 @@ def test_what_is_in_a_file_is_in_no_error(tmp_path, variable: str, content: str 
 
 
 @pytest.mark.parametrize(
-    "content", [f'[{{"path": "/x", "{SECRET}": 1}}]', f'[{{"path": "/x", "from_start": "{SECRET}"}}]']
+    "content",
+    [
+        f'[{{"path": "/x", "{SECRET}": 1}}]',
+        f'[{{"path": "/x", "{SECRET}\\nand": 1}}]',
+        f'[{{"path": "/x", "from_start": "{SECRET}"}}]',
+    ],
 )
 def test_nor_is_a_key_of_it(tmp_path, content: str) -> None:
     """A structure's keys come out of the file too."""
