@@ -53,7 +53,7 @@ def _kept(path: Path) -> str | None:
         raise SettingsError(f"{path}: {error.strerror}; this agent's id is in it") from error
     if not re.match(AGENT_ID, text):
         raise SettingsError(f"{path}: {text[:80]!r} is no agent's id; write the one that it had, or remove the file")
-    return text
+    return names.agent_id(text)
 
 
 def _made(folder: Path) -> str:

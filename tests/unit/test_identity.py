@@ -65,6 +65,12 @@ def test_looking_makes_none(tmp_path: Path) -> None:
     assert CliRunner().invoke(main, ["run", "-t"], env=environment).output.splitlines()[-1].endswith(f"is {made}")
 
 
+def test_one_that_a_person_writes_is_spelled_as_in_the_settings(tmp_path: Path) -> None:
+    """Wazuh's numbers have one spelling, by which orders find their agent."""
+    (tmp_path / "id").write_text("7\n")
+    assert identity.settled(of(tmp_path)) == "007"
+
+
 @pytest.mark.parametrize("text", ["", "web.1", "a b", "x" * 64])
 def test_what_is_no_id_is_not_replaced(tmp_path: Path, text: str) -> None:
     """The agent would be another one to its managers without anybody's having said so."""
