@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.actions.action import Action, Effect
-from agent.actions.firewall_drop import libnftables
+from agent.actions.firewall_drop import libnftables, sets
 from agent.actions.firewall_drop.libnftables import Libnftables
 from agent.actions.firewall_drop.nftables import Nftables
 from agent.actions.tools.netlink import ATTEMPTS, Netlink
@@ -107,6 +107,25 @@ def test_networks_of_an_earlier_run_stay_blocked(in_kernel: InKernel, web: Host,
         assert side_by_side(attacker, pairs, within=SHORT) == [False, False]
         there.close()
     listener.close()
+
+
+@pytest.mark.root
+def test_sets_that_an_earlier_version_declared_are_gone_on_with(in_kernel: InKernel, web: Host) -> None:
+    """By `type`, and with what is in them: that stays, ends when it is to, and has new ones beside it."""
+    before, network, later = BLOCKED4, "203.0.113.0/24", ("2001:db8:bad::/64", "198.51.100.0/24", OTHER6)
+    wanted = {place_of(each): 60.0 for each in (before, network)}
+    commands = sets.declared([each.set for each in wanted]) + sets.put(wanted)
+    for family, version in (("ip", 4), ("ip6", 6)):
+        commands = commands.replace(f"typeof {family} saddr", f"type ipv{version}_addr")
+    web.run("nft", "-f", "-", text=f"flush ruleset\n{commands}")
+    assert "type ipv4_addr" in _ruleset(web)
+    there = There(web, Nftables)
+    there.prepare()
+    _apply(there, *later)
+    assert set(there.inspect()) == {before, network, *later}
+    assert not [done.problem for done in there.revert([_effect(before), _effect(network)]) if done.problem]
+    assert set(there.inspect()) == set(later)
+    there.close()
 
 
 @pytest.mark.root
