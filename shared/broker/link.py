@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import pika
 import structlog
@@ -25,10 +25,12 @@ PATIENCE = tenacity.wait_exponential(multiplier=0.05, max=SLOWEST_RETRY) + tenac
 # long as the one before: where thousands come back at once, whoever gives up in the queue only makes it longer. A host
 # that doesn't answer at all is tried again as soon as ever.
 ADDRESS_LIMIT, LONGEST_LIMIT = 4.0, 64.0
-ANSWER_LIMIT = 15.0  # s at least for each answer to what is declared
+ANSWER_LIMIT = 15.0  # s at least for each answer then, and not for all of them together, for the same reason
 SHORT_LIVED = 1.0  # s: a connection that was lost sooner is followed by a pause, whatever ended it
 PAUSE_AFTER_SHORT = 0.1, 0.3  # s, at least and at most
 RESOURCE_LOCKED, PRECONDITION_FAILED, NOT_FOUND = 405, 406, 404
+
+Said = TypeVar("Said")
 
 log = structlog.get_logger()
 
@@ -49,11 +51,10 @@ class Link:
         self._said = ""  # why it can't be used, as it was last logged
         self._lost: asyncio.Future[BrokerError] | None = None
         self._patience = ADDRESS_LIMIT  # s for an address, in the attempt to connect that is being made
-        self._limit: asyncio.Timeout | None = None  # of that attempt
         self._watched: frozenset[str] = frozenset()  # queues of which is to be known whether they were there
         self.connected = asyncio.Event()
         self.connections = 0  # made so far: the first connect makes it 1
-        self.queues_made: frozenset[str] = frozenset()  # watched ones that the present connection did not find
+        self.queues_made: frozenset[str] = frozenset()  # watched ones that connecting did not find
         self.lock_refused_since: float | None = None  # time.monotonic() of the first LockHeld in a row
         self.when_connected: Callable[[], None] = lambda: None  # called each time that a connection stands
 
@@ -87,7 +88,7 @@ class Link:
             retry=tenacity.retry_if_exception_type(BrokerError),
             before_sleep=self._say_why,
         )
-        self._patience = ADDRESS_LIMIT
+        self._patience, self.queues_made = ADDRESS_LIMIT, frozenset()
         async for attempt in attempts:
             with attempt:
                 await self._connect()
@@ -108,27 +109,16 @@ class Link:
 
     async def _connect(self) -> None:
         try:
-            async with asyncio.timeout(len(self._parameters) * self._patience + ANSWER_LIMIT) as self._limit:
+            async with asyncio.timeout(len(self._parameters) * self._patience + ANSWER_LIMIT):
                 self._connection = await self._open_first_that_answers()
-                self._go_on()
-                self._lost = asyncio.get_running_loop().create_future()
-                await self._declare()
-                await self.opened()
+            self._lost = asyncio.get_running_loop().create_future()
+            await self._declare()
+            await self.opened()
         except (TimeoutError, BrokerError, AMQPError, ValueError) as error:
             await self._close()
             if isinstance(error, BrokerError):
                 raise
             raise Disconnected(f"the broker doesn't answer as one: {error!r}") from error
-        finally:
-            self._limit = None
-
-    def _go_on(self) -> None:
-        """The broker has answered: it has as long for the next one.
-
-        A limit for all of them would cut everybody short where thousands come back at once, to begin again.
-        """
-        if self._limit is not None:
-            self._limit.reschedule(asyncio.get_running_loop().time() + max(ANSWER_LIMIT, self._patience))
 
     async def _open_first_that_answers(self) -> AsyncioConnection:
         errors = []
@@ -216,14 +206,22 @@ class Link:
     async def ask(self, method: Callable[[Callable[[Any], None]], Any]) -> Any:
         """What the broker answers to `method(callback)`; fails with what closes the channel or connection."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._asked.add(answer)
         try:
             method(lambda result: resolve(answer, result))
-            result = await answer
-            self._go_on()
-            return result
         except (AMQPError, ValueError) as error:  # pika raises ValueError on what is closed already
             raise Disconnected(words(error)) from error
+        return await self._answer(answer)
+
+    async def _answer(self, answer: asyncio.Future[Said]) -> Said:
+        """What it comes to; fails with what ends the connection, which while it is made is a long silence too."""
+        limit = max(ANSWER_LIMIT, self._patience)
+        self._asked.add(answer)
+        try:
+            # later on it may be an alarm, under which answers wait until it is over
+            async with asyncio.timeout(None if self.connected.is_set() else limit):
+                return await answer
+        except TimeoutError as error:
+            raise Disconnected(f"the broker hasn't answered within {limit:.0f} s") from error
         finally:
             self._asked.discard(answer)
 
@@ -231,7 +229,8 @@ class Link:
         """All at once but for one answer at the end: where thousands come back together, each one would be a turn."""
         channel = await self.channel()
         queues = [each for each in self._declarations if isinstance(each, Queue) and each.name in self._watched]
-        self.queues_made = frozenset([each.name for each in queues if not await self._exists(each)])
+        # and what an attempt before this one made, which failed
+        self.queues_made |= {each.name for each in queues if not await self._exists(each)}
         for each in self._declarations:  # they are done in this order, and a `no` to one is the end of it
             if isinstance(each, Exchange):
                 channel.exchange_declare(each.name, "topic", durable=True, arguments=each.arguments)
@@ -247,29 +246,32 @@ class Link:
         channel = await self._channel_aside()
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         channel.add_on_close_callback(lambda _, reason: fail(answer, _error_of(reason)))
-        self._asked.add(answer)
         try:
             channel.queue_declare(lock.name, exclusive=True, arguments=lock.arguments)
             channel.queue_delete(name)
             channel.queue_delete(lock.name, callback=lambda _: resolve(answer, None))  # the three go in this order
-            await answer
+            await self._answer(answer)
+            channel.close()
         except (AMQPError, ValueError) as error:
             raise Disconnected(words(error)) from error
-        finally:
-            self._asked.discard(answer)
-        channel.close()
+        except Disconnected:
+            await self._let_go(lock)
+            raise
+
+    async def _let_go(self, lock: Queue) -> None:
+        """Whoever may not delete the queue has its lock by then, and would keep its agent out."""
+        with suppress(BrokerError, AMQPError, ValueError):
+            channel = await self._channel_aside()
+            channel.queue_delete(lock.name)
+            channel.close()
 
     async def _exists(self, queue: Queue) -> bool:
         """Asks on a channel of its own, which a `no` closes."""
         channel = await self._channel_aside()
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         channel.add_on_close_callback(lambda _, reason: resolve(answer, getattr(reason, "reply_code", 0) != NOT_FOUND))
-        self._asked.add(answer)
-        try:
-            channel.queue_declare(queue.name, passive=True, callback=lambda _: resolve(answer, True))
-            found = await answer
-        finally:
-            self._asked.discard(answer)
+        channel.queue_declare(queue.name, passive=True, callback=lambda _: resolve(answer, True))
+        found = await self._answer(answer)
         if channel.is_open:
             channel.close()
         return found

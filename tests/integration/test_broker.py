@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pika
@@ -18,12 +19,20 @@ from shared.settings import BrokerSettings
 from shared.topology import LOGS, ORDERS, Queue
 from tests.running import connected, running
 from tests.stage.broker import Broker
+from tests.stage.logins import Logins
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.broker
 
 INBOX = Queue(name="inbox", bindings=((ORDERS, "agent.web1"),))
 DECLARATIONS = (*topology.exchanges(), INBOX)
+
+
+@pytest.fixture
+def logins(broker: Broker) -> Iterator[Logins]:
+    some = Logins(broker)
+    yield some
+    some.close()
 
 
 def message(number: int | str, key: str = "agent.web1", **more: Any) -> Publication:
@@ -263,6 +272,38 @@ async def test_the_first_to_declare_a_queue_knows_that_it_made_it(broker: Broker
         close_connections(broker)
         await eventually(lambda: consumer.connections == 2 and consumer.connected.is_set(), within=10)
         assert consumer.queues_made == frozenset()
+
+
+class _FailsFirst(Consumer):
+    """Its first attempt to connect ends when all is declared."""
+
+    failed = False
+
+    async def opened(self) -> None:
+        if not self.failed:
+            self.failed = True
+            raise Disconnected("too late")
+        await super().opened()
+
+
+async def test_a_queue_that_an_attempt_made_before_it_failed_is_new(broker: Broker) -> None:
+    """The next attempt finds it there; but nobody has been told yet that what was in an earlier one is lost."""
+    consumer = _FailsFirst(broker.settings, "consume", DECLARATIONS, [INBOX.name])
+    async with connected(consumer):
+        assert consumer.failed
+        assert consumer.queues_made == {INBOX.name}
+
+
+async def test_a_queue_that_may_not_be_deleted_leaves_its_agent_the_lock(broker: Broker, logins: Logins) -> None:
+    """Who asked for it is refused, and holds nothing for as long as its connection stands."""
+    lock = topology.agent_lock("web1")
+    url = logins.add("locks-only", configure=r"^thwart\.lock\.")
+    publisher = Publisher(BrokerSettings(urls=(url,)), "publish", ())
+    async with connected(a_publisher(broker), publisher):
+        with pytest.raises(Disconnected, match="ACCESS_REFUSED"):
+            await publisher.remove_queue(INBOX.name, lock)
+        async with connected(Consumer(broker.settings, "agent", (lock,), [])):
+            assert publisher.connections == 1
 
 
 async def test_a_lock_is_held_by_one_and_taken_over_by_the_next(broker: Broker) -> None:

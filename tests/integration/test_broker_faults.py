@@ -11,6 +11,7 @@ from typing import Any
 import pika
 import pika.data
 import pytest
+from structlog.testing import capture_logs
 
 from shared import topology
 from shared.broker import Consumer, Link, Publication, Publisher
@@ -162,6 +163,29 @@ async def _passed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     while some := await reader.read(65_536):
         writer.write(some)
     writer.close()
+
+
+class _LeftWaiting(Publisher):
+    """Its broker doesn't answer on the first connection, which stands."""
+
+    attempts = 0
+
+    async def opened(self) -> None:
+        self.attempts += 1
+        if self.attempts == 1:
+            await self.ask(lambda done: None)
+        await super().opened()
+
+
+async def test_a_broker_that_stops_to_answer_is_connected_to_anew(broker, monkeypatch):
+    """What was begun with it is given up, with the reason in the log."""
+    monkeypatch.setattr("shared.broker.link.ADDRESS_LIMIT", 1.0)
+    monkeypatch.setattr("shared.broker.link.ANSWER_LIMIT", 1.0)
+    publisher = _LeftWaiting(broker.settings, "test", topology.exchanges())
+    with capture_logs() as said:
+        async with running(publisher):
+            assert publisher.attempts > 1
+    assert any("answer" in str(each.get("error")) for each in said)
 
 
 @pytest.mark.parametrize("query, seconds", [("", 10), ("?heartbeat=2", 2), ("?heartbeat=0", 10)])

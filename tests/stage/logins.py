@@ -22,9 +22,9 @@ class Logins:
         self._at = broker.url.rpartition("@")[2]
         self._names: list[str] = []
 
-    def add(self, name: str) -> str:
-        """A user who may do everything; the AMQP URL of it."""
-        return self._add(name, ".*", ".*", ".*", {})
+    def add(self, name: str, configure: str = ".*") -> str:
+        """A user who may do everything, or make and delete only what `configure` matches; the AMQP URL of it."""
+        return self._add(name, configure, ".*", ".*", {})
 
     def add_agent(self, name: str) -> str:
         """A user who may do what the agent of that id has to, and nothing else."""
