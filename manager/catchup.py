@@ -92,7 +92,7 @@ class CatchUp:
             self._stirred.add(event.agent_id)
 
     def forget(self, agent_id: str) -> None:
-        """The agent was removed: whoever comes under that name is somebody new."""
+        """The agent was removed, or is gone: whoever comes under that name is somebody new."""
         for some in (self._lacking, self._stirred, self._differed, self._put_off, self._otherwise, self._untold):
             some.discard(agent_id)
         self._unwritten.pop(agent_id, None)

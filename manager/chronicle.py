@@ -108,7 +108,7 @@ class Chronicle:
         log.info("it is another correlator's", action="foreign_order", order_id=admitted.order.id, sender=sender)
         if admitted.unknown:
             log.warning(
-                "an order of another correlator's names agents that have never been heard of",
+                "an order of another correlator's names agents that nobody has heard of, or that are gone",
                 action="unroutable",
                 agents=admitted.unknown[:10],
                 order_ids=[admitted.order.id],
@@ -149,7 +149,7 @@ class Chronicle:
             )
         if taken.unknown:
             log.warning(
-                "a response names agents that have never been heard of; look at its <agent_id> and at `thwart agents`",
+                "a response names agents that are unknown, or gone; look at its <agent_id> and at `thwart agents`",
                 action="unroutable",
                 agents=taken.unknown,
                 order_ids=[order.id for order in taken.orders if set(order.agents) & set(taken.unknown)],

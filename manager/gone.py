@@ -3,18 +3,20 @@
 Silence counts only while this manager can hear: neither its own absence nor the broker's makes anybody gone.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import structlog
 
 from manager.chronicle import Chronicle
 from manager.ledger.agents import Agent
+from manager.ledger.answers import Lapsed
 from manager.removal import Removal
 from manager.roster import Roster
 from shared.clock import Clock
 from shared.errors import AgentLiving, BrokerError, RequestError, StoreError
 
-AGAIN = 60.0  # s until one that is connected, and isn't heard of, is tried again
+AGAIN = 60.0  # s until one that can't be taken out is tried again, as when it is connected and isn't heard of
 
 log = structlog.get_logger()
 
@@ -69,24 +71,28 @@ class Gone:
         return [each for each in unheard if self._roster.life(each) == "silent"]
 
     def _long_gone(self) -> list[Agent]:
-        return self._due(self._roster.gone_since(self._clock.wall() - self._retention))
+        return self._due(self._roster.gone_since(self._clock.wall() - self._retention)) if self._connection() else []
 
     def _due(self, some: list[Agent]) -> list[Agent]:
-        """Without those who turned out to be there a moment ago."""
+        """Without those who could not be taken out a moment ago."""
         boot = self._clock.boot()
         return [each for each in some if boot >= self._not_before.get(each.id, boot)]
 
     async def _leave(self, agent: Agent) -> None:
-        try:
-            self._chronicle.lapsed(await self._removal.leave(agent))
-            self._not_before.pop(agent.id, None)
-        except AgentLiving:  # its heartbeats don't come, or have come just now
-            self._not_before[agent.id] = self._clock.boot() + AGAIN
+        with suppress(AgentLiving):  # its heartbeats don't come, or have come just now
+            await self._take_out(agent, self._removal.leave(agent))
 
     async def _forget(self, agent: Agent) -> None:
         try:
-            self._chronicle.lapsed(await self._removal.remove(agent.id))
-            self._not_before.pop(agent.id, None)
+            await self._take_out(agent, self._removal.remove(agent.id))
         except RequestError as error:
-            self._not_before[agent.id] = self._clock.boot() + AGAIN
             log.info("an agent that was gone is back", action="gone", agent_id=agent.id, why=str(error))
+
+    async def _take_out(self, agent: Agent, work: Awaitable[Lapsed]) -> None:
+        """One that can't be holds up no other, and isn't asked about every second."""
+        try:
+            self._chronicle.lapsed(await work)
+        except (RequestError, BrokerError):
+            self._not_before[agent.id] = self._clock.boot() + AGAIN
+            raise
+        self._not_before.pop(agent.id, None)

@@ -130,7 +130,7 @@ def send(connection: Connection, order: Order, audience: Audience, body: bytes, 
 def expect(connection: Connection, order: Order, audience: Audience, until: float, since: float) -> None:
     """Expects an order that was written down of `audience`, from `since` on, for as long as it matters."""
     expected = [(agent, "waiting", "") for agent in audience.known]
-    expected += [(agent, "unroutable", "not in the roster") for agent in audience.unknown]
+    expected += [(agent, "unroutable", "not in the roster, or gone") for agent in audience.unknown]
     deadline = min(order.deadline, until)
     rows = ((order.id, agent, state, since, deadline, until, note) for agent, state, note in expected)
     connection.executemany(_EXPECT, rows)

@@ -224,7 +224,7 @@ async def test_who_is_silent_for_too_long_is_gone_until_it_is_back(manager, brok
         ledger.execute("UPDATE agents SET seen_at = seen_at - 60")
     manager.environment["THWART_MANAGER_GONE_AFTER"] = "1"
     manager.start()
-    await eventually(lambda: manager.get("/v1/agents")["agents"][0]["state"] == "gone")
+    await eventually(lambda: manager.get("/v1/agents")["agents"][0]["state"] == "gone", 30)
     assert queue not in queues(broker)
     await state_of(manager, order, {"web7": "withdrawn"})
     assert manager.metric('thwart_agents{state="gone"}') == 1

@@ -131,13 +131,16 @@ async def test_one_that_is_connected_is_not_taken_out(manager, queues, gone):
     assert lives(manager)["web7"] == "gone"
 
 
-async def test_a_broker_that_is_away_ends_nothing(manager, queues, gone):
-    """The sweep ends, says so in the log, and the next one goes on."""
-    queues.errors["web7"] = Disconnected("away")
-    await silent(manager, "web7")
+async def test_a_queue_that_can_not_be_deleted_holds_up_no_other(manager, queues, gone):
+    """The sweep ends and says so in the log, the next one goes on with the others, and it is tried again later."""
+    queues.errors["web7"] = Disconnected("refused")
+    await silent(manager, "web7", "web8")
     await gone.sweep()
-    assert lives(manager)["web7"] == "silent"
+    await gone.sweep()
+    await gone.sweep()
+    assert (lives(manager), queues.dropped) == ({"web1": "living", "web7": "silent", "web8": "gone"}, ["web7", "web8"])
     del queues.errors["web7"]
+    manager.clock.passed += AGAIN
     await gone.sweep()
     assert lives(manager)["web7"] == "gone"
 
@@ -214,6 +217,19 @@ async def test_one_that_can_not_be_forgotten_yet_is_tried_again_after_a_while(ma
     manager.clock.passed += AGAIN
     await gone.sweep()
     assert "web7" not in lives(manager)
+
+
+async def test_while_the_broker_is_away_nobody_is_forgotten(manager, queues, gone):
+    """It isn't asked every second, and the log stays readable."""
+    await silent(manager, "web7")
+    await gone.sweep()
+    manager.clock.passed += RETENTION + 1
+    queues.connection = 0
+    await gone.sweep()
+    assert queues.dropped == ["web7"]
+    queues.connection = 2
+    await gone.sweep()
+    assert (queues.dropped, lives(manager)) == (["web7", "web7"], {"web1": "silent"})
 
 
 async def test_who_is_gone_is_so_after_a_restart(manager, gone):
