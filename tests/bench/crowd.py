@@ -1,5 +1,7 @@
 """A fleet of simulated agents in a few processes, on a broker with the settings of `deploy/`, and a real manager."""
 
+import random
+import resource
 import subprocess
 import sys
 import time
@@ -28,8 +30,9 @@ START, PATIENCE = 60.0, 600.0  # s
 LASTS = 86_400.0  # s: nothing ends meanwhile
 LOOK, LOOK_AGAIN = 0.2, 0.02  # s between two looks at the agents, and at an order's rows
 # While the broker is away they try its port again and again: one that the system hands out to who connects would
-# answer to itself now and then.
+# answer to itself now and then. Any of these, since two crowds may begin at the same time.
 PORTS = range(21_000, 22_000)
+FILES, FILES_EACH = 1_024, 3  # that may be open, and more for each agent: it has two connections
 AGENTS = (sys.executable, "-m", "tests.stage.simulated_agents")
 
 _HEARD = "SELECT max(rowid) FROM history"
@@ -60,7 +63,8 @@ class Crowd:
     def __init__(self, guard: Guard, folder: Path, agents: int, processes: int, *, raw: bool = False) -> None:
         """Starts broker and manager; nobody else is there yet."""
         self._guard, self._folder, self.agents, self._raw = guard, folder, agents, raw
-        port = next(each for each in PORTS if is_free(each))
+        let_open(FILES + FILES_EACH * agents)
+        port = next(each for each in random.sample(PORTS, len(PORTS)) if is_free(each))
         self.secrets = Secrets(folder / "secrets", port)
         self.broker = DeployedBroker(
             folder / "broker",
@@ -190,6 +194,13 @@ class Crowd:
             assert each.poll() is None, self._words.read_text()
         time.sleep(LOOK)
         return bool(self.row(_KNOWN) >= self.agents) and sum(each.connected for each in self.states()) == self.agents
+
+
+def let_open(count: int) -> None:
+    """So many files in one process, for this one and what it starts: 1,024 is what most systems begin with."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, max(hard, count)))
 
 
 def say(process: "subprocess.Popen[str]") -> None:

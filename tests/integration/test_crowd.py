@@ -1,13 +1,14 @@
 """The simulated agents that fleets are measured with: they join, answer, beat and come back as agents do."""
 
 import json
+import resource
 import sys
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.bench.crowd import Crowd, heard, say
+from tests.bench.crowd import Crowd, heard, let_open, say
 from tests.stage.guard import Guard
 from tests.waiting import wait_for
 
@@ -71,6 +72,19 @@ def test_everybody_comes_back_and_answers_what_was_ordered_meanwhile(crowd):
     assert len(crowd.answered(order_id, stopped).took) == AGENTS
     assert crowd.all_connected(stopped) > stopped
     assert sum(each.connections for each in crowd.states()) >= before + 2 * AGENTS
+
+
+def test_a_crowd_has_room_for_its_connections():
+    """Whatever the limit of open files that this machine begins with; a higher one is left."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (900, before[1]))
+        let_open(1_000)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (1_000, before[1])
+        let_open(950)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (1_000, before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def _agree(crowd: Crowd) -> bool:
