@@ -20,7 +20,6 @@ from tests.stage.inspected_fleet import (
     InspectedFleet,
     ended,
     files,
-    id_of,
     in_images,
     network,
     soon,
@@ -32,6 +31,8 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 AGENTS = ("agent", "server", "target-agent")
 OURS = (*AGENTS, "manager")
 LOGS = "var/log/target"
+# What the two files that have an agent may say each in its own way.
+ITS_PLACE = {"depends_on", "environment", "healthcheck", "network_mode", "networks", "secrets", "volumes"}
 KEPT = 5  # checks that Docker remembers of each
 # The checks of the file, but so often that nobody waits for them.
 OFTEN = {"services": {each: {"healthcheck": {"interval": "1s", "retries": 1}} for each in (*OURS, "rabbitmq")}}
@@ -185,6 +186,13 @@ def test_an_agent_that_hangs_is_unhealthy(fleet: Fleet) -> None:
     soon(lambda: fleet.healthy("agent"))
 
 
+def test_no_check_leaves_a_word_in_a_log(fleet: Fleet) -> None:
+    """They would bury what matters."""
+    soon(lambda: all(len(fleet.checks(service)) == KEPT for service in (*OURS, "rabbitmq")))
+    assert "(127.0.0.1:" not in fleet.compose.logs("rabbitmq")
+    assert "/live" not in fleet.compose.logs(*OURS)
+
+
 @pytest.mark.parametrize("service", ["rabbitmq", "agent", "manager"])
 def test_a_check_costs_next_to_nothing(fleet: Fleet, service: str) -> None:
     """Some ms of CPU. RabbitMQ's own tools begin with an Erlang machine, and ours with Python: half a second each."""
@@ -216,23 +224,30 @@ def test_a_sidecar_protects_its_service_and_a_lone_agent_itself(fleet: Fleet) ->
 
 
 def test_an_agent_of_the_host_protects_the_host_alone_there(fleet: Fleet, tmp_path: Path) -> None:
-    """With `network_mode: host` a block is in the machine's own network. A second agent there says who has it, and
-    ends. The machine's own nft, an older one than the agent's here, still lists everything.
+    """By deploy/host-agent.yml a block is in the machine's own network. A second agent there says who has it, and ends.
+    The machine's own nft, an older one than the agent's here, still lists everything.
     """
     machine = fleet.compose.engine.host
     try:
-        with fleet.on_the_machine(tmp_path) as hosts:
-            hosts.up("agent", scale={"agent": 2}, options=NO_DEPENDENCIES)
-            (refused,) = soon(lambda: [each for each in hosts.containers() if each.exit_code == 1])
-            (first,) = [each for each in hosts.containers() if each.id != refused.id]
-            soon(lambda: id_of(first) in fleet.agents())
-            wanted = f"an agent protects this network namespace already: {id_of(first)} on "
-            soon(lambda: wanted in hosts.logs())
-            fleet.block("198.51.100.63", id_of(first))
+        with fleet.on_the_machine(tmp_path) as first, fleet.on_the_machine(tmp_path) as second:
+            first.up()
+            (agent,) = soon(lambda: [each.id for each in fleet.agents().values() if each.labels["service"] == "host"])
+            second.up()
+            soon(lambda: second.containers()[0].exit_code == 1)
+            assert f"an agent protects this network namespace already: {agent} on " in second.logs()
+            fleet.block("198.51.100.63", agent)
             soon(lambda: "198.51.100.63" in machine.run("nft", "list", "ruleset"))
             assert not [each for each in fleet.replicas() if "198.51.100.63" in blocked(each.host)]
+            soon(lambda: first.containers()[0].health == "healthy")
     finally:
         machine.run("nft", "add table inet thwart; delete table inet thwart")
+
+
+def test_the_hosts_agent_is_any_other_but_for_its_place(fleet: Fleet, tmp_path: Path) -> None:
+    """docker-compose.yml and deploy/host-agent.yml say the same of its image, its rights, its limits and its check."""
+    hosts, others = fleet.on_the_machine(tmp_path).services()["agent"], fleet.compose.services()["agent"]
+    assert {what for what in hosts.keys() | others.keys() if hosts.get(what) != others.get(what)} <= ITS_PLACE
+    assert hosts["healthcheck"]["test"] == others["healthcheck"]["test"]
 
 
 def test_a_sidecar_follows_its_service_into_its_next_network(fleet: Fleet) -> None:

@@ -4,6 +4,7 @@
 """
 
 import functools
+import json
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from tests.stage.engine import PROJECT, Engine
 from tests.stage.network import Host
 
 LABEL = "com.docker.compose."
+FLEET = "docker-compose.yml"
 # Every port is any free one, so that several fleets have room. Grafana has no image here.
 PORTS = ("THWART_API_PORT", "THWART_PROMETHEUS_PORT", "THWART_GRAFANA_PORT", "THWART_RABBITMQ_PORT")
 LEFT_OUT = "services: {grafana: {profiles: [nowhere]}}\n"
@@ -46,7 +48,9 @@ class Container(Struct, frozen=True, kw_only=True):
 
 
 class Compose:
-    """One project. What is running of it ends with it, volumes and all."""
+    """One project, of `docker-compose.yml` or another `file` of the tree. What is running of it ends with it, volumes
+    and all.
+    """
 
     def __init__(
         self,
@@ -54,6 +58,7 @@ class Compose:
         folder: Path,
         *,
         tree: Path = PROJECT,
+        file: str = FLEET,
         profiles: Sequence[str] = (),
         override: str = "",
         environment: Mapping[str, str] | None = None,
@@ -66,9 +71,9 @@ class Compose:
         self.engine, self.project = engine, f"fleet-{secrets.token_hex(4)}"
         self._program = _built(engine, tree)
         self._environment = {**dict.fromkeys(PORTS, "0"), **(environment or {})}
-        files = [tree / "docker-compose.yml", *_written(folder, LEFT_OUT, override)]
-        self._words = ["--project-name", self.project, "--project-directory", str(tree)]
-        self._words += [word for file in files for word in ("--file", str(file))]
+        files = [tree / file, *_written(folder, LEFT_OUT if file == FLEET else "", override)]
+        self._words = ["--project-name", self.project, "--project-directory", str(files[0].parent)]
+        self._words += [word for each in files for word in ("--file", str(each))]
         self._profiles = [word for profile in profiles for word in ("--profile", profile)]
 
     def run(self, *words: str, text: str = "", within: float = 600.0) -> str:
@@ -88,10 +93,6 @@ class Compose:
         """What was stopped or killed."""
         self.run("start", *services)
 
-    def kill(self, *services: str) -> None:
-        """SIGKILL. No restart policy starts again what is killed so; end its `pid` for that."""
-        self.run("kill", *services)
-
     def restart(self, *services: str) -> None:
         """Stops and starts the same containers."""
         self.run("restart", *services)
@@ -108,26 +109,19 @@ class Compose:
         """Removes the containers of every profile and their networks; with `volumes` those too."""
         self._run(*EVERY_PROFILE, "down", "--remove-orphans", *(["--volumes"] if volumes else []))
 
+    def services(self) -> Any:
+        """What the file says of each, by name, as Compose understands it."""
+        return json.loads(self.run("config", "--format", "json"))["services"]
+
     def containers(self, service: str = "") -> list[Container]:
         """Of `service`, or all, by number; also those that have ended."""
         found = self.engine.client.get("/containers/json", all=True, filters=self._filters())
         made = [self._container(each["Id"]) for each in found if service in ("", each["Labels"][f"{LABEL}service"])]
         return sorted(made, key=lambda each: (each.service, each.number))
 
-    def container(self, service: str, number: int = 1) -> Container:
-        """Raises ThwartError when there is no such one."""
-        for each in self.containers(service):
-            if each.number == number:
-                return each
-        raise ThwartError(f"{service} {number}: no such container")
-
     def inspect(self, container: Container) -> Any:
         """What Docker says of it."""
         return self.engine.client.get(f"/containers/{container.id}/json")
-
-    def published(self, service: str, port: int) -> str:
-        """Where `engine.host` reaches a container's port, as `127.0.0.1:32768`. Another one after each start."""
-        return self.run("port", service, str(port)).strip()
 
     def close(self) -> None:
         """At once, and with the volumes."""

@@ -20,6 +20,7 @@ from tests.waiting import wait_for
 SECRETS, STATE = "run/secrets/thwart", "var/lib/thwart/agent"
 VOLUMES = ("manager-secrets", "agent-secrets", "operator-secrets", "grafana-secrets")
 MANAGEMENT = "http://127.0.0.1:15672/api"
+HOST_AGENT = "deploy/host-agent.yml"
 LIMIT = 30.0  # s for one answer of RabbitMQ
 SOON = 120.0  # s for what takes some seconds, on a busy machine
 PAUSE = 0.3  # s between two looks: each asks Docker for every container
@@ -65,7 +66,7 @@ class InspectedFleet(ContainerFleet):
         return {
             f"{volume}/{file.name}": _secret(file.read_text())
             for volume in VOLUMES
-            for file in Path(self.compose.engine.client.get(f"/volumes/{self._full(volume)}")["Mountpoint"]).iterdir()
+            for file in self._folder(volume).iterdir()
         }
 
     def management(self, user: str, password: str, path: str) -> httpx.Response:
@@ -79,27 +80,25 @@ class InspectedFleet(ContainerFleet):
         return {each["name"] for each in self.management("operator", password, path).json()}
 
     def on_the_machine(self, folder: Path) -> Compose:
-        """Agents in the machine's own network, as containers here see it. The broker has no name there."""
+        """The agent of `HOST_AGENT`, in what containers see as the machine's network. The broker has no name there."""
         (network,) = self.inspected("rabbitmq")["NetworkSettings"]["Networks"].values()
-        return self._more_agents(
-            folder,
-            {
-                "network_mode": "host",
-                "extra_hosts": [f"rabbitmq:{network['IPAddress']}"],
-                "environment": {"THWART_METRICS_LISTEN": "127.0.0.1:9464"},
-            },
-        )
+        urls = folder / "broker-url"
+        text = (self._folder("agent-secrets") / urls.name).read_text()
+        urls.write_text(text.replace("@rabbitmq:", f"@{network['IPAddress']}:"))
+        urls.chmod(0o600)
+        environment = {"THWART_BROKER_URLS_FILE": str(urls)}
+        often = json.dumps({"services": {"agent": {"healthcheck": {"interval": "1s"}}}})
+        return Compose(self.compose.engine, folder, file=HOST_AGENT, override=often, environment=environment)
 
     def with_state_of(self, service: str, folder: Path) -> Compose:
         """Agents that have the state folder of the service's first."""
         (volume,) = [each["Name"] for each in self.inspected(service)["Mounts"] if each["Destination"] == f"/{STATE}"]
-        return self._more_agents(folder, {"volumes": [f"theirs:/{STATE}"]}, {"theirs": _kept(volume)})
-
-    def _more_agents(self, folder: Path, agent: dict[str, Any], volumes: dict[str, Any] | None = None) -> Compose:
-        """A second project of the same file, with the first one's broker; `agent` goes on top of what the file says."""
-        secrets = {"agent-secrets": _kept(self._full("agent-secrets"))}
-        override = {"services": {"agent": agent}, "volumes": {**secrets, **(volumes or {})}}
+        volumes = {"theirs": _kept(volume), "agent-secrets": _kept(self._full("agent-secrets"))}
+        override = {"services": {"agent": {"volumes": [f"theirs:/{STATE}"]}}, "volumes": volumes}
         return Compose(self.compose.engine, folder, override=json.dumps(override))
+
+    def _folder(self, volume: str) -> Path:
+        return Path(self.compose.engine.client.get(f"/volumes/{self._full(volume)}")["Mountpoint"])
 
     def _full(self, volume: str) -> str:
         return f"{self.compose.project}_{volume}"
@@ -130,11 +129,6 @@ def ended(pid: int, within: float) -> bool:
 def network(container: Container) -> str:
     """Which network namespace its first process is in. Raises OSError."""
     return os.readlink(f"/proc/{container.pid}/ns/net")
-
-
-def id_of(container: Container) -> str:
-    """The agent's. Raises OSError while it has none."""
-    return Path(f"/proc/{container.pid}/root", STATE, "id").read_text().strip()
 
 
 def files(container: Container, folder: str) -> dict[str, tuple[str, int]]:
