@@ -16,6 +16,7 @@ from shared.messages import Expiry
 from tests.stage import debian, kernel
 from tests.stage.booted import PACKAGES, Booted
 from tests.stage.guard import Guard
+from tests.stage.installed import TOOLS
 from tests.stage.judge import Judge
 from tests.stage.kernel import KernelWatch
 from tests.stage.network import Host, Network
@@ -30,9 +31,11 @@ SOON = 60.0  # s, on a machine that is busy with something else
 SAID = "# the next version says more\n"
 # What any package may write to; and dpkg takes away a folder that it made and finds empty.
 ANYBODYS = ("/var/log/", "/var/cache/", "/var/lib/dpkg/", "/var/lib/systemd/", "/etc/.pwd.lock")
+# In which iptables, ipset and `ip` show what the agent has made.
+FRAMES = ("iptables -S", "ip6tables -S", "ipset list -name", "ip -4 rule", "ip -6 rule")
 DPKG = ("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--force-confold")
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.root, pytest.mark.broker, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +71,13 @@ def machine(
 
 
 @pytest.fixture
+def other_machine(packages: Callable[[str], Path], guard: Guard, host: Host, tmp_path: Path) -> Booted:
+    """One that also has what else can block."""
+    shown = {packages("bookworm"): SHOWN}
+    return Booted(guard, debian.kept("bookworm", *TOOLS), tmp_path / "machine", network=host.path, shown=shown)
+
+
+@pytest.fixture
 def its_broker(host: Host, tmp_path: Path) -> Iterator[PrivateBroker]:
     """RabbitMQ, where the machine is; not started."""
     node = PrivateBroker(tmp_path / "broker", address=host.address, inside=host.inside, connect=host.connect)
@@ -86,7 +96,7 @@ def at_work(machine: Booted, its_broker: PrivateBroker) -> Booted:
     machine.run("systemctl", "enable", "--now", *UNITS)
     wait_for(lambda: _agent(machine).get("state") == "living", SOON)
     machine.run("thwart", "block", ATTACKER, "--for", "1h")
-    assert kernel.in_force(machine) == {ATTACKER}
+    wait_for(lambda: kernel.in_force(machine) == {ATTACKER}, SOON)
     return machine
 
 
@@ -115,7 +125,7 @@ def test_an_upgrade_takes_over_what_is_in_force(at_work: Booted, host: Host, gua
     settings = at_work.file("/etc/thwart/agent.toml").read_text()
     install(at_work, "next")
     wait_for(lambda: _agent(at_work).get("version") == "0.1.1", SOON)
-    wait_for(lambda: at_work.run("thwart", "health"), SOON)
+    wait_for(lambda: _is_ready(at_work), SOON)
     assert not set(main_pids(at_work)) & {*pids, "0"}
     assert at_work.file("/etc/thwart/agent.toml").read_text() == settings
     assert at_work.file("/etc/thwart/agent.toml.dpkg-dist").read_text().endswith(SAID)
@@ -137,6 +147,30 @@ def test_a_removal_leaves_nobody_blocked(at_work: Booted, host: Host, its_broker
     assert not [each for each in everything(at_work) if "thwart" in each]
 
 
+def test_a_removal_takes_away_what_blocks_were_in(other_machine: Booted) -> None:
+    """Chains, sets and rules go with the agent that made them, also one that has its state folder elsewhere."""
+    before = frames(other_machine)
+    install(other_machine, "now")
+    settings = '[agent]\nstate_dir = "/srv/thwart"\n[actions]\nfirewall = "ipset"\n'
+    other_machine.file("/etc/thwart/agent.toml").write_text(settings)
+    for action in ("firewall-drop", "route-null"):
+        assert "it works here" in other_machine.run("thwart-agent", "action", "test", action, ATTACKER)
+    assert "thwart-set" in frames(other_machine)
+    other_machine.run(*DPKG, "--remove", "thwart")
+    assert frames(other_machine) == before
+
+
+def test_what_somebody_broke_keeps_no_package(other_machine: Booted) -> None:
+    """A file in its folder that no Python reads keeps nobody from an upgrade, nor a lost folder from a removal."""
+    install(other_machine, "now")
+    other_machine.file("/opt/thwart/lib/python3.11/site-packages/theirs.py").write_text("of another Python\n")
+    install(other_machine, "next")
+    assert other_machine.run("thwart-agent", "--version").strip().endswith("0.1.1")
+    other_machine.run("rm", "-r", "/opt/thwart")
+    other_machine.run(*DPKG, "--purge", "thwart")
+    assert not [each for each in everything(other_machine) if "thwart" in each]
+
+
 def install(machine: Booted, version: str) -> None:
     """As one does without a network; a newer one is an upgrade."""
     machine.run(*DPKG, "--install", f"{SHOWN}/{version}.deb", within=300)
@@ -148,6 +182,11 @@ def everything(machine: Booted) -> set[str]:
     accounts = machine.run("cat", "/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow").splitlines()
     own = {file for file in files if not file.startswith(ANYBODYS) and not file.endswith("-")}
     return own | set(accounts)
+
+
+def frames(machine: Booted) -> str:
+    """What blocks are in, apart from nftables' table."""
+    return "".join(machine.run(*each.split()) for each in FRAMES)
 
 
 def main_pids(machine: Booted) -> list[str]:
@@ -162,6 +201,14 @@ def _agent(machine: Booted) -> dict[str, Any]:
     except ThwartError:
         return {}
     return next(iter(agents), {})
+
+
+def _is_ready(machine: Booted) -> bool:
+    """The manager, which may have heard of the agent before it can give orders."""
+    try:
+        return bool(machine.run("thwart", "health"))
+    except ThwartError:
+        return False
 
 
 def _build(suite: str, folder: Path) -> None:
