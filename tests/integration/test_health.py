@@ -2,13 +2,11 @@
 
 import asyncio
 import json
-import re
 import signal
 import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from textwrap import indent
 
 import httpx
 import pytest
@@ -17,7 +15,7 @@ from tests.integration.a_manager_daemon import Hands, RunningManager
 from tests.integration.an_agent import COMMAND, AnAgent, an_order
 from tests.stage.broker import Broker
 from tests.stage.guard import Guard
-from tests.unit.test_metrics import TABLES, coded_words, described
+from tests.unit.test_metrics import coded_words, described
 from tests.waiting import eventually, wait_for
 
 pytestmark = [pytest.mark.root, pytest.mark.broker]
@@ -74,22 +72,6 @@ def is_clean(figures: str) -> None:
         ["promtool", "check", "metrics"], input=figures, capture_output=True, text=True, timeout=30, check=False
     )
     assert (said.returncode, said.stdout + said.stderr) == (0, "")
-
-
-def test_the_alerts_to_copy_are_rules_that_prometheus_reads(tmp_path: Path) -> None:
-    """METRICS.md shows them as a list of rules."""
-    rules = TABLES.partition("```yaml\n")[2].partition("```")[0]
-    (tmp_path / "rules.yml").write_text("groups:\n- name: thwart\n  rules:\n" + indent(rules, "  "))
-    said = subprocess.run(
-        ["promtool", "check", "rules", "rules.yml"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert (said.returncode, "3 rules found" in said.stdout) == (0, True), said.stdout + said.stderr
-    assert set(re.findall(r"thwart_\w+?(?=_bucket|_count|\b)", rules)) <= set(described("The manager's"))
 
 
 async def test_an_agent_from_start_to_end(agent: AnAgent, systemd: Systemd) -> None:
