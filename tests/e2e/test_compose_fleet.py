@@ -134,6 +134,12 @@ class Story:
 
         wait_until_none(without_data, IN_TIME, PAUSE)
 
+    def dropped_everywhere(self) -> None:
+        """The attacker, once it guesses at an account that exists: before that the target alone has dropped it."""
+        (source,) = self.fleet.host("attacker").call(own_addresses)
+        wanted = {(each.id, "applied", "5763") for each in self.fleet.replicas()}
+        wait_for(lambda: wanted <= set(self.answers(source)), 2 * IN_TIME, PAUSE)
+
     def gone(self, ids: Set[str]) -> None:
         """Nothing more is expected of replicas that were taken away."""
         wait_for(lambda: {self.fleet.agents()[each].state for each in ids} == {"gone"}, IN_TIME, PAUSE)
@@ -206,6 +212,7 @@ def test_nothing_is_lost(story: Story) -> None:
     story.attacked()
     story.gone(left)
     story.shown()
+    story.dropped_everywhere()
     story.broker_killed()
     story.restarted()
     story.begun_anew()
