@@ -53,9 +53,9 @@ class Fleet(InspectedFleet):
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+def fleet(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     folder = tmp_path_factory.mktemp("fleet")
-    with Engine() as engine, Compose(engine, folder, profiles=("attack",), override=json.dumps(OFTEN)) as compose:
+    with Compose(engine, folder, profiles=("attack",), override=json.dumps(OFTEN)) as compose:
         yield Fleet(compose)
 
 
@@ -119,7 +119,8 @@ def test_no_secret_is_told(fleet: Fleet) -> None:
     said = json.dumps([*containers, *made]) + fleet.compose.logs()
     assert "://thwart." not in said
     assert not [name for name, secret in secrets.items() if secret in said]
-    assert not in_images(fleet, ["thwart-manager", "thwart-agent"], secrets.values())
+    ours = {fleet.inspected(service)["Image"] for service in OURS}
+    assert not in_images(fleet, sorted(ours), secrets.values())
 
 
 def test_a_second_up_keeps_every_secret(fleet: Fleet) -> None:

@@ -3,6 +3,7 @@
 `python -m tests.stage.compose` makes every image that it needs, so that no test has to wait for them.
 """
 
+import fcntl
 import functools
 import json
 import secrets
@@ -63,18 +64,20 @@ class Compose:
         override: str = "",
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Builds the images of `tree` first; nothing is started yet.
+        """Builds the images of `tree` first, and keeps to them whatever others build; nothing is started yet.
 
         `folder` is the project's own, for what is changed of the compose file: `override` is one more such file.
         `environment` is for the file's variables; it sees no others.
         """
         self.engine, self.project = engine, f"fleet-{secrets.token_hex(4)}"
-        self._program = _built(engine, tree)
+        self._program, images = _built(engine, tree)
         self._environment = {**dict.fromkeys(PORTS, "0"), **(environment or {})}
         files = [tree / file, *_written(folder, LEFT_OUT if file == FLEET else "", override)]
         self._words = ["--project-name", self.project, "--project-directory", str(files[0].parent)]
         self._words += [word for each in files for word in ("--file", str(each))]
         self._profiles = [word for profile in profiles for word in ("--profile", profile)]
+        (folder / "images.yml").write_text(json.dumps({"services": _with_images(self.services(), images)}))
+        self._words += ["--file", str(folder / "images.yml")]
 
     def run(self, *words: str, text: str = "", within: float = 600.0) -> str:
         """What `docker compose WORDS` prints. Raises ThwartError with its words when it fails."""
@@ -111,7 +114,7 @@ class Compose:
 
     def services(self) -> Any:
         """What the file says of each, by name, as Compose understands it."""
-        return json.loads(self.run("config", "--format", "json"))["services"]
+        return json.loads(self._run(*EVERY_PROFILE, "config", "--format", "json"))["services"]
 
     def containers(self, service: str = "") -> list[Container]:
         """Of `service`, or all, by number; also those that have ended."""
@@ -163,12 +166,25 @@ def _written(folder: Path, *texts: str) -> list[Path]:
 
 
 @functools.cache
-def _built(engine: Engine, tree: Path) -> ComposeProgram:
-    """Once for each tree: every image that its file builds. What is the same as in the last run is not built again."""
+def _built(engine: Engine, tree: Path) -> tuple[ComposeProgram, dict[str, str]]:
+    """Once for each tree: every image that its file builds; and their ids, by name.
+
+    What is the same as in the last run is not built again.
+    """
     base_images.prepare(engine)
-    program = ComposeProgram(engine)
-    program.run("--project-directory", str(tree), *EVERY_PROFILE, "build")
-    return program
+    program, words = ComposeProgram(engine), ("--project-directory", str(tree), *EVERY_PROFILE)
+    with (engine.folder / "building").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a run of another tree gives the same names
+        program.run(*words, "build")
+        services = json.loads(program.run(*words, "config", "--format", "json"))["services"].values()
+        names = {each["image"] for each in services if "build" in each}
+        return program, {name: engine.client.get(f"/images/{name}/json")["Id"] for name in names}
+
+
+def _with_images(services: Mapping[str, Any], images: Mapping[str, str]) -> dict[str, Any]:
+    """What is to be said of those services whose image is one of `images`."""
+    named = {name: each.get("image") for name, each in services.items()}
+    return {name: {"image": images[image]} for name, image in named.items() if image in images}
 
 
 if __name__ == "__main__":
