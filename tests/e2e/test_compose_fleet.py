@@ -182,11 +182,11 @@ class Story:
 
 
 @pytest.fixture
-def story(tmp_path: Path) -> Iterator[Story]:
+def story(engine: Engine, tmp_path: Path) -> Iterator[Story]:
     settings = tmp_path / "prometheus.yml"
     settings.write_text(re.sub(r"(_interval: )\d+s", r"\g<1>2s", (SETTINGS / settings.name).read_text()))
     override, environment = SOONER.format(settings=settings), {"HOSTNAME": MACHINE}
-    with Engine() as engine, Compose(engine, tmp_path, override=override, environment=environment) as compose:
+    with Compose(engine, tmp_path, override=override, environment=environment) as compose:
         yield Story(ContainerFleet(compose))
 
 
