@@ -212,7 +212,7 @@ def test_nothing_is_lost(story: Story) -> None:
     story.attacked()
     story.gone(left)
     story.shown()
-    story.dropped_everywhere()
     story.broker_killed()
+    story.dropped_everywhere()  # which takes a while from the attack on
     story.restarted()
     story.begun_anew()
