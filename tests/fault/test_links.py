@@ -88,7 +88,7 @@ def test_an_agents_link_is_half_open(idle_fleet: Fleet, proxy: Proxy) -> None:
     proxy.hold()
     orders = [fleet.block(target, 8) for target in (FIRST, SECOND)]
     lift = fleet.unblock(SECOND)
-    wait_for(lambda: fleet.queues.messages(agent.queue) == 3)
+    wait_for(lambda: fleet.queues.messages(agent.queue) == 3, NOTICED)
     proxy.abandon()
     wait_for(lambda: agent.answers(lift), NOTICED)
     promise.over(orders[0], agent)
