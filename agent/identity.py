@@ -3,14 +3,14 @@
 An id in the folder is made once, under the folder's lock, and never changes: not with the host's name, nor a restart.
 """
 
-import os
 import re
 import secrets
 from pathlib import Path
 
 from agent import host
+from agent.actions.tools import whole_file
 from shared import names
-from shared.errors import SettingsError
+from shared.errors import ActionError, SettingsError
 from shared.messages import AGENT_ID
 from shared.settings import AgentSettings
 
@@ -60,22 +60,8 @@ def _made(folder: Path) -> str:
     """Whole or not at all: half an id would be another agent's after a crash."""
     prefix = names.agent_id_of_host(host.hostname())[:LONGEST_NAME]
     made = f"{prefix}-{''.join(secrets.choice(LETTERS) for _ in range(RANDOM))}"
-    new = folder / f"{FILE}.new"
     try:
-        with new.open("w") as file:
-            file.write(f"{made}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(folder / FILE)
-        _synced(folder)
-    except OSError as error:
-        raise SettingsError(f"{folder}: this agent's id can't be kept there: {error.strerror}") from error
+        whole_file.replace(folder / FILE, f"{made}\n".encode(), was=b"", mode=0o600)
+    except ActionError as error:
+        raise SettingsError(f"this agent's id can't be kept: {error}") from error
     return made
-
-
-def _synced(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
