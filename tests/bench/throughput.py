@@ -23,14 +23,14 @@ from pika.exceptions import ChannelClosedByBroker
 from rich.console import Console
 from rich.table import Table
 
-from shared import codec, log, topology
-from shared.messages import Acknowledgement
+from shared import log, topology
 from shared.settings import LogSettings
 from tests.bench.busy import Busy, told
 from tests.bench.usage import seconds_used
 from tests.stage.fleet import Fleet
 from tests.stage.guard import Guard
 from tests.stage.process import Process
+from tests.stage.raw_pika import an_answer
 from tests.waiting import wait_for
 
 WANTED = 0.5  # of raw pika's rate
@@ -103,7 +103,7 @@ class Bench:
         return feeder
 
     def _start_raw(self) -> Process:
-        words = ["answer", self._url, f"thwart.agent.{RAW}", f"acknowledgement.{RAW}", str(len(_an_answer()))]
+        words = ["answer", self._url, f"thwart.agent.{RAW}", f"acknowledgement.{RAW}", str(len(an_answer(AGENT)))]
         return Process(self._guard, [*self._fleet.hosts[RAW].inside, *HERE, *words], self._folder / "raw.log")
 
     def _connect(self) -> BlockingChannel:
@@ -126,21 +126,6 @@ class Bench:
         except ChannelClosedByBroker:  # not declared yet
             self._channel = self._channel.connection.channel()
             return False
-
-
-def _an_answer() -> bytes:
-    """As long as those that the agent gives here."""
-    now = time.time()
-    said = Acknowledgement(
-        order_id="0" * 32,
-        agent_id=AGENT,
-        status="applied",
-        detail="new",
-        received_at=now,
-        settled_at=now,
-        expires_at=now,
-    )
-    return codec.encode(said)
 
 
 def of_raw_pikas(rounds: Sequence[Round]) -> float:

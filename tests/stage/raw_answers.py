@@ -13,9 +13,8 @@ from typing import Any
 import pika
 from pika.channel import Channel
 
-from shared import codec, topology
-from shared.messages import Acknowledgement
-from tests.stage.raw_pika import PREFETCH, WINDOW, Speaker
+from shared import topology
+from tests.stage.raw_pika import PREFETCH, WINDOW, Speaker, an_answer
 
 AT_ONCE = 1_000  # answers in one transaction: as many as the manager takes at most
 SOON = 0.02  # s: fewer, when no more have come for so long
@@ -102,17 +101,7 @@ class Keeper(Speaker):
 
 
 def _answer(word: str, number: int) -> tuple[str, bytes]:
-    now = time.time()
-    said = Acknowledgement(
-        order_id=order_id(number),
-        agent_id=agent(number),
-        status="applied",
-        detail="new",
-        received_at=now,
-        settled_at=now,
-        expires_at=now + 3_600.0,
-    )
-    return f"{word}.{agent(number)}", codec.encode(said)
+    return f"{word}.{agent(number)}", an_answer(agent(number), order_id(number))
 
 
 def main(what: str, url: str, *words: str) -> None:

@@ -13,7 +13,7 @@ import pika
 from pika.channel import Channel
 
 from shared import codec, topology
-from shared.messages import Order
+from shared.messages import Acknowledgement, Order
 from tests.stage.auth_log import address
 
 WINDOW = 1_000  # confirms on their way
@@ -33,16 +33,8 @@ class Speaker:
         self.connection.ioloop.start()
 
     def say(self, exchange: str, key: str, kind: str, message_id: str, body: bytes) -> None:
-        properties = pika.BasicProperties(
-            content_type=codec.CONTENT_TYPE,
-            type=kind,
-            message_id=message_id,
-            timestamp=int(time.time()),
-            app_id="thwart",
-            delivery_mode=2,
-            user_id=self.connection.params.credentials.username,
-        )
-        self.channel.basic_publish(exchange, key, body, properties, mandatory=True)
+        sent = properties(kind, message_id, self.connection.params.credentials.username)
+        self.channel.basic_publish(exchange, key, body, sent, mandatory=True)
         self.said += 1
 
     def ready(self) -> None:
@@ -103,6 +95,34 @@ class Answerer(Speaker):
 
     def _on_message(self, _: Channel, __: Any, properties: pika.BasicProperties, ___: bytes) -> None:
         self.say(topology.EVENTS, self._key, "acknowledgement", str(properties.message_id), self._answer)
+
+
+def properties(kind: str, message_id: str, login: str) -> pika.BasicProperties:
+    """Those of Thwart's own messages."""
+    return pika.BasicProperties(
+        content_type=codec.CONTENT_TYPE,
+        type=kind,
+        message_id=message_id,
+        timestamp=int(time.time()),
+        app_id="thwart",
+        delivery_mode=2,
+        user_id=login,
+    )
+
+
+def an_answer(agent_id: str, order_id: str = "0" * 32) -> bytes:
+    """As long as one that an agent gives."""
+    now = time.time()
+    said = Acknowledgement(
+        order_id=order_id,
+        agent_id=agent_id,
+        status="applied",
+        detail="new",
+        received_at=now,
+        settled_at=now,
+        expires_at=now + LASTS,
+    )
+    return codec.encode(said)
 
 
 def _order(key: str, number: int) -> tuple[str, bytes]:

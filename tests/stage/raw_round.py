@@ -15,20 +15,18 @@ import time
 from collections import deque
 from typing import Any
 
-import pika
 from pika.channel import Channel
 
 from shared import codec, topology
 from shared.broker import Consumer, Publisher
-from shared.messages import Acknowledgement, Order
+from shared.messages import Order
 from shared.settings import BrokerSettings
 from shared.topology import Queue
-from tests.stage.raw_pika import PREFETCH, Speaker
+from tests.stage.raw_pika import LASTS, PREFETCH, Speaker, an_answer, properties
 
 WORD = "raw"  # begins the ids of its messages, and the keys of the answers
 QUEUE = "thwart.manager.raw"  # where the manager's login may have one
 ACK = 100  # answers with one ack
-LASTS = 3_600.0  # s
 
 
 def links(settings: BrokerSettings, agent_id: str, lock: Queue, queue: Queue) -> tuple[Publisher, Consumer]:
@@ -36,7 +34,7 @@ def links(settings: BrokerSettings, agent_id: str, lock: Queue, queue: Queue) ->
     publisher = _RawPublisher(
         settings, "publish", (*topology.exchanges(), *topology.manager_queues(settings.queue_type))
     )
-    publisher.key, publisher.answer = f"{WORD}.{agent_id}", _an_answer(agent_id)
+    publisher.key, publisher.answer = f"{WORD}.{agent_id}", an_answer(agent_id)
     consumer = _RawConsumer(settings, "consume", (*topology.exchanges(), lock, queue), [queue.name])
     consumer.mouth = publisher
     return publisher, consumer
@@ -57,17 +55,9 @@ class _RawPublisher(Publisher):
 
     def say(self, channel: Channel, tag: int, message_id: str) -> None:
         """Answers the delivery `tag` of `channel`."""
-        properties = pika.BasicProperties(
-            content_type=codec.CONTENT_TYPE,
-            type="acknowledgement",
-            message_id=message_id,
-            timestamp=int(time.time()),
-            app_id="thwart",
-            delivery_mode=2,
-            user_id=self._login,
-        )
         self._owed.append((channel, tag))
-        self.raw.basic_publish(topology.EVENTS, self.key, self.answer, properties, mandatory=True)
+        sent = properties("acknowledgement", message_id, self._login)
+        self.raw.basic_publish(topology.EVENTS, self.key, self.answer, sent, mandatory=True)
 
     def _on_raw_confirm(self, _: Any) -> None:
         channel, tag = self._owed.popleft()  # one at a time is on its way
@@ -115,20 +105,6 @@ class Teller(Speaker):
             channel.basic_ack(method.delivery_tag, multiple=True)
         if self._heard == self._count:
             print(json.dumps([self._began, time.time()]), flush=True)
-
-
-def _an_answer(agent_id: str) -> bytes:
-    now = time.time()
-    said = Acknowledgement(
-        order_id="0" * 32,
-        agent_id=agent_id,
-        status="applied",
-        detail="new",
-        received_at=now,
-        settled_at=now,
-        expires_at=now,
-    )
-    return codec.encode(said)
 
 
 def _an_order() -> bytes:
