@@ -25,7 +25,10 @@ PATIENCE = tenacity.wait_exponential(multiplier=0.05, max=SLOWEST_RETRY) + tenac
 # long as the one before: where thousands come back at once, whoever gives up in the queue only makes it longer. A host
 # that doesn't answer at all is tried again as soon as ever.
 ADDRESS_LIMIT, LONGEST_LIMIT = 4.0, 64.0
-ANSWER_LIMIT = 15.0  # s at least for each answer then, and not for all of them together, for the same reason
+NAMES_LIMIT = 15.0  # s more, for looking up their names
+# s for each answer to what is declared then. That a broker hangs heartbeats tell much sooner; of one that is only busy
+# with thousands of others nobody may despair: 5,000 who gave up after 15 s and began again were never all in.
+ANSWER_LIMIT = 120.0
 SHORT_LIVED = 1.0  # s: a connection that was lost sooner is followed by a pause, whatever ended it
 PAUSE_AFTER_SHORT = 0.1, 0.3  # s, at least and at most
 RESOURCE_LOCKED, PRECONDITION_FAILED, NOT_FOUND = 405, 406, 404
@@ -109,7 +112,7 @@ class Link:
 
     async def _connect(self) -> None:
         try:
-            async with asyncio.timeout(len(self._parameters) * self._patience + ANSWER_LIMIT):
+            async with asyncio.timeout(len(self._parameters) * self._patience + NAMES_LIMIT):
                 self._connection = await self._open_first_that_answers()
             self._lost = asyncio.get_running_loop().create_future()
             await self._declare()
@@ -214,14 +217,13 @@ class Link:
 
     async def _answer(self, answer: asyncio.Future[Said]) -> Said:
         """What it comes to; fails with what ends the connection, which while it is made is a long silence too."""
-        limit = max(ANSWER_LIMIT, self._patience)
         self._asked.add(answer)
         try:
             # later on it may be an alarm, under which answers wait until it is over
-            async with asyncio.timeout(None if self.connected.is_set() else limit):
+            async with asyncio.timeout(None if self.connected.is_set() else ANSWER_LIMIT):
                 return await answer
         except TimeoutError as error:
-            raise Disconnected(f"the broker hasn't answered within {limit:.0f} s") from error
+            raise Disconnected(f"the broker hasn't answered within {ANSWER_LIMIT:.0f} s") from error
         finally:
             self._asked.discard(answer)
 
