@@ -12,10 +12,11 @@ from thwart_dashboards.panels import AGENT, MANAGER, QUEUES, RABBITMQ
 
 from agent.journal.settling import Settled
 from agent.metrics import AgentMetrics
-from manager.metrics import Metrics, Seen
+from manager.metrics import Metrics
 from tests.stage.dashboards import Asked, queries
 from tests.stage.guard import Guard
 from tests.stage.prometheus import Prometheus, samples, with_history
+from tests.unit.test_metrics import SEEN
 
 SAMPLES = Path(__file__).parents[1] / "stage" / "sample"
 BROKER = {job: (SAMPLES / f"{job}.metrics").read_text() for job in (RABBITMQ, QUEUES)}
@@ -55,18 +56,7 @@ class Scraped:
         metrics.order_answer.observe(1.0)
         metrics.log_to_order.observe(0.1)
         metrics.log_to_applied.observe(0.2)
-        metrics.refresh(
-            Seen(
-                unsent=1,
-                on_hold=2,
-                overdue=3,
-                oldest_unanswered=4.5,
-                lives={"living": 2, "silent": 1},
-                skew=0.1,
-                ledger=8_192,
-                connections={"orders": 2},
-            )
-        )
+        metrics.refresh(SEEN)
         for agent in self._agents.values():
             agent.settled(Settled(waits=(0.01,)))
             agent.drifted(2)
@@ -114,7 +104,7 @@ def number(prometheus: Prometheus, title: str, at: float) -> float:
     [
         ("fleet: Answers overdue", 3),
         ("fleet: Drift not repaired", 4),
-        ("fleet: Silent agents", 1),
+        ("fleet: Silent agents", 6),
         ("attacks: Blocks in force", 12),
         ("attacks: Alerts that led to orders", 3),
         ("attacks: Orders on hold", 2),

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from agent.actions.catalogue import BUILT_IN
 from agent.metrics import ACTIONS, AgentMetrics
@@ -17,6 +18,17 @@ ROW = re.compile(r"^\| `(?P<name>thwart_\w+)` \| (?P<kind>\w+) \| (?P<labels>.*?
 SETS = re.compile(r"`(\w+)`: ((?:`[^`]+`(?:, )?)+|the program's)")
 
 Described = tuple[str, dict[str, set[str]], str]
+
+SEEN = Seen(
+    unsent=1,
+    on_hold=2,
+    overdue=3,
+    oldest_unanswered=4.5,
+    lives={"living": 5, "silent": 6},
+    skew=7.5,
+    ledger=8_192,
+    connections={"orders": 2},
+)
 
 
 def described(title: str) -> dict[str, Described]:
@@ -74,19 +86,7 @@ def test_what_is_looked_up_is_shown() -> None:
     """Reconnects are counted from the second connection on, whatever was seen before."""
     metrics = Metrics()
     for made in (1, 3, 3):
-        links = {"orders": made, "events": 0, "logs": 1}
-        metrics.refresh(
-            Seen(
-                unsent=1,
-                on_hold=2,
-                overdue=3,
-                oldest_unanswered=4.5,
-                lives={"living": 5, "silent": 6},
-                skew=7.5,
-                ledger=8_192,
-                connections=links,
-            )
-        )
+        metrics.refresh(replace(SEEN, connections={"orders": made, "events": 0, "logs": 1}))
     value = metrics.registry.get_sample_value
     assert value("thwart_unsent") == 1
     assert value("thwart_orders_on_hold") == 2
