@@ -64,6 +64,20 @@ def test_a_restart_between_two_looks_is_seen(stage: Stage) -> None:
     assert stage.look()
 
 
+def test_a_restart_during_a_look_is_seen(stage: Stage) -> None:
+    """The address was still there, and what is written a moment later is news."""
+
+    def addresses() -> list[str]:
+        if stage.addresses:
+            stage.write(UP)
+        return stage.addresses
+
+    meanwhile = Sidecar(stage.trouble, hosts=stage.hosts, name=lambda: "web1", addresses=addresses)
+    assert meanwhile.anew() is None
+    stage.addresses = []
+    assert meanwhile.anew() is not None
+
+
 def test_a_restart_before_the_first_look_is_seen(stage: Stage) -> None:
     """What was there when the agent began is what counts."""
     stage.addresses = []
