@@ -1,4 +1,4 @@
-"""Fixtures that every layer shares. A missing broker, root or nft fails in CI and is skipped on a laptop."""
+"""Fixtures that every layer shares. A missing broker, root, nft or promtool fails in CI; a laptop skips the test."""
 
 import os
 import secrets
@@ -40,6 +40,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         _missing(why)
     if item.get_closest_marker("broker") and not SERVER.exists():
         _missing(f"{SERVER}: not found; install rabbitmq-server, or run scripts/setup")
+    if item.get_closest_marker("prometheus") and not shutil.which("promtool"):
+        _missing("promtool: not found; install prometheus, or run scripts/setup")
 
 
 @pytest.fixture(scope="session")

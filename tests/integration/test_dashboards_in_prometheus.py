@@ -18,6 +18,8 @@ from tests.stage.guard import Guard
 from tests.stage.prometheus import Prometheus, samples, with_history
 from tests.unit.test_metrics import SEEN
 
+pytestmark = pytest.mark.prometheus
+
 SAMPLES = Path(__file__).parents[1] / "stage" / "sample"
 BROKER = {job: (SAMPLES / f"{job}.metrics").read_text() for job in (RABBITMQ, QUEUES)}
 STEP, SCRAPES = 15, 41  # ten minutes

@@ -1,6 +1,5 @@
 """A real Prometheus with the settings that containers get, in a network where names lead to replicas."""
 
-import os
 import re
 import shutil
 from collections import Counter
@@ -20,7 +19,7 @@ from tests.stage.process import Process
 from tests.stage.replicas import NAME_SERVER, Replicas
 from tests.waiting import wait_for
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.prometheus, pytest.mark.root]
 
 ROOT = Path(__file__).parents[2]
 API = "http://127.0.0.1:9090/api/v1/query"
@@ -81,8 +80,6 @@ class Asked:
 @pytest.fixture
 def ask(guard: Guard, host: Host, replicas: Replicas, tmp_path: Path) -> Asked:
     """A Prometheus that has found them all: on a busy machine not every look at one is in time."""
-    if shutil.which("prometheus") is None and not os.environ.get("CI"):
-        pytest.skip("prometheus: not found; run scripts/setup")
     one = Asked(guard, host, tmp_path)
     wait_for(lambda: len(one(UP)) == 54, 60)
     return one

@@ -39,6 +39,7 @@ def test_the_files_are_what_the_code_makes() -> None:
     assert {f"{name}.json" for name in NAMES} == set(dict(written()))
 
 
+@pytest.mark.prometheus
 def test_prometheus_reads_every_query(tmp_path: Path) -> None:
     """As rules, which are queries with a name."""
     asked = list(queries())
