@@ -4,24 +4,21 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
-from pathlib import Path
 
 import pytest
 from thwart_dashboards.fleet import LATE
-from thwart_dashboards.panels import AGENT, MANAGER, QUEUES, RABBITMQ
+from thwart_dashboards.panels import AGENT, MANAGER
 
 from agent.journal.settling import Settled
 from agent.metrics import AgentMetrics
 from manager.metrics import Metrics
-from tests.stage.dashboards import Asked, queries
+from tests.stage.dashboards import BROKERS, Asked, queries
 from tests.stage.guard import Guard
 from tests.stage.prometheus import Prometheus, samples, with_history
 from tests.unit.test_metrics import SEEN
 
 pytestmark = pytest.mark.prometheus
 
-SAMPLES = Path(__file__).parents[1] / "stage" / "sample"
-BROKER = {job: (SAMPLES / f"{job}.metrics").read_text() for job in (RABBITMQ, QUEUES)}
 STEP, SCRAPES = 15, 41  # ten minutes
 UP = 'up{{job="{job}",instance="{instance}"}} 1 {at:.3f}\n'
 ASKED = list(queries())
@@ -42,7 +39,7 @@ class Scraped:
                 self._happen()
             at = self.start + STEP * number
             yield self._scrape(MANAGER, "manager", self._manager.exposition().decode(), at)
-            for job, exposition in BROKER.items():
+            for job, exposition in BROKERS.items():
                 yield self._scrape(job, "rabbitmq", exposition, at)
             for name, agent in self._agents.items():
                 yield self._scrape(AGENT, name, agent.exposition().decode(), at)

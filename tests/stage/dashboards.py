@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from thwart_dashboards.panels import QUEUES, RABBITMQ
 
 from tests.stage.prometheus import Queries
 
 GRAFANA = Path(__file__).parents[2] / "deploy" / "grafana"
 NAMES = ("fleet", "attacks", "pipeline")
+# what RabbitMQ 4.0 has shown, by job
+BROKERS = {job: Path(__file__).with_name("sample").joinpath(f"{job}.metrics").read_text() for job in (RABBITMQ, QUEUES)}
 # Grafana's own words in a query; $__rate_interval is at least four scrapes
 WORDS = {"$__rate_interval": "1m", "$__range": "10m"}
 

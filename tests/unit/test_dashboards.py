@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 from thwart_dashboards import written
-from thwart_dashboards.panels import AGENT, MANAGER, QUEUES, RABBITMQ
+from thwart_dashboards.panels import AGENT, MANAGER
 
-from tests.stage.dashboards import GRAFANA, NAMES, panels, queries, read
+from tests.stage.dashboards import BROKERS, GRAFANA, NAMES, panels, queries, read
 from tests.unit.test_help import understood
 from tests.unit.test_metrics import Described, described
 
 OURS = {MANAGER: described("The manager's"), AGENT: described("An agent's")}
-SAMPLES = Path(__file__).parents[1] / "stage" / "sample"
-BROKERS = {job: (SAMPLES / f"{job}.metrics").read_text() for job in (RABBITMQ, QUEUES)}
 THEIRS = {"process_resident_memory_bytes", "process_cpu_seconds_total", "up"}
 _SELECTED = re.compile(r"\b((?:thwart|rabbitmq|process)_\w+|up)\b(?:\{([^}]*)\})?")
 _PARTS = re.compile(r"_(bucket|count|sum)$")
