@@ -86,7 +86,7 @@ def its_broker(host: Host, tmp_path: Path) -> Iterator[PrivateBroker]:
 
 
 @pytest.fixture
-def at_work(machine: Booted, its_broker: PrivateBroker) -> Booted:
+def at_work(machine: Booted, host: Host, its_broker: PrivateBroker) -> Booted:
     """It is installed, both daemons run as one starts them, and one address is blocked."""
     install(machine, "now")
     its_broker.start()
@@ -96,7 +96,7 @@ def at_work(machine: Booted, its_broker: PrivateBroker) -> Booted:
     machine.run("systemctl", "enable", "--now", *UNITS)
     wait_for(lambda: _agent(machine).get("state") == "living", SOON)
     machine.run("thwart", "block", ATTACKER, "--for", "1h")
-    wait_for(lambda: kernel.in_force(machine) == {ATTACKER}, SOON)
+    wait_for(lambda: kernel.in_force(host) == {ATTACKER}, SOON)
     return machine
 
 
@@ -130,7 +130,7 @@ def test_an_upgrade_takes_over_what_is_in_force(at_work: Booted, host: Host, gua
     assert at_work.file("/etc/thwart/agent.toml").read_text() == settings
     assert at_work.file("/etc/thwart/agent.toml.dpkg-dist").read_text().endswith(SAID)
     assert ATTACKER in at_work.run("thwart-agent", "effects")
-    assert watch.alive and kernel.in_force(at_work) == {ATTACKER}
+    assert watch.alive and kernel.in_force(host) == {ATTACKER}
     assert not [each for each in watch.changes if each.left == 0]
 
 

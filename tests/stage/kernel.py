@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import threading
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec import Struct
 
@@ -20,13 +20,6 @@ class Change(Struct, frozen=True, kw_only=True):
     set: str
     member: str
     left: float | None  # seconds from then on; None: until lifted, 0: gone
-
-
-class Runs(Protocol):
-    """A host, or a machine with a newer nft on it, whose table an older one may die of."""
-
-    def run(self, *command: str) -> str:
-        """What `command` prints there."""
 
 
 class KernelWatch:
@@ -73,7 +66,7 @@ class KernelWatch:
             self._hears.set()
 
 
-def in_force(host: Runs) -> set[str]:
+def in_force(host: Host) -> set[str]:
     """The addresses and networks in Thwart's sets on `host`, as nft lists them now."""
     found = json.loads(host.run("nft", "-j", "list", "table", "inet", "thwart"))["nftables"]
     sets = [each["set"] for each in found if "set" in each]
