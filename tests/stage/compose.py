@@ -17,9 +17,8 @@ from msgspec import Struct
 
 from shared.errors import ThwartError
 from tests.stage import base_images
-from tests.stage.compose_program import ComposeProgram
+from tests.stage.compose_program import LIMIT, ComposeProgram
 from tests.stage.engine import PROJECT, Engine
-from tests.stage.network import Host
 
 LABEL = "com.docker.compose."
 FLEET = "docker-compose.yml"
@@ -28,6 +27,7 @@ PORTS = ("THWART_API_PORT", "THWART_PROMETHEUS_PORT", "THWART_GRAFANA_PORT", "TH
 LEFT_OUT = "services: {grafana: {profiles: [nowhere]}}\n"
 CLEAR_LINE = "\x1b[2K"  # Compose puts it there, whatever it is told of colours
 EVERY_PROFILE = ("--profile", "*")
+EXEC = 60.0  # s for a command in a container, on a busy machine
 
 
 class Container(Struct, frozen=True, kw_only=True):
@@ -37,15 +37,9 @@ class Container(Struct, frozen=True, kw_only=True):
     number: int  # which of its service's, from 1
     id: str
     name: str
-    state: str  # `running`, `restarting`, `exited` …
     health: str  # `healthy`, `unhealthy`, `starting`; nothing: it has no check
     exit_code: int
     pid: int  # this machine's number for its first process; 0: it has none
-
-    @property
-    def host(self) -> Host:
-        """Its network, for this machine's programs and threads, while it runs."""
-        return Host(self.name, f"/proc/{self.pid}/ns/net", ("127.0.0.1",))
 
 
 class Compose:
@@ -79,9 +73,9 @@ class Compose:
         (folder / "images.yml").write_text(json.dumps({"services": _with_images(self.services(), images)}))
         self._words += ["--file", str(folder / "images.yml")]
 
-    def run(self, *words: str, text: str = "", within: float = 600.0) -> str:
+    def run(self, *words: str) -> str:
         """What `docker compose WORDS` prints. Raises ThwartError with its words when it fails."""
-        return self._run(*self._profiles, *words, text=text, within=within)
+        return self._run(*self._profiles, *words)
 
     def up(self, *services: str, scale: Mapping[str, int] | None = None, options: Sequence[str] = ()) -> None:
         """Starts `services`, or all, in the background; with `scale` so many of each. `options` are further ones."""
@@ -100,9 +94,9 @@ class Compose:
         """Stops and starts the same containers."""
         self.run("restart", *services)
 
-    def exec(self, service: str, *command: str, number: int = 1, text: str = "", within: float = 60.0) -> str:
-        """What `command` prints in a container. Raises ThwartError with its words when it fails."""
-        return self.run("exec", "-T", "--index", str(number), service, *command, text=text, within=within)
+    def exec(self, service: str, *command: str) -> str:
+        """What `command` prints in the service's first. Raises ThwartError with its words when it fails."""
+        return self._run(*self._profiles, "exec", "-T", "--index", "1", service, *command, within=EXEC)
 
     def logs(self, *services: str) -> str:
         """What they have printed so far, each line behind its container's name."""
@@ -137,8 +131,8 @@ class Compose:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _run(self, *words: str, text: str = "", within: float = 600.0) -> str:
-        return self._program.run(*self._words, *words, environment=self._environment, text=text, within=within)
+    def _run(self, *words: str, within: float = LIMIT) -> str:
+        return self._program.run(*self._words, *words, environment=self._environment, within=within)
 
     def _filters(self) -> str:
         return f'{{"label": ["{LABEL}project={self.project}", "{LABEL}oneoff=False"]}}'
@@ -151,7 +145,6 @@ class Compose:
             number=int(labels[f"{LABEL}container-number"]),
             id=container_id,
             name=said["Name"].removeprefix("/"),
-            state=state["Status"],
             health=state.get("Health", {}).get("Status", ""),
             exit_code=state["ExitCode"],
             pid=self.engine.pid(container_id) if state["Pid"] else 0,

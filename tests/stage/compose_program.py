@@ -24,15 +24,13 @@ class ComposeProgram:
             "COMPOSE_MENU": "false",
         }
 
-    def run(
-        self, *words: str, environment: Mapping[str, str] | None = None, text: str = "", within: float = LIMIT
-    ) -> str:
+    def run(self, *words: str, environment: Mapping[str, str] | None = None, within: float = LIMIT) -> str:
         """What `docker compose WORDS` prints. Raises ThwartError with its words when it fails or takes longer."""
         try:
             done = subprocess.run(
                 [str(self._program), *words],
                 env={**self._environment, **(environment or {})},
-                input=text,
+                stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
                 check=False,
