@@ -3,17 +3,19 @@
 import json
 import os
 import re
+import secrets
 import signal
 import time
 from collections.abc import Iterator, Mapping, Set
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 from thwart_dashboards.panels import AGENT, MANAGER, QUEUES, RABBITMQ
 
 from agent.host import own_addresses
-from tests.stage.compose import Compose
+from tests.stage.compose import EVERY_PROFILE, Compose
+from tests.stage.compose_program import ComposeProgram
 from tests.stage.container_fleet import PAUSE, ContainerFleet, Replica, blocked
 from tests.stage.dashboards import has_data, queries
 from tests.stage.engine import PROJECT, Engine
@@ -36,6 +38,7 @@ AT_ONCE = 20.0  # s for what a new replica is told to be in its kernel, on a bus
 IN_TIME = 60.0  # s for what takes a while
 LOAD = 20  # orders before the broker dies, and as many once it is back
 SSH = 22
+KILLED = 128 + signal.SIGKILL  # the exit code of whom Docker didn't wait for any longer
 ALONE = ("server", "target-agent")  # services that have one agent, and a volume with a name for it
 
 
@@ -168,8 +171,12 @@ class Story:
         assert {each.container: each.id for each in self.whole(since)} == before
 
     def begun_anew(self) -> None:
-        """Every container is another one. The replicas are new agents; who has no replicas is who it was."""
+        """Everyone ends in the time that it has for that, and then every container is another one. The replicas are new
+        agents; who has no replicas is who it was.
+        """
         before = self.fleet.replicas()
+        self.compose.run("--profile", "attack", "stop")
+        assert [each.name for each in self.compose.containers() if each.exit_code == KILLED] == []
         self.compose.down()
         self.with_attack()
         after = self.whole()
@@ -216,3 +223,18 @@ def test_nothing_is_lost(story: Story) -> None:
     story.dropped_everywhere()  # which takes a while from the attack on
     story.restarted()
     story.begun_anew()
+
+
+def test_a_fresh_clone_needs_no_step_before(engine: Engine, tmp_path: Path) -> None:
+    """Where there is no image of ours yet, `up` makes each, for the services too that have it from another one."""
+    config = ComposeProgram(engine).run("--project-directory", str(PROJECT), *EVERY_PROFILE, "config", "--format=json")
+    images = {name: each["image"] for name, each in json.loads(config)["services"].items() if name != "grafana"}
+    mark = secrets.token_hex(4)
+    new = {name: f"{image}:{mark}" for name, image in images.items() if image.startswith("thwart-")}
+    override = json.dumps({"services": {name: {"image": image} for name, image in new.items()}})
+    with ExitStack() as stack:
+        for image in set(new.values()):
+            stack.callback(engine.client.remove_image, image)
+        first = stack.enter_context(Compose(engine, tmp_path, profiles=("attack",), override=override))
+        first.run("up", "--no-start")
+        assert {each.service for each in first.containers()} == images.keys()

@@ -58,6 +58,10 @@ class DockerClient:
         if error := self._create_image(tar, fromSrc="-", repo=image, tag=tag, changes=changes):
             raise ThwartError(f"import of {name}: {error}")
 
+    def remove_image(self, name: str) -> None:
+        """Takes its name away, and what has no other one; there may be none."""
+        self._ask("DELETE", f"/images/{name}", {"force": True}, gone=True)
+
     def clear(self) -> None:
         """Removes every container, volume and network. Images stay, but those without a name for a day."""
         for each in self.get("/containers/json", all=True):
