@@ -4,29 +4,25 @@ Both get the same answers from the same publisher, in turns, and ack them once t
 nothing in them, merges nothing and tells nobody: take the ratio.
 """
 
-import argparse
 import json
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import msgspec
 import pika
 from msgspec import Struct
-from rich.console import Console
 from rich.table import Table
 
 from manager.ledger import orders, schema
 from manager.ledger.orders import Audience
-from shared import log, topology
+from shared import topology
 from shared.messages import Order
-from shared.settings import LogSettings
 from shared.store import Store, reading
-from tests.bench.busy import Busy, told
+from tests.bench import frame
+from tests.bench.busy import Busy
 from tests.bench.usage import seconds_used
 from tests.integration.a_manager_daemon import RunningManager
 from tests.stage.auth_log import address
@@ -153,40 +149,29 @@ def _order(number: int) -> Order:
     )
 
 
-def show(rounds: Sequence[Round]) -> None:
+def shown(rounds: Sequence[Round]) -> Table:
     """A table for people."""
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("answers, each for another order")
-    for name in ("answers/s", "µs of its processor time each"):
-        table.add_column(name, justify="right")
+    table = frame.table("answers/s", "µs of its processor time each", of="answers, each for another order")
     for each in rounds:
         table.add_row(each.what, f"{each.rate:,.0f}", f"{each.used:.0f}")
-    Console(highlight=False).print(table)
+    return table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0, or an exception when the ledger doesn't get them all."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.answers", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser = frame.options("answers", __doc__)
     parser.add_argument("--answers", type=int, default=ANSWERS, help="in each of the rounds")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     wanted = parser.parse_args(arguments)
-    log.configure(LogSettings(level="error", format="text"))
-    with Guard() as guard:
-        folder = Path(tempfile.mkdtemp(prefix="thwart-bench-"))
-        guard.folder(folder)
+    with frame.stage() as (guard, folder):
         bench, busy = Bench(guard, folder, wanted.answers * wanted.rounds), Busy()
         words = (RAW, "acknowledgement") * wanted.rounds
         rounds = [bench.round(word, wanted.answers) for word in words]
         share = busy.share()
         bench.close()
     ratio = statistics.median(one.rate for one in rounds[1::2]) / statistics.median(one.rate for one in rounds[::2])
-    if wanted.json:
-        print(json.dumps({"ratio": ratio, "busy": share, "rounds": msgspec.to_builtins(rounds)}))
-        return 0
-    show(rounds)
-    print(f"\nThwart : raw pika with bare SQLite, medians: {ratio:.2f}")
-    print(told(share))
+    said = f"Thwart : raw pika with bare SQLite, medians: {ratio:.2f}"
+    frame.tell({"ratio": ratio, "rounds": rounds}, share, shown(rounds), said, as_json=wanted.json)
     return 0
 
 

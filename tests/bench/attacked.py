@@ -24,7 +24,6 @@ class Attacked:
 
     def __init__(self, guard: Guard, folder: Path) -> None:
         self._guard, self._folder = guard, folder
-        guard.folder(folder)
         conf = folder / "ossec.conf"
         conf.write_text(OSSEC_CONF)
         self._fleet = Fleet(guard, folder / "fleet", ossec_conf=conf)

@@ -5,29 +5,23 @@ Each is on a host of its own, called from one thread, as the agent's executor do
 from somebody who isn't blocked: each passes what every packet passes.
 """
 
-import argparse
-import json
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from subprocess import CalledProcessError
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
-from rich.console import Console
 from rich.table import Table
 
 from agent.actions.action import Action, Effect, Result
 from shared.errors import ThwartError
+from tests.bench import frame
 from tests.bench.backend_stage import Stage
-from tests.bench.busy import Busy, told
+from tests.bench.busy import Busy
 from tests.bench.one_fork import OneFork
-from tests.stage.guard import Guard
 from tests.stage.network import Host
 
 SIZES = (10, 1_000, 10_000)
@@ -171,22 +165,20 @@ def missed(found: Sequence[Figures]) -> list[str]:
     return wrong
 
 
-def show(found: Sequence[Figures], sizes: Sequence[int]) -> None:
+def shown(found: Sequence[Figures], sizes: Sequence[int]) -> Table:
     """A table for people."""
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("+ and - one, ms")
-    for name in (*(f"{size:,}th" for size in sizes), "in batches", "kpkt/s"):
-        table.add_column(name, justify="right")
+    table = frame.table(*(f"{size:,}th" for size in sizes), "in batches", "kpkt/s", of="+ and - one, ms")
     for each in found:
         batch = f"{each.in_batches:.3f}" if each.ours else ""
         table.add_row(each.backend, *_cells(each.ours, sizes), batch, _rate(each))
         if each.one_fork:
             table.add_row("  one fork each", *_cells(each.one_fork, sizes), style="dim")
-    console = Console(highlight=False, width=110)
-    console.print(table)
-    for each in found:
-        if each.why_not:
-            console.print(f"{each.backend} not here: {each.why_not}", markup=False)
+    return table
+
+
+def lacking(found: Sequence[Figures]) -> list[str]:
+    """What can't be measured on this machine."""
+    return [f"{each.backend} not here: {each.why_not}" for each in found if each.why_not]
 
 
 def _cells(paces: Sequence[Pace], sizes: Sequence[int]) -> list[str]:
@@ -200,24 +192,18 @@ def _rate(each: Figures) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 1 when it isn't as wanted."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.backends", description=(__doc__ or "").split(":")[0])
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser = frame.options("backends", (__doc__ or "").partition(":")[0])
     parser.add_argument("--blocks", type=int, nargs="+", default=SIZES, help="fewest first")
     parser.add_argument("--only", nargs="+", default=(), help="nftables, ipset, …")
     wanted = parser.parse_args(arguments)
-    with Guard() as guard:
-        folder = Path(tempfile.mkdtemp(prefix="thwart-bench-"))
-        guard.folder(folder)
+    with frame.stage() as (guard, folder):
         busy = Busy()
         found = measure(Stage(guard, folder), wanted.blocks, wanted.only)
         share = busy.share()
     wrong = missed(found)
-    if wanted.json:
-        print(json.dumps({"ok": not wrong, "missed": wrong, "busy": share, "of": msgspec.to_builtins(found)}))
-        return int(bool(wrong))
-    show(found, wanted.blocks)
-    print(f"\n{'NOT REACHED: ' + '; '.join(wrong) if wrong else 'all as wanted'}")
-    print(told(share))
+    said = f"NOT REACHED: {'; '.join(wrong)}" if wrong else "all as wanted"
+    figures = {"ok": not wrong, "missed": wrong, "of": found}
+    frame.tell(figures, share, shown(found, wanted.blocks), *lacking(found), said, as_json=wanted.json)
     return int(bool(wrong))
 
 

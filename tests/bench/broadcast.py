@@ -3,12 +3,9 @@
 The agents are played by hands that say what agents would; nobody takes the orders off their queues.
 """
 
-import argparse
 import asyncio
-import json
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -17,15 +14,14 @@ from typing import Any
 import httpx
 import msgspec
 from msgspec import Struct
-from rich.console import Console
 from rich.table import Table
 
-from shared import codec, log, topology
+from shared import codec, topology
 from shared.broker import Publication, Publisher
 from shared.messages import Acknowledgement, Expiry, Order
-from shared.settings import LogSettings
 from shared.store import reading
-from tests.bench.busy import Busy, told
+from tests.bench import frame
+from tests.bench.busy import Busy
 from tests.bench.usage import seconds_used
 from tests.integration.a_manager_daemon import Hands, RunningManager, known
 from tests.running import connected
@@ -183,37 +179,27 @@ def _end(order: Order, agent: str) -> Expiry:
     return Expiry(order_id=order.id, agent_id=agent, at=time.time(), **what)
 
 
-def show(costs: Sequence[Cost], agents: int) -> None:
+def shown(costs: Sequence[Cost], agents: int) -> Table:
     """A table for people."""
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column(f"for {agents} agents")
-    for name in ("ms", "ms of the manager's processor time"):
-        table.add_column(name, justify="right")
+    table = frame.table("ms", "ms of the manager's processor time", of=f"for {agents} agents")
     for each in costs:
         table.add_row(each.what, f"{each.wall:,.2f}", f"{each.used:,.2f}")
-    Console(highlight=False).print(table)
+    return table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0, or an exception when something isn't sent or heard."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.broadcast", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser = frame.options("broadcast", __doc__)
     parser.add_argument("--agents", type=int, default=AGENTS)
     parser.add_argument("--orders", type=int, default=ORDERS, help="in a row")
     wanted = parser.parse_args(arguments)
-    log.configure(LogSettings(level="error", format="text"))
-    with Guard() as guard:
-        folder = Path(tempfile.mkdtemp(prefix="thwart-bench-"))
-        guard.folder(folder)
+    with frame.stage() as (guard, folder):
         bench, busy = Bench(guard, folder, wanted.agents), Busy()
         costs = asyncio.run(bench.measure(wanted.orders))
         share = busy.share()
         bench.close()
-    if wanted.json:
-        print(json.dumps({"agents": wanted.agents, "busy": share, "of": msgspec.to_builtins(costs)}))
-        return 0
-    show(costs, wanted.agents)
-    print(told(share))
+    found = {"agents": wanted.agents, "of": costs}
+    frame.tell(found, share, shown(costs, wanted.agents), as_json=wanted.json)
     return 0
 
 

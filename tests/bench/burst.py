@@ -1,22 +1,16 @@
 """A thousand attackers at once: how long until the kernel drops them all, beside fail2ban with the same lines."""
 
-import argparse
-import json
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
-from rich.console import Console
 from rich.table import Table
 
-from shared import log
-from shared.settings import LogSettings
+from tests.bench import frame
 from tests.bench.attack import FAILURES, Attackers
 from tests.bench.attacked import Attacked
-from tests.bench.busy import Busy, told
+from tests.bench.busy import Busy
 from tests.bench.fail2ban import SERVER, Fail2ban
 from tests.stage.auth_log import address
 from tests.stage.guard import Guard
@@ -73,36 +67,26 @@ def fail2ban(guard: Guard, attacked: Attacked, folder: Path, count: int) -> list
     return [blocked]
 
 
-def show(rows: Sequence[Blocked]) -> None:
+def shown(rows: Sequence[Blocked]) -> Table:
     """A table for people."""
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("seconds after the first line")
-    for name in ("attackers", "first blocked", "half", "all", "blocks/s"):
-        table.add_column(name, justify="right")
+    table = frame.table("attackers", "first blocked", "half", "all", "blocks/s", of="seconds after the first line")
     for row in rows:
         spans = (f"{span:.3f}" for span in (row.first, row.half, row.all))
         table.add_row(row.what, f"{row.attackers:,}", *spans, f"{row.attackers / row.all:,.0f}")
-    Console(highlight=False).print(table)
+    return table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0, or an exception when somebody is not blocked."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.burst", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser = frame.options("burst", __doc__)
     parser.add_argument("--attackers", type=int, default=ATTACKERS)
     wanted = parser.parse_args(arguments)
-    log.configure(LogSettings(level="error", format="text"))
-    with Guard() as guard:
-        folder = Path(tempfile.mkdtemp(prefix="thwart-bench-"))
+    with frame.stage() as (guard, folder):
         attacked = Attacked(guard, folder)
         ours, busy = thwart(attacked, wanted.attackers)
         theirs = fail2ban(guard, attacked, folder, wanted.attackers)
     rows = [ours, *theirs]
-    if wanted.json:
-        print(json.dumps({"busy": busy, "s": msgspec.to_builtins(rows)}))
-        return 0
-    show(rows)
-    print(f"\n{told(busy)}")
+    frame.tell({"s": rows}, busy, shown(rows), as_json=wanted.json)
     return 0
 
 

@@ -4,8 +4,6 @@ The images are there, the volumes are not: it is what a first start takes, less 
 answers AMQP; everyone when the manager has heard every agent, and each of them has answered one order to all.
 """
 
-import argparse
-import json
 import socket
 import sys
 import tempfile
@@ -15,15 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
-from rich.console import Console
 from rich.table import Table
 
-from shared import log
 from shared.errors import ThwartError
-from shared.settings import LogSettings
-from tests.bench.busy import Busy, told
+from tests.bench import frame
+from tests.bench.busy import Busy
 from tests.stage.compose import Compose
 from tests.stage.container_fleet import ContainerFleet, Inside, blocked
 from tests.stage.engine import Engine
@@ -128,35 +123,28 @@ def _has_it(fleet: ContainerFleet, number: int) -> bool:
     return any(TARGET in blocked(Inside(each)) for each in newest)
 
 
-def show(starts: Sequence[Start]) -> None:
+def shown(starts: Sequence[Start]) -> Table:
     """A table for people."""
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for name in ("agents", "RabbitMQ alone", "up returns", "all known", "first order done", "one more has it"):
-        table.add_column(name, justify="right")
+    table = frame.table("agents", "RabbitMQ alone", "up returns", "all known", "first order done", "one more has it")
     for each in starts:
         spans = (each.broker, each.returned, each.known, each.carried_out, each.one_more)
         table.add_row(str(each.agents), *(f"{span:.1f} s" for span in spans))
-    Console(highlight=False, width=110).print(table)
+    return table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0, or an exception when an order isn't carried out."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.compose", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser = frame.options("compose", __doc__)
     parser.add_argument("--agents", type=int, nargs="+", default=FLEETS, help="sizes of fleets, one after the other")
     wanted = parser.parse_args(arguments)
-    log.configure(LogSettings(level="error", format="text"))
     with Engine() as engine:
         with project(engine):
             busy = Busy()  # the images are there
         starts = [start(engine, agents) for agents in wanted.agents]
     share = busy.share()
-    if wanted.json:
-        print(json.dumps({"busy": share, "s": msgspec.to_builtins(starts)}))
-        return 0
-    show(starts)
-    print(f"\nfirst order : RabbitMQ alone = {', '.join(f'{each.carried_out / each.broker:.2f}' for each in starts)}")
-    print(told(share))
+    ratios = ", ".join(f"{each.carried_out / each.broker:.2f}" for each in starts)
+    said = f"first order : RabbitMQ alone = {ratios}"
+    frame.tell({"s": starts}, share, shown(starts), said, as_json=wanted.json)
     return 0
 
 

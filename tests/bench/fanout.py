@@ -5,22 +5,17 @@ turns with the orders a raw publisher sends one message to the same queues, over
 is a pika callback that decodes nothing, and a raw consumer counts. Nothing is written down for it: take the ratio.
 """
 
-import argparse
 import json
 import statistics
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
-from rich.console import Console
 from rich.table import Table
 
-from shared import log
-from shared.settings import LogSettings
-from tests.bench.busy import Busy, told
+from tests.bench import frame
+from tests.bench.busy import Busy
 from tests.bench.crowd import Crowd, heard, say
 from tests.bench.usage import seconds_used
 from tests.stage.guard import Guard
@@ -76,25 +71,21 @@ def of_raw_pikas(rounds: Sequence[Round]) -> float:
     return statistics.median(ratios)
 
 
-def show(rounds: Sequence[Round], agents: int) -> None:
+def shown(rounds: Sequence[Round], agents: int) -> Table:
     """A table for people."""
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column(f"one to {agents:,} agents, all answers")
-    for name in ("ms, median", "least", "most", "ms of its processor time, mean"):
-        table.add_column(name, justify="right")
+    names = ("ms, median", "least", "most", "ms of its processor time, mean")
+    table = frame.table(*names, of=f"one to {agents:,} agents, all answers")
     for some in (rounds[1::2], rounds[::2]):
         took = [each.took * 1_000 for each in some]
         used = statistics.mean(each.used for each in some) * 1_000
         figures = (statistics.median(took), min(took), max(took), used)
         table.add_row(some[0].what, *(f"{each:,.0f}" for each in figures))
-    Console(highlight=False).print(table)
+    return table
 
 
 def measure(agents: int, processes: int, rounds: int) -> tuple[list[Round], dict[str, float]]:
     """Raw rounds with an order between each two; and how busy the machine was, see `busy.Busy.share`."""
-    with Guard() as guard:
-        folder = Path(tempfile.mkdtemp(prefix="thwart-bench-"))
-        guard.folder(folder)
+    with frame.stage() as (guard, folder):
         bench = Bench(guard, folder, agents, processes)
         for _ in range(WARM):
             bench.raw()
@@ -110,22 +101,17 @@ def measure(agents: int, processes: int, rounds: int) -> tuple[list[Round], dict
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 1 when it takes longer than wanted."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.fanout", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser = frame.options("fanout", __doc__)
     parser.add_argument("--agents", type=int, default=AGENTS)
     parser.add_argument("--processes", type=int, default=PROCESSES, help="that the agents are in")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     wanted = parser.parse_args(arguments)
-    log.configure(LogSettings(level="error", format="text"))
     rounds, share = measure(wanted.agents, wanted.processes, wanted.rounds)
     ratio = of_raw_pikas(rounds)
     ok = ratio <= WANTED
-    if wanted.json:
-        print(json.dumps({"ok": ok, "ratio": ratio, "busy": share, "rounds": msgspec.to_builtins(rounds)}))
-        return int(not ok)
-    show(rounds, wanted.agents)
-    print(f"\nThwart : raw pika, median: {ratio:.2f}; wanted at most {WANTED}; {'reached' if ok else 'NOT REACHED'}")
-    print(told(share))
+    said = f"Thwart : raw pika, median: {ratio:.2f}; wanted at most {WANTED}; {'reached' if ok else 'NOT REACHED'}"
+    found = {"ok": ok, "ratio": ratio, "rounds": rounds}
+    frame.tell(found, share, shown(rounds, wanted.agents), said, as_json=wanted.json)
     return int(not ok)
 
 

@@ -4,30 +4,24 @@
 The disk, the kernel alone, and fail2ban on the same kind of file are timed in the same run: take the ratios.
 """
 
-import argparse
-import json
 import os
 import random
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
-from rich.console import Console
 from rich.table import Table
 
 from agent.actions.action import Effect
 from agent.actions.firewall_drop.nftables import Nftables
-from shared import log
-from shared.settings import LogSettings
 from shared.store import reading
+from tests.bench import frame
 from tests.bench.attack import Attackers
 from tests.bench.attacked import Attacked
-from tests.bench.busy import Busy, told
+from tests.bench.busy import Busy
 from tests.bench.fail2ban import SERVER, Fail2ban
 from tests.stage.auth_log import address
 from tests.stage.guard import Guard
@@ -182,29 +176,22 @@ def figures(what: str, taken: Sequence[float]) -> Figures:
     return Figures(what=what, count=len(taken), p50=p50, p90=p90, p99=p99, longest=max(taken))
 
 
-def show(rows: Sequence[Figures]) -> None:
+def shown(rows: Sequence[Figures]) -> Table:
     """A table for people."""
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("milliseconds")
-    for name in ("tries", "p50", "p90", "p99", "longest"):
-        table.add_column(name, justify="right")
+    table = frame.table("tries", "p50", "p90", "p99", "longest", of="milliseconds")
     for row in rows:
         spans_ = (f"{span:.2f}" for span in (row.p50, row.p90, row.p99, row.longest))
         table.add_row(row.what, str(row.count), *spans_)
-    console = Console(highlight=False)
-    console = console if console.is_terminal else Console(highlight=False, width=110)
-    console.print(table)
+    return table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 1 when it isn't as fast as wanted."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.latency", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser = frame.options("latency", __doc__)
     parser.add_argument("--attackers", type=int, default=ATTACKERS, help="how many, one after the other")
     wanted = parser.parse_args(arguments)
-    log.configure(LogSettings(level="error", format="text"))
-    with Guard() as guard:
-        bench = Bench(guard, Path(tempfile.mkdtemp(prefix="thwart-bench-")))
+    with frame.stage() as (guard, folder):
+        bench = Bench(guard, folder)
         ours = bench.thwart(wanted.attackers)
         beside = [bench.kernel(wanted.attackers)]
         theirs = bench.fail2ban(THEIR_ATTACKERS)
@@ -216,13 +203,12 @@ def tell(ours: Sequence[Figures], others: Sequence[Figures], busy: dict[str, flo
     reached = ours[0].p50 <= MEDIAN and ours[0].p99 <= P99
     ratio = others[-1].p50 / ours[0].p50 if SERVER else None
     rows = [*ours, *others]
-    if as_json:
-        print(json.dumps({"ok": reached, "ratio": ratio, "busy": busy, "ms": msgspec.to_builtins(rows)}))
-        return int(not reached)
-    show(rows)
-    print(f"\nfail2ban : Thwart, medians: {ratio:.0f}" if ratio else "\nfail2ban isn't installed")
-    print(f"wanted: p50 {MEDIAN:.0f} ms, p99 {P99:.0f} ms; {'reached' if reached else 'NOT REACHED'}")
-    print(told(busy))
+    said = (
+        f"fail2ban : Thwart, medians: {ratio:.0f}" if ratio else "fail2ban isn't installed",
+        f"wanted: p50 {MEDIAN:.0f} ms, p99 {P99:.0f} ms; {'reached' if reached else 'NOT REACHED'}",
+    )
+    found = {"ok": reached, "ratio": ratio, "ms": rows}
+    frame.tell(found, busy, shown(rows), *said, as_json=as_json)
     return int(not reached)
 
 

@@ -3,21 +3,16 @@
 Each journal is written by the agent's own parts. When the daemon starts, the kernel is empty, as after a reboot.
 """
 
-import argparse
 import asyncio
-import json
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 import pika
 from msgspec import Struct
 from pika.adapters.blocking_connection import BlockingChannel
-from rich.console import Console
 from rich.table import Table
 
 from agent import folder as state_folder
@@ -29,12 +24,12 @@ from agent.journal.schema import SCHEMA
 from agent.journal.taking import Incoming
 from agent.metrics import AgentMetrics
 from agent.trouble import Trouble
-from shared import codec, log, topology
+from shared import codec, topology
 from shared.clock import SystemClock
 from shared.messages import Order
-from shared.settings import LogSettings
 from shared.store import Store
-from tests.bench.busy import Busy, told
+from tests.bench import frame
+from tests.bench.busy import Busy
 from tests.bench.usage import megabytes, seconds_used
 from tests.stage.fake_action import FakeAction
 from tests.stage.fleet import Fleet
@@ -190,11 +185,9 @@ def missed(found: Sequence[Figures]) -> list[str]:
     ]
 
 
-def show(found: Sequence[Figures]) -> None:
+def shown(found: Sequence[Figures]) -> Table:
     """A table for people."""
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for name in ("effects", "all in force, s", "MB", "idle", "one more, ms", "after a flush, s", "MB at most"):
-        table.add_column(name, justify="right")
+    table = frame.table("effects", "all in force, s", "MB", "idle", "one more, ms", "after a flush, s", "MB at most")
     for each in found:
         table.add_row(
             f"{each.effects:,}",
@@ -205,29 +198,22 @@ def show(found: Sequence[Figures]) -> None:
             f"{each.restored:.1f}",
             f"{each.most:.0f}",
         )
-    Console(highlight=False, width=110).print(table)
+    return table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 1 when it isn't as wanted."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.scale", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser = frame.options("scale", __doc__)
     parser.add_argument("--effects", type=int, nargs="+", default=SIZES, help="fewest first")
     wanted = parser.parse_args(arguments)
-    log.configure(LogSettings(level="error", format="text"))
-    with Guard() as guard:
-        folder = Path(tempfile.mkdtemp(prefix="thwart-bench-"))
-        guard.folder(folder)
+    with frame.stage() as (guard, folder):
         busy = Busy()
         found = measure(guard, folder, wanted.effects)
         share = busy.share()
     wrong = missed(found)
-    if wanted.json:
-        print(json.dumps({"ok": not wrong, "missed": wrong, "busy": share, "of": msgspec.to_builtins(found)}))
-        return int(bool(wrong))
-    show(found)
-    print(f"\n{'NOT REACHED: ' + '; '.join(wrong) if wrong else 'all as wanted'}")
-    print(told(share))
+    said = f"NOT REACHED: {'; '.join(wrong)}" if wrong else "all as wanted"
+    figures = {"ok": not wrong, "missed": wrong, "of": found}
+    frame.tell(figures, share, shown(found), said, as_json=wanted.json)
     return int(bool(wrong))
 
 

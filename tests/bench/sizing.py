@@ -6,11 +6,8 @@ written to a disk. Broker (the settings of `deploy/`, RabbitMQ 4.0), manager and
 machine's processors: with thousands of agents, what is measured of all at once is mostly the time that these take.
 """
 
-import argparse
-import json
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -19,9 +16,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import astuple, fields
 
-from shared import log
-from shared.settings import LogSettings
-from tests.bench.busy import Busy, told
+from tests.bench import frame
+from tests.bench.busy import Busy
 from tests.bench.crowd import Answered, Crowd
 from tests.bench.usage import megabytes, seconds_used
 from tests.stage.guard import Guard
@@ -192,9 +188,7 @@ def say(what: str) -> None:
 
 def measured(agents: int, processes: int, idle: float, orders: int) -> Figures:
     """A fleet of that size, which is gone after it."""
-    with Guard() as guard:
-        folder = Path(tempfile.mkdtemp(prefix="thwart-bench-"))
-        guard.folder(folder)
+    with frame.stage() as (guard, folder):
         sizing = Sizing(guard, folder, agents, processes, idle, orders)
         figures = sizing.measure()
         sizing.close()
@@ -203,22 +197,16 @@ def measured(agents: int, processes: int, idle: float, orders: int) -> Figures:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0, or an exception when an agent does not join, answer or come back."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.sizing", description=(__doc__ or "").split("\n")[0])
+    parser = frame.options("sizing", __doc__)
     parser.add_argument("agents", nargs="*", type=int, default=SIZES, help="one fleet after the other")
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.add_argument("--processes", type=int, default=PROCESSES, help="that the agents are in")
     parser.add_argument("--idle", type=float, default=IDLE, help="seconds at rest that are measured")
     parser.add_argument("--orders", type=int, default=ORDERS, help="to all, one after the other")
     wanted = parser.parse_args(arguments)
-    log.configure(LogSettings(level="error", format="text"))
     busy = Busy()
     some = [measured(each, wanted.processes, wanted.idle, wanted.orders) for each in sorted(wanted.agents)]
     share = busy.share()
-    if wanted.json:
-        print(json.dumps({"busy": share, "of": msgspec.to_builtins(some)}))
-        return 0
-    print(table(some))
-    print(f"\n{told(share)}")
+    frame.tell({"of": some}, share, f"{table(some)}\n", as_json=wanted.json)
     return 0
 
 

@@ -5,27 +5,23 @@ persistent messages and confirms. Raw pika writes nothing down and does nothing 
 that does nothing else: where the processors are short, it comes close to that of the processor time.
 """
 
-import argparse
 import json
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 import pika
 from msgspec import Struct
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker
-from rich.console import Console
 from rich.table import Table
 
-from shared import log, topology
-from shared.settings import LogSettings
-from tests.bench.busy import Busy, told
+from shared import topology
+from tests.bench import frame
+from tests.bench.busy import Busy
 from tests.bench.usage import seconds_used
 from tests.stage.fleet import Fleet
 from tests.stage.guard import Guard
@@ -134,45 +130,32 @@ def of_raw_pikas(rounds: Sequence[Round]) -> float:
     return statistics.median(ratios)
 
 
-def show(rounds: Sequence[Round]) -> None:
+def shown(rounds: Sequence[Round]) -> Table:
     """A table for people."""
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("through one agent's queue")
-    for name in ("orders/s", "µs of its processor time each"):
-        table.add_column(name, justify="right")
+    table = frame.table("orders/s", "µs of its processor time each", of="through one agent's queue")
     for each in rounds:
         table.add_row(each.what, f"{each.rate:,.0f}", f"{each.used:.0f}")
-    Console(highlight=False).print(table)
+    return table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 1 when it isn't as fast as wanted."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.bench.throughput", description=(__doc__ or "").split("\n")[0]
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser = frame.options("throughput", __doc__)
     parser.add_argument("--orders", type=int, default=ORDERS, help="in each of the rounds")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     wanted = parser.parse_args(arguments)
-    log.configure(LogSettings(level="error", format="text"))
-    with Guard() as guard:
-        folder = Path(tempfile.mkdtemp(prefix="thwart-bench-"))
-        guard.folder(folder)
+    with frame.stage() as (guard, folder):
         bench, busy = Bench(guard, folder), Busy()
         names = [RAW, *[name for _ in range(wanted.rounds) for name in (AGENT, RAW)]]
         rounds = [bench.round(name, wanted.orders) for name in names]
         share = busy.share()
         bench.close()
     ratio = of_raw_pikas(rounds)
-    if wanted.json:
-        print(json.dumps({"ok": ratio >= WANTED, "ratio": ratio, "busy": share, "rounds": msgspec.to_builtins(rounds)}))
-        return int(ratio < WANTED)
-    show(rounds)
-    print(
-        f"\nThwart : raw pika, median: {ratio:.2f}; wanted {WANTED}; {'reached' if ratio >= WANTED else 'NOT REACHED'}"
-    )
-    print(told(share))
-    return int(ratio < WANTED)
+    ok = ratio >= WANTED
+    said = f"Thwart : raw pika, median: {ratio:.2f}; wanted {WANTED}; {'reached' if ok else 'NOT REACHED'}"
+    found = {"ok": ok, "ratio": ratio, "rounds": rounds}
+    frame.tell(found, share, shown(rounds), said, as_json=wanted.json)
+    return int(not ok)
 
 
 if __name__ == "__main__":
