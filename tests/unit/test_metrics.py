@@ -120,6 +120,12 @@ def test_offences_are_counted_by_how_many_there_were() -> None:
     assert shown == {"1": 2, "2": 0, "4": 1, "more": 2}
 
 
+@pytest.mark.parametrize("figures", [Metrics, AgentMetrics])
+def test_the_version_that_runs_is_shown(figures: type[Metrics | AgentMetrics], upgraded: str) -> None:
+    """Not the one on the disk: that is how a dashboard tells who is still to be restarted."""
+    assert figures().registry.get_sample_value("thwart_build_info", {"version": upgraded}) == 1
+
+
 def test_what_the_process_takes_is_shown() -> None:
     """By the names that every dashboard knows."""
     assert (Metrics().registry.get_sample_value("process_resident_memory_bytes") or 0) > 1_000_000
