@@ -12,7 +12,7 @@ import pytest
 from agent import sidecar
 from shared.errors import ThwartError
 from tests.stage.compose import Compose, Container
-from tests.stage.container_fleet import blocked
+from tests.stage.container_fleet import AGENTS, blocked
 from tests.stage.engine import Engine
 from tests.stage.inspected_fleet import (
     NO_DEPENDENCIES,
@@ -28,7 +28,6 @@ from tests.stage.rights import NET_ADMIN, all_rights
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 
-AGENTS = ("agent", "server", "target-agent")
 OURS = (*AGENTS, "manager")
 LOGS = "var/log/target"
 # What the two files that have an agent may say each in its own way.
@@ -129,6 +128,12 @@ def test_a_second_up_keeps_every_secret(fleet: Fleet) -> None:
     fleet.up()
     assert fleet.secrets() == before
     assert {each.id: each.pid for each in fleet.compose.containers()} == containers
+
+
+def test_an_operator_is_shown_a_secret(fleet: Fleet) -> None:
+    """By the command that docker-compose.yml names: nobody else could say what Grafana's password is."""
+    said = fleet.compose.run("run", "--rm", "-T", "setup", "cat", f"/{SECRETS}/grafana/admin-password")
+    assert said.strip() == fleet.secrets()["grafana-secrets/admin-password"]
 
 
 def test_rabbitmq_lets_nobody_in_by_default(fleet: Fleet) -> None:
