@@ -2,11 +2,11 @@
 
 import re
 import shutil
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from agent.metrics import AgentMetrics
@@ -15,14 +15,14 @@ from shared.topology import agent_queue, manager_queues
 from tests.stage import enter
 from tests.stage.guard import Guard
 from tests.stage.network import Host, Network
-from tests.stage.process import Process
+from tests.stage.prometheus import Prometheus
 from tests.stage.replicas import NAME_SERVER, Replicas
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.prometheus, pytest.mark.root]
 
 ROOT = Path(__file__).parents[2]
-API = "http://127.0.0.1:9090/api/v1/query"
+SETTINGS = ROOT / "deploy" / "prometheus"
 RABBITMQ = (ROOT / "tests" / "stage" / "sample" / "rabbitmq.metrics").read_bytes()
 QUEUES = [each.name for each in (*manager_queues("classic"), agent_queue("web1", (), "classic"))]
 DETAILED = "".join(
@@ -53,59 +53,48 @@ def replicas(host: Host) -> Iterator[Replicas]:
     one.close()
 
 
-class Asked:
-    """Prometheus on that host, with the project's settings but for how often it looks."""
-
-    def __init__(self, guard: Guard, host: Host, folder: Path) -> None:
-        self._host = host
-        etc, settings = folder / "etc", folder / "prometheus"
-        etc.mkdir()
-        (etc / "resolv.conf").write_text(f"nameserver {NAME_SERVER}\n")
-        shutil.copytree(ROOT / "deploy" / "prometheus", settings)
-        config = settings / "prometheus.yml"
-        config.write_text(re.sub(r"(\w+_interval): \d+s", r"\1: 1s", config.read_text()))
-        command = [*enter.command(host.path, host.name, etc=etc), "prometheus"]
-        options = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"]
-        Process(guard, [*command, *options, "--web.listen-address=127.0.0.1:9090"], folder / "log")
-
-    def __call__(self, query: str) -> list[dict]:
-        """Labels of each series that the query comes to now; none before Prometheus answers."""
-        try:
-            answer = self._host.call(lambda: httpx.get(API, params={"query": query}, trust_env=False))
-            return [each["metric"] for each in answer.json()["data"]["result"]]
-        except (httpx.TransportError, KeyError, ValueError):
-            return []
-
-
 @pytest.fixture
-def ask(guard: Guard, host: Host, replicas: Replicas, tmp_path: Path) -> Asked:
-    """A Prometheus that has found them all: on a busy machine not every look at one is in time."""
-    one = Asked(guard, host, tmp_path)
-    wait_for(lambda: len(one(UP)) == 54, 60)
+def prometheus(guard: Guard, host: Host, replicas: Replicas, tmp_path: Path) -> Prometheus:
+    """One on that host, with the project's settings but for how often it looks, that has found them all: on a busy
+    machine not every look at one is in time.
+    """
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    (etc / "resolv.conf").write_text(f"nameserver {NAME_SERVER}\n")
+    shutil.copy(SETTINGS / "alerts.yml", tmp_path)
+    settings = re.sub(r"(\w+_interval): \d+s", r"\1: 1s", (SETTINGS / "prometheus.yml").read_text())
+    inside = enter.command(host.path, host.name, etc=etc)
+    one = Prometheus(guard, tmp_path, settings, inside=inside, call=host.call)
+    wait_for(lambda: len(series(one, UP)) == 54, 60)
     return one
 
 
-def test_each_replica_is_found_by_its_services_name(ask: Asked) -> None:
+def series(prometheus: Prometheus, query: str) -> list[dict[str, str]]:
+    """The labels of each that the query comes to now."""
+    return [each["metric"] for each in prometheus.instant(query, time.time())]
+
+
+def test_each_replica_is_found_by_its_services_name(prometheus: Prometheus) -> None:
     """All fifty, with nothing to be told; a name that nobody has is no trouble. Of the queues only the managers' are
     taken in.
     """
-    assert Counter((each["job"], each["service"]) for each in ask(UP)) == {
+    assert Counter((each["job"], each["service"]) for each in series(prometheus, UP)) == {
         ("thwart-manager", "manager"): 1,
         ("thwart-agent", "agent"): 50,
         ("thwart-agent", "target"): 1,
         ("rabbitmq", "rabbitmq"): 1,
         ("rabbitmq-queues", "rabbitmq"): 1,
     }
-    assert len(ask("last_over_time(thwart_effects_outlived[1m])")) == 51
-    series = ask('last_over_time({job="rabbitmq-queues",queue!=""}[1m])')
-    assert {each["queue"] for each in series} == {each.name for each in manager_queues("classic")}
-    assert len(series) == 3 * len(manager_queues("classic"))
+    assert len(series(prometheus, "last_over_time(thwart_effects_outlived[1m])")) == 51
+    found = series(prometheus, 'last_over_time({job="rabbitmq-queues",queue!=""}[1m])')
+    assert {each["queue"] for each in found} == {each.name for each in manager_queues("classic")}
+    assert len(found) == 3 * len(manager_queues("classic"))
 
 
 @pytest.mark.full
-def test_replicas_that_are_gone_are_no_targets(ask: Asked, replicas: Replicas) -> None:
+def test_replicas_that_are_gone_are_no_targets(prometheus: Prometheus, replicas: Replicas) -> None:
     """Scaled in from fifty to two, nobody is told that forty-eight are down."""
     replicas.addresses["agent"] = SCALED[:2]
-    wait_for(lambda: len(ask('up{service="agent"}')) == 2, 30)
+    wait_for(lambda: len(series(prometheus, 'up{service="agent"}')) == 2, 30)
     gone = {f"{address}:9464" for address in SCALED[2:]}
-    assert not gone & {each["instance"] for each in ask("up == 0")}
+    assert not gone & {each["instance"] for each in series(prometheus, "up == 0")}
