@@ -105,7 +105,7 @@ class Crowd:
             words = [self.secrets.urls("agents")[0], str(first), str(count), *(["raw"] if self._raw else [])]
             self._processes.append(self.start([*AGENTS, *words], self._words))
             first += count
-        wait_for(self._all_there, PATIENCE)
+        wait_for(self._all_there, PATIENCE, LOOK)
         return time.time() - began
 
     def states(self) -> list[State]:
@@ -134,9 +134,7 @@ class Crowd:
 
     def answered(self, order_id: str, since: float) -> Answered:
         """Waits until all have answered the only order that is open."""
-        while self.row(_SETTLED, order_id) < self.agents:  # which reads all its rows
-            assert time.time() < since + PATIENCE
-            time.sleep(LOOK_AGAIN)
+        wait_for(lambda: self.row(_SETTLED, order_id) >= self.agents, PATIENCE, LOOK_AGAIN)  # which reads all its rows
         last = time.time() - since
         with reading(self._ledger) as connection:
             took = tuple(row[0] for row in connection.execute(_TOOK, (order_id,)))
@@ -192,7 +190,6 @@ class Crowd:
     def _all_there(self) -> bool:
         for each in self._processes:
             assert each.poll() is None, self._words.read_text()
-        time.sleep(LOOK)
         return bool(self.row(_KNOWN) >= self.agents) and sum(each.connected for each in self.states()) == self.agents
 
 

@@ -84,8 +84,6 @@ class Sizing:
         say(f"the last answer comes after {statistics.median(each.last for each in answered):.2f} s; a restart")
         most = megabytes(broker.pid, most=True)
         start, back, caught_up = self._restart()
-        say(f"all back after {back:.1f} s, the order of meanwhile answered after {caught_up:.1f} s")
-        crowd.at_rest()
         return Figures(
             agents=self._agents,
             connections=counts[0],
@@ -127,8 +125,11 @@ class Sizing:
         order_id = self._crowd.order()
         broker.start(within=BROKER_START)
         up = time.time()
-        answered = self._crowd.answered(order_id, up)
-        return up - stopped, self._crowd.all_connected(stopped) - up, answered.last
+        caught_up = self._crowd.answered(order_id, up).last
+        back = self._crowd.all_connected(stopped) - up
+        say(f"all back after {back:.1f} s, the order of meanwhile answered after {caught_up:.1f} s")
+        self._crowd.at_rest()
+        return up - stopped, back, caught_up
 
     def _used(self, work: Callable[[], None]) -> tuple[float, float, float]:
         """Seconds of processor time that broker, manager and agents use meanwhile."""

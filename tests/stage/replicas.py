@@ -13,10 +13,8 @@ from socketserver import BaseRequestHandler, ThreadingUDPServer
 from tests.stage.network import Host
 
 NAME_SERVER = "127.0.0.11"
-ANSWER, NO_SUCH_NAME = (
-    0x8180,
-    0x8183,
-)  # RFC 1035, 4.1.1: a response, recursion desired and available; and no error, or 3
+# RFC 1035, 4.1.1: a response, recursion desired and available; and no error, or 3
+ANSWER, NO_SUCH_NAME = 0x8180, 0x8183
 A = b"\x00\x01\x00\x01"  # type and class
 
 
