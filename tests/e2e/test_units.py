@@ -16,12 +16,12 @@ from tests.stage.guard import Guard
 from tests.stage.installed import AGENT, MANAGER, UNITS, Installed
 from tests.stage.network import Network
 from tests.stage.private_broker import PrivateBroker
+from tests.stage.rights import NET_ADMIN
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.root, pytest.mark.broker, pytest.mark.timeout(600)]  # the first run makes the Debian
 UP = 60.0  # s for what may take a few on an idle machine
 PAUSE = 0.2  # s between two looks, each of which starts a program or two
-NET_ADMIN = 1 << 12  # capabilities(7)
 LOG = "/var/log/auth.log"
 SOON = "[Service]\nWatchdogSec=5\nTimeoutAbortSec=1\n"
 TRIAL = """[Service]

@@ -13,6 +13,7 @@ from tests.stage import base_images
 from tests.stage.compose_program import ComposeProgram
 from tests.stage.engine import Engine
 from tests.stage.network import Host
+from tests.stage.rights import rights
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
@@ -62,12 +63,6 @@ def _pid(engine: Engine, run: Run, service: str) -> int:
     return engine.pid(run("ps", "--quiet", "--no-trunc", service).strip())
 
 
-def _user(pid: int) -> int:
-    """The effective one; its processes are the container's alone."""
-    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("Uid:")]
-    return int(line.split()[2])
-
-
 def _answers(host: Host, url: str) -> bool:
     try:
         return host.call(lambda: httpx.get(url, trust_env=False, timeout=5)).is_success
@@ -89,8 +84,8 @@ def test_rabbitmq_is_root_no_longer_than_it_must(engine: Engine, run: Run) -> No
     run("up", "--detach", "rabbitmq")
     wait_for(lambda: "Server startup complete" in run("logs", "rabbitmq"), within=STARTED)
     pid = _pid(engine, run, "rabbitmq")
-    assert _user(pid) not in (0, NOBODY)
-    assert Path(f"/proc/{pid}/root/var/lib/rabbitmq").stat().st_uid == _user(pid)
+    assert rights(pid).user not in (0, NOBODY)
+    assert Path(f"/proc/{pid}/root/var/lib/rabbitmq").stat().st_uid == rights(pid).user
     wait_for(lambda: _answers(_host(pid), "http://127.0.0.1:15692/metrics"), within=STARTED)
 
 
@@ -99,7 +94,7 @@ def test_prometheus_is_nobody(engine: Engine, run: Run) -> None:
     run("up", "--detach", "prometheus")
     pid = _pid(engine, run, "prometheus")
     wait_for(lambda: _answers(_host(pid), "http://127.0.0.1:9090/-/ready"), within=STARTED)
-    assert _user(pid) == NOBODY
+    assert rights(pid).user == NOBODY
     assert list(Path(f"/proc/{pid}/root/prometheus").iterdir())
 
 

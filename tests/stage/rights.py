@@ -7,26 +7,18 @@ from pathlib import Path
 from msgspec import Struct
 
 NET_ADMIN = 1 << 12  # CAP_NET_ADMIN in a capability set
+SETS = ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb")
 
 
 class Rights(Struct, frozen=True, kw_only=True):
-    """Of one process; each set of capabilities is a number with a bit for each."""
+    """Of one process."""
 
     pid: int
     command: str
     user: int
-    effective: int
-    permitted: int
-    inheritable: int
-    bounding: int
-    ambient: int
+    capabilities: tuple[int, ...]  # effective, permitted, inheritable, bounding, ambient: a number with a bit for each
     no_new_privileges: bool
     seccomp: bool  # whether a filter says which system calls it has
-
-    @property
-    def capabilities(self) -> tuple[int, int, int, int, int]:
-        """Effective, permitted, inheritable, bounding, ambient."""
-        return self.effective, self.permitted, self.inheritable, self.bounding, self.ambient
 
 
 def rights(pid: int) -> Rights:
@@ -38,11 +30,7 @@ def rights(pid: int) -> Rights:
         pid=pid,
         command=" ".join(said["Name"]),
         user=int(said["Uid"][0]),
-        effective=int(said["CapEff"][0], 16),
-        permitted=int(said["CapPrm"][0], 16),
-        inheritable=int(said["CapInh"][0], 16),
-        bounding=int(said["CapBnd"][0], 16),
-        ambient=int(said["CapAmb"][0], 16),
+        capabilities=tuple(int(said[each][0], 16) for each in SETS),
         no_new_privileges=said["NoNewPrivs"] == ["1"],
         seccomp=said["Seccomp"] == ["2"],
     )
