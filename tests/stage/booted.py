@@ -81,7 +81,7 @@ exec "$0" "$@" /lib/systemd/systemd --unit=multi-user.target
 
 
 class Booted:
-    """Its processes, its root and what it wrote end with its guard, or with `close`."""
+    """Its processes, its root and what it wrote end with its guard."""
 
     def __init__(
         self,
@@ -140,10 +140,6 @@ class Booted:
         said = self.run("systemctl", "show", unit, f"--property={','.join(properties)}").splitlines()
         values = dict(line.split("=", 1) for line in said)
         return [values[each] for each in properties]
-
-    def close(self) -> None:
-        """At once, as by a power cut."""
-        self._process.kill()
 
     def _first(self) -> int | None:
         """Its process 1, once that is systemd and so is in its own root; by its pid out here."""

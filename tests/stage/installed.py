@@ -68,9 +68,9 @@ class Installed:
         file.write_text(text)
         file.chmod(mode)
 
-    def drop_in(self, name: str, text: str, unit: str = AGENT) -> None:
-        """A drop-in of `unit`, which counts from the unit's next start on."""
-        self.write(f"/etc/systemd/system/{unit}.d/{name}.conf", text)
+    def drop_in(self, name: str, text: str) -> None:
+        """A drop-in of the agent's unit, which counts from its next start on."""
+        self.write(f"/etc/systemd/system/{AGENT}.d/{name}.conf", text)
         self.systemctl("daemon-reload")
 
     def systemctl(self, *words: str) -> str:
