@@ -54,7 +54,10 @@ async def test_one_that_the_broker_never_confirms_does_not_end_the_looking(monke
     async def nothing(*_):
         return 0
 
-    monkeypatch.setattr(Heartbeats, "_heartbeat", lambda *_, **__: said())
+    async def said(*_, **__):
+        return heartbeat("web1")
+
+    monkeypatch.setattr(Heartbeats, "_heartbeat", said)
     monkeypatch.setattr(module, "EVERY", 0.01)
     up = asyncio.Event()
     up.set()
@@ -76,7 +79,3 @@ async def test_one_that_the_broker_never_confirms_does_not_end_the_looking(monke
     await eventually(lambda: len(sent) > 2)
     running.cancel()
     assert len(looks) > 2
-
-
-async def said():
-    return heartbeat("web1")
